@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus/gmem.h"
+
+#include <errno.h>
+
+#include "base/mem.h"
+#include "bus/gmem_host.h"
+
+/*
+ * A frozen layer: the complete content of a machine at one instant. Pages it did not change since
+ * its own base are read from there (below), so a chain of freezes costs only what changed.
+ */
+struct gmem_layer {
+    unsigned refs;
+    struct gmem_host host;
+    uint8_t *present; /* one byte a page: held here, else look below */
+    struct gmem_layer *below;
+};
+
+struct gmem {
+    uint64_t pages;
+    struct gmem_host delta;
+    uint8_t *flags;          /* GMEM_* per page */
+    struct gmem_layer *base; /* NULL: absent pages are zero, which a fresh delta already is */
+    struct gmem_listener *listeners;
+};
+
+/* The page in the layer that holds it; NULL when no layer does (zeroes). */
+static const uint8_t *layer_page(const struct gmem_layer *layer, uint64_t gfn)
+{
+    for (; layer; layer = layer->below)
+        if (layer->present[gfn])
+            return layer->host.data + (gfn << GMEM_PAGE_BITS);
+    return NULL;
+}
+
+static struct gmem *gmem_alloc(uint64_t bytes, struct error *err)
+{
+    struct gmem *gm = mem_new(struct gmem);
+
+    if (!gm || !bytes || bytes % GMEM_PAGE_SIZE) {
+        error_set(err, gm ? -EINVAL : -ENOMEM, "create guest memory: %s",
+                  gm ? "the size is not a multiple of 4 KiB" : "out of memory");
+        free(gm);
+        return NULL;
+    }
+    gm->delta.fd = -1;
+    gm->pages = bytes >> GMEM_PAGE_BITS;
+    gm->flags = mem_alloc(gm->pages, 1);
+    if (!gm->flags)
+        error_set(err, -ENOMEM, "create guest memory: out of memory");
+    if (!gm->flags || gmem_host_new(&gm->delta, bytes, err) < 0) {
+        gmem_free(gm);
+        return NULL;
+    }
+    return gm;
+}
+
+struct gmem *gmem_new(uint64_t bytes, struct error *err)
+{
+    return gmem_alloc(bytes, err);
+}
+
+struct gmem *gmem_new_on(struct gmem_layer *layer, struct error *err)
+{
+    struct gmem *gm = gmem_alloc(layer->host.bytes, err);
+
+    if (gm) {
+        gm->base = layer;
+        __atomic_add_fetch(&layer->refs, 1, __ATOMIC_RELAXED);
+    }
+    return gm;
+}
+
+void gmem_layer_unref(struct gmem_layer *layer)
+{
+    while (layer && __atomic_sub_fetch(&layer->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+        struct gmem_layer *below = layer->below;
+        gmem_host_done(&layer->host);
+        free(layer->present);
+        free(layer);
+        layer = below;
+    }
+}
+
+void gmem_free(struct gmem *gm)
+{
+    if (!gm)
+        return;
+    gmem_host_done(&gm->delta);
+    gmem_layer_unref(gm->base);
+    free(gm->flags);
+    free(gm);
+}
+
+uint64_t gmem_pages(const struct gmem *gm)
+{
+    return gm->pages;
+}
+
+void gmem_listen(struct gmem *gm, struct gmem_listener *l)
+{
+    l->next = gm->listeners;
+    gm->listeners = l;
+}
+
+void gmem_unlisten(struct gmem *gm, struct gmem_listener *l)
+{
+    for (struct gmem_listener **link = &gm->listeners; *link; link = &(*link)->next) {
+        if (*link == l) {
+            *link = l->next;
+            return;
+        }
+    }
+}
+
+static void page_changed(struct gmem *gm, uint64_t gfn)
+{
+    for (struct gmem_listener *l = gm->listeners; l; l = l->next)
+        if (l->page_changed)
+            l->page_changed(l->opaque, gfn);
+}
+
+static void all_changed(struct gmem *gm)
+{
+    for (struct gmem_listener *l = gm->listeners; l; l = l->next)
+        if (l->all_changed)
+            l->all_changed(l->opaque);
+}
+
+unsigned gmem_page_flags(const struct gmem *gm, uint64_t gfn)
+{
+    return gfn < gm->pages ? gm->flags[gfn] : 0;
+}
+
+const uint8_t *gmem_read_page(const struct gmem *gm, uint64_t gfn)
+{
+    const uint8_t *below;
+
+    if (gfn >= gm->pages)
+        return NULL;
+    if (gm->base && !(gm->flags[gfn] & GMEM_DELTA)) {
+        below = layer_page(gm->base, gfn);
+        if (below)
+            return below;
+    }
+    return gm->delta.data + (gfn << GMEM_PAGE_BITS);
+}
+
+uint8_t *gmem_write_page(struct gmem *gm, uint64_t gfn)
+{
+    uint8_t *page;
+
+    if (gfn >= gm->pages)
+        return NULL;
+    page = gm->delta.data + (gfn << GMEM_PAGE_BITS);
+    if (unlikely(!(gm->flags[gfn] & GMEM_DELTA))) {
+        const uint8_t *below = layer_page(gm->base, gfn);
+        gm->flags[gfn] |= GMEM_DELTA;
+        if (below) {
+            memcpy(page, below, GMEM_PAGE_SIZE);
+            page_changed(gm, gfn); /* read pointers still show the base */
+        }
+    }
+    gm->flags[gfn] |= GMEM_DIRTY;
+    return page;
+}
+
+void gmem_set_code(struct gmem *gm, uint64_t gfn)
+{
+    if (gfn < gm->pages && !(gm->flags[gfn] & GMEM_CODE)) {
+        gm->flags[gfn] |= GMEM_CODE;
+        page_changed(gm, gfn);
+    }
+}
+
+void gmem_clear_code(struct gmem *gm, uint64_t gfn)
+{
+    if (gfn < gm->pages)
+        gm->flags[gfn] &= (uint8_t)~GMEM_CODE;
+}
+
+void gmem_code_write(struct gmem *gm, uint64_t gfn, unsigned offset, unsigned len)
+{
+    if (gfn < gm->pages && (gm->flags[gfn] & GMEM_CODE))
+        for (struct gmem_listener *l = gm->listeners; l; l = l->next)
+            if (l->code_written)
+                l->code_written(l->opaque, gfn, offset, len);
+}
+
+static bool in_range(const struct gmem *gm, uint64_t offset, size_t len)
+{
+    uint64_t bytes = gm->pages << GMEM_PAGE_BITS;
+    return offset <= bytes && len <= bytes - offset;
+}
+
+int gmem_read(const struct gmem *gm, uint64_t offset, void *to, size_t len)
+{
+    uint8_t *out = to;
+
+    if (!in_range(gm, offset, len))
+        return -EFAULT;
+    while (len) {
+        size_t in_page = offset & (GMEM_PAGE_SIZE - 1);
+        size_t n = min_of(len, GMEM_PAGE_SIZE - in_page);
+        memcpy(out, gmem_read_page(gm, offset >> GMEM_PAGE_BITS) + in_page, n);
+        out += n;
+        offset += n;
+        len -= n;
+    }
+    return 0;
+}
+
+int gmem_write(struct gmem *gm, uint64_t offset, const void *from, size_t len)
+{
+    const uint8_t *in = from;
+
+    if (!in_range(gm, offset, len))
+        return -EFAULT;
+    while (len) {
+        uint64_t gfn = offset >> GMEM_PAGE_BITS;
+        size_t in_page = offset & (GMEM_PAGE_SIZE - 1);
+        size_t n = min_of(len, GMEM_PAGE_SIZE - in_page);
+        gmem_code_write(gm, gfn, (unsigned)in_page, (unsigned)n);
+        memcpy(gmem_write_page(gm, gfn) + in_page, in, n);
+        in += n;
+        offset += n;
+        len -= n;
+    }
+    return 0;
+}
+
+uint64_t gmem_dirty_take(struct gmem *gm, uint64_t *bitmap)
+{
+    uint64_t count = 0;
+
+    if (bitmap)
+        memset(bitmap, 0, (gm->pages + 63) / 64 * 8);
+    for (uint64_t gfn = 0; gfn < gm->pages; gfn++) {
+        if (!(gm->flags[gfn] & GMEM_DIRTY))
+            continue;
+        gm->flags[gfn] &= (uint8_t)~GMEM_DIRTY;
+        if (bitmap)
+            bitmap[gfn / 64] |= 1ull << (gfn % 64);
+        count++;
+    }
+    if (count)
+        all_changed(gm);
+    return count;
+}
+
+struct gmem_layer *gmem_freeze(struct gmem *gm, struct error *err)
+{
+    struct gmem_layer *layer = mem_new(struct gmem_layer);
+    struct gmem_host fresh = {.fd = -1};
+    uint8_t *present = mem_alloc(gm->pages, 1);
+    int r = layer && present ? gmem_host_new(&fresh, gm->delta.bytes, err)
+                             : error_set(err, -ENOMEM, "freeze guest memory: out of memory");
+
+    if (r == 0)
+        r = gmem_host_seal(&gm->delta, err);
+    if (r < 0) {
+        gmem_host_done(&fresh);
+        free(present);
+        free(layer);
+        return NULL;
+    }
+    for (uint64_t gfn = 0; gfn < gm->pages; gfn++) {
+        present[gfn] = (gm->flags[gfn] & GMEM_DELTA) != 0;
+        gm->flags[gfn] &= (uint8_t)~GMEM_DELTA;
+    }
+    /* One reference for the caller, one for this machine; the machine's old reference moves below.
+     */
+    *layer =
+        (struct gmem_layer){.refs = 2, .host = gm->delta, .present = present, .below = gm->base};
+    gm->base = layer;
+    gm->delta = fresh;
+    all_changed(gm);
+    return layer;
+}
+
+uint64_t gmem_delta_pages(const struct gmem *gm)
+{
+    uint64_t count = 0;
+
+    for (uint64_t gfn = 0; gfn < gm->pages; gfn++)
+        count += (gm->flags[gfn] & GMEM_DELTA) != 0;
+    return count;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Host memory behind guest memory: memfds on Linux, the C heap elsewhere. Private to bus/gmem.c. */
+#ifndef BUS_GMEM_HOST_H
+#define BUS_GMEM_HOST_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct gmem_host {
+    uint8_t *data;
+    uint64_t bytes;
+    int fd; /* -1 when there is none */
+};
+
+/* Sparse zeroed memory. 0 or a negative errno. */
+int gmem_host_new(struct gmem_host *h, uint64_t bytes, struct error *err);
+void gmem_host_done(struct gmem_host *h);
+/* Makes the memory unchangeable for ever. */
+int gmem_host_seal(struct gmem_host *h, struct error *err);
+
+#endif

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The architectural state of one x86 processor, shared by all engines, and its links to the
+ * machine.
+ *
+ * Section numbers are those of the Intel SDM (325462) unless "AMD" is said (24593, vol. 2).
+ */
+#ifndef CPU_X86_CPU_H
+#define CPU_X86_CPU_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "bus/clock.h"
+#include "bus/space.h"
+
+enum { X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI };
+enum { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_SEGS };
+
+/* RFLAGS (vol. 1, 3.4.3). */
+enum {
+    X86_CF = 1 << 0,
+    X86_F1 = 1 << 1,
+    X86_PF = 1 << 2,
+    X86_AF = 1 << 4,
+    X86_ZF = 1 << 6,
+    X86_SF = 1 << 7,
+    X86_TF = 1 << 8,
+    X86_IF = 1 << 9,
+    X86_DF = 1 << 10,
+    X86_OF = 1 << 11,
+    X86_IOPL = 3 << 12,
+    X86_NT = 1 << 14,
+    X86_RF = 1 << 16,
+    X86_VM = 1 << 17,
+    X86_AC = 1 << 18,
+    X86_VIF = 1 << 19,
+    X86_VIP = 1 << 20,
+    X86_ID = 1 << 21,
+    X86_ARITH = X86_CF | X86_PF | X86_AF | X86_ZF | X86_SF | X86_OF,
+};
+enum {
+    X86_CR0_PE = 1 << 0,
+    X86_CR0_MP = 1 << 1,
+    X86_CR0_EM = 1 << 2,
+    X86_CR0_TS = 1 << 3,
+    X86_CR0_ET = 1 << 4,
+    X86_CR0_NE = 1 << 5,
+    X86_CR0_WP = 1 << 16,
+    X86_CR0_AM = 1 << 18,
+    X86_CR0_NW = 1 << 29,
+    X86_CR0_CD = 1 << 30
+};
+#define X86_CR0_PG 0x80000000u
+enum {
+    X86_CR4_VME = 1 << 0,
+    X86_CR4_PVI = 1 << 1,
+    X86_CR4_TSD = 1 << 2,
+    X86_CR4_DE = 1 << 3,
+    X86_CR4_PSE = 1 << 4,
+    X86_CR4_PAE = 1 << 5,
+    X86_CR4_MCE = 1 << 6,
+    X86_CR4_PGE = 1 << 7,
+    X86_CR4_PCE = 1 << 8,
+    X86_CR4_OSFXSR = 1 << 9,
+    X86_CR4_OSXMMEXCPT = 1 << 10,
+    X86_CR4_UMIP = 1 << 11,
+    X86_CR4_LA57 = 1 << 12,
+    X86_CR4_FSGSBASE = 1 << 16,
+    X86_CR4_PCIDE = 1 << 17,
+    X86_CR4_OSXSAVE = 1 << 18,
+    X86_CR4_SMEP = 1 << 20,
+    X86_CR4_SMAP = 1 << 21,
+    X86_CR4_PKE = 1 << 22
+};
+enum {
+    X86_EFER_SCE = 1 << 0,
+    X86_EFER_LME = 1 << 8,
+    X86_EFER_LMA = 1 << 10,
+    X86_EFER_NXE = 1 << 11
+};
+
+/* Exception vectors (vol. 3, 6.3.1). */
+enum {
+    X86_DE,
+    X86_DB,
+    X86_NMI,
+    X86_BP,
+    X86_OFV,
+    X86_BR,
+    X86_UD,
+    X86_NM,
+    X86_DF_VEC,
+    X86_TS = 10,
+    X86_NP,
+    X86_SSV,
+    X86_GP,
+    X86_PFV,
+    X86_MF = 16,
+    X86_AC_VEC,
+    X86_MC,
+    X86_XM
+};
+
+/* Segment attributes: bits 8..23 of a descriptor's high word moved to 0..15 (limit bits cleared).
+ */
+enum {
+    X86_SEG_TYPE = 0xf,
+    X86_SEG_S = 1 << 4,
+    X86_SEG_DPL_SHIFT = 5,
+    X86_SEG_P = 1 << 7,
+    X86_SEG_AVL = 1 << 12,
+    X86_SEG_L = 1 << 13,
+    X86_SEG_DB = 1 << 14,
+    X86_SEG_G = 1 << 15
+};
+
+struct x86_seg {
+    uint16_t sel;
+    uint16_t attr;
+    uint32_t limit; /* in bytes, granularity applied */
+    uint64_t base;
+    /* Derived by x86_seg_update whenever the above or the mode changes: what x86_lin_* look at. */
+    uint64_t lin_base;   /* base as applied: 0 for ES CS SS DS in 64-bit mode */
+    bool flat_r, flat_w; /* any offset may be read / written without a limit or type check
+                            (64-bit mode, or base 0 limit 4 GiB expand-up of the right type) */
+    bool null;           /* loaded with a null selector (unusable) */
+};
+
+struct x86_dtable {
+    uint64_t base;
+    uint16_t limit;
+};
+
+union x86_xmm {
+    uint8_t u8[16];
+    uint16_t u16[8];
+    uint32_t u32[4];
+    uint64_t u64[2];
+    int8_t i8[16];
+    int16_t i16[8];
+    int32_t i32[4];
+    int64_t i64[2];
+};
+
+struct x86_f80 {
+    uint64_t frac; /* with the explicit integer bit; an MMX register lives here */
+    uint16_t se;   /* sign and exponent */
+};
+
+struct x86_fpu {
+    struct x86_f80 st[8]; /* physical registers R0..R7; ST(i) is st[(top + i) & 7] */
+    uint16_t cw, sw;      /* sw without TOP (kept in top) */
+    uint8_t top;
+    uint8_t tag; /* abridged: bit i set = R(i) not empty */
+    uint16_t fop, fcs, fds;
+    uint64_t fip, fdp;
+};
+
+/*
+ * Lazy arithmetic flags. x86 flags.h owns the representation; everyone else goes through
+ * x86_flags_get / x86_flags_set there.
+ */
+struct x86_lazy {
+    uint64_t result, aux, op;
+};
+
+/* A fault or trap noticed by an instruction, delivered by the dispatcher (exc.h). */
+struct x86_pending {
+    bool valid;
+    uint8_t vector;
+    bool has_code;
+    uint32_t code;
+    uint64_t cr2; /* for #PF, written to CR2 at delivery */
+    uint64_t dr6; /* for #DB: bits to set in DR6 at delivery */
+};
+
+/*
+ * Software TLB: direct mapped by linear page, one table per access class. A tag is the linear page
+ * address with the current address-space tag in its low 12 bits; ~0 is an empty entry. Only pages
+ * of guest RAM that may be accessed directly have a tag (wtag: only while gmem allows direct writes
+ * and the page's D bit is set). A canonical-address check is implied by a hit.
+ */
+enum { X86_TLB_BITS = 10, X86_TLB_SIZE = 1 << X86_TLB_BITS };
+enum x86_access_class {
+    X86_CLASS_SYSTEM,      /* supervisor, user pages denied (SMAP in force) or implicit access */
+    X86_CLASS_SYSTEM_USER, /* supervisor that may touch user pages (no SMAP, or AC set) */
+    X86_CLASS_USER,
+    X86_CLASSES,
+};
+struct x86_tlb_entry {
+    uint64_t rtag, wtag;
+    uint8_t *host; /* host address of the page's first byte */
+    uint64_t gpa;  /* guest-physical address of the page */
+};
+
+/* Why a processor stopped running instructions (x86_run). */
+enum x86_exit {
+    X86_EXIT_BUDGET,   /* the instruction budget is used up */
+    X86_EXIT_KICK,     /* attention was asked for that the processor cannot handle itself */
+    X86_EXIT_HALT,     /* HLT (or MWAIT): nothing to do until an event */
+    X86_EXIT_PAUSE,    /* PAUSE: let another processor have its turn */
+    X86_EXIT_SHUTDOWN, /* triple fault */
+    X86_EXIT_IDLE,     /* waits for SIPI */
+};
+
+/* Bits of x86_cpu.attention: set by anybody, looked at between instructions. */
+enum {
+    X86_ATTN_INTR =
+        1 << 0,            /* the interrupt controller has a vector (level; cleared by its owner) */
+    X86_ATTN_NMI = 1 << 1, /* edge */
+    X86_ATTN_SMI = 1 << 2,
+    X86_ATTN_INIT = 1 << 3,
+    X86_ATTN_SIPI = 1 << 4,  /* vector in sipi_vector */
+    X86_ATTN_KICK = 1 << 5,  /* leave x86_run with X86_EXIT_KICK */
+    X86_ATTN_FLUSH = 1 << 6, /* the memory map or page flags changed: drop cached translations */
+    X86_ATTN_SLOW =
+        1 << 7, /* kept by the processor itself: TF, interrupt shadow, breakpoints armed */
+};
+
+enum x86_activity { X86_ACTIVE, X86_HALTED, X86_WAIT_SIPI, X86_SHUTDOWN };
+
+/* Interrupt shadow after STI / MOV SS / POP SS (vol. 3, 6.8.3). */
+enum { X86_SHADOW_STI = 1, X86_SHADOW_SS = 2 };
+
+struct x86_cpu;
+struct x86_code; /* decoded-instruction cache, interp's */
+
+/*
+ * What a processor needs of its machine. Calls marked L are made by the processor after
+ * x86_host.lock (the machine lock); the others must be safe without it.
+ */
+struct x86_host {
+    void *opaque;
+    void (*lock)(void *opaque);
+    void (*unlock)(void *opaque);
+    /* L: acknowledges an interrupt: its vector, or -1 when it went away (spurious is a vector too).
+     */
+    int (*intr_ack)(void *opaque, unsigned cpu);
+    /* L: local APIC registers by MSR (IA32_APIC_BASE, x2APIC 0x800-0x8ff, IA32_TSC_DEADLINE).
+     * Return 0 or -EINVAL for #GP(0). */
+    int (*apic_rdmsr)(void *opaque, unsigned cpu, uint32_t msr, uint64_t *ret);
+    int (*apic_wrmsr)(void *opaque, unsigned cpu, uint32_t msr, uint64_t value);
+    /* L: CR8 = TPR bits 7:4. */
+    uint8_t (*get_cr8)(void *opaque, unsigned cpu);
+    void (*set_cr8)(void *opaque, unsigned cpu, uint8_t value);
+    /* L: MSRs and CPUID leaves of the board (KVM paravirtual ones); -EINVAL = not mine. */
+    int (*pv_rdmsr)(void *opaque, unsigned cpu, uint32_t msr, uint64_t *ret);
+    int (*pv_wrmsr)(void *opaque, unsigned cpu, uint32_t msr, uint64_t value);
+    /* L: the FERR# wire for CR0.NE = 0 (IRQ 13). */
+    void (*ferr)(void *opaque, int level);
+    /* Ticks of the time-stamp counter without the guest's TSC_ADJUST / WRMSR offset. */
+    uint64_t (*tsc)(void *opaque);
+    /* Fills @n random bytes (RDRAND, RDSEED). */
+    void (*random)(void *opaque, void *bytes, size_t n);
+};
+
+/* The processors of one machine and what they share. */
+struct x86_vm {
+    struct space *space;
+    struct ports *ports;
+    struct x86_host host;
+    const struct x86_model *model;
+    uint32_t tsc_khz;
+    unsigned cpu_count;
+    struct x86_cpu **cpus;
+    struct x86_code *code; /* interp's cache, shared by processors that run in turn */
+};
+
+struct x86_cpu {
+    /* Hot: looked at by nearly every instruction. */
+    uint64_t gpr[16];
+    uint64_t rip; /* of the current instruction; see insn.h for when it is exact */
+    struct x86_lazy lazy;
+    uint64_t
+        rflags; /* all flags but the arithmetic ones (bits of X86_ARITH are in lazy); bit 1 set */
+    atomic_uint attention;
+    uint8_t cpl;
+    uint8_t mode;      /* enum x86_mode, derived */
+    uint8_t mmu_class; /* enum x86_access_class for explicit data accesses, derived */
+    uint8_t shadow;    /* X86_SHADOW_* in force for the current instruction boundary */
+    uint64_t asid;     /* low 12 bits of TLB tags */
+    struct x86_seg seg[X86_SEGS];
+    union x86_xmm xmm[16];
+    uint32_t mxcsr;
+    struct x86_fpu fpu;
+    struct x86_pending fault;
+
+    struct x86_seg ldt, tr;
+    struct x86_dtable gdt, idt;
+    uint64_t cr0, cr2, cr3, cr4, xcr0, efer;
+    uint64_t pdpte[4]; /* PAE page-directory pointers, loaded with CR3 (vol. 3, 4.4.1) */
+    uint64_t dr[8];
+    uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
+    uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+    uint64_t pat, misc_enable, spec_ctrl, mcg_status;
+    uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
+    uint64_t tsc_offset, tsc_adjust; /* IA32_TSC = host.tsc() + tsc_offset */
+    uint8_t activity;                /* enum x86_activity */
+    uint8_t exit_reason;             /* enum x86_exit, set before X86_STOP */
+    uint8_t sipi_vector;
+    bool nmi_blocked;    /* until IRET */
+    uint64_t insn_count; /* instructions retired */
+
+    struct x86_tlb_entry tlb[X86_CLASSES][X86_TLB_SIZE];
+
+    unsigned index; /* 0 = boot processor; also the local APIC id */
+    struct x86_vm *vm;
+    void *engine; /* private to the accelerator that runs it */
+};
+
+enum x86_mode {
+    X86_MODE_REAL, /* CR0.PE = 0 (big-real included) */
+    X86_MODE_V86,
+    X86_MODE_PROT,   /* legacy protected mode; 16 or 32 bits by CS.D */
+    X86_MODE_COMPAT, /* EFER.LMA, CS.L = 0 */
+    X86_MODE_64,
+};
+
+/*
+ * A VM of @cpus processors (1..255) of @model on @space and @ports (borrowed). Processors come up
+ * in reset state, number 0 active and the others waiting for SIPI. NULL with @err set on failure.
+ */
+struct x86_vm *x86_vm_new(struct space *space, struct ports *ports, const struct x86_host *host,
+                          const struct x86_model *model, unsigned cpus, uint32_t tsc_khz,
+                          struct error *err);
+void x86_vm_free(struct x86_vm *vm);
+
+/* Power-up / RESET# and INIT states (vol. 3, table 10-1). */
+void x86_reset(struct x86_cpu *c);
+void x86_init(struct x86_cpu *c);
+
+/*
+ * Asks for attention. Any thread. INTR is a level: the local APIC (or PIC) sets and clears it; INIT
+ * and SIPI and NMI are cleared by the processor when taken.
+ */
+void x86_attention_set(struct x86_cpu *c, unsigned bits);
+void x86_attention_clear(struct x86_cpu *c, unsigned bits);
+/* True when a halted or waiting processor has something to do. */
+bool x86_has_work(struct x86_cpu *c);
+
+/*
+ * Runs at most about @budget instructions on the reference interpreter. Called without the machine
+ * lock.
+ */
+enum x86_exit x86_interp_run(struct x86_cpu *c, uint64_t budget);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A PCI bus 0 behind ports 0xCF8/0xCFC (PCI Local Bus Specification 3.0; mechanism #1), and what a
+ * PCI function needs: configuration space, BARs mapped as the guest moves them, INTx, MSI and
+ * MSI-X.
+ */
+#ifndef DEVICE_PCI_H
+#define DEVICE_PCI_H
+
+#include "base/error.h"
+#include "bus/irq.h"
+#include "bus/space.h"
+#include "device/device.h"
+
+enum { PCI_BARS = 6, PCI_CONFIG_SIZE = 256, PCI_MSIX_MAX = 64 };
+
+struct pci_bus;
+struct pci_function;
+
+enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEM32, PCI_BAR_MEM64 };
+
+struct pci_bar {
+    enum pci_bar_kind kind;
+    uint32_t size; /* power of two; IO >= 4, MEM >= 4096 */
+    const struct mmio_ops *mmio;
+    const struct port_ops *ports;
+    void *dev;
+};
+
+struct pci_ident {
+    uint16_t vendor, device, subsystem_vendor, subsystem;
+    uint32_t class_code; /* 24 bits */
+    uint8_t revision;
+    bool intx; /* has an INTA# pin */
+};
+
+struct pci_function_ops {
+    /*
+     * Registers that are the device's own (beyond header, BARs and capabilities). Called after
+     * config space has been written, with the old bytes already replaced under the write mask. May
+     * be NULL.
+     */
+    void (*config_written)(void *dev, unsigned offset, unsigned size);
+    /* The device may (again) master the bus / drive INTx. May be NULL. */
+    void (*command_changed)(void *dev, uint16_t command);
+};
+
+/* The bus. @intx gets INTA..INTD of slot s as input (s * 4 + pin); @msi takes messages. */
+struct pci_bus *pci_bus_new(struct space *space, struct ports *ports, const struct irq_line *intx,
+                            const struct msi_sink *msi, struct error *err);
+void pci_bus_free(struct pci_bus *bus);
+struct device *pci_bus_device(struct pci_bus *bus);
+
+/*
+ * Adds function @fn of slot @slot (0..31, 0..7). @dev is passed to the callbacks. The function is
+ * owned by the bus. NULL with @err set when the place is taken.
+ */
+struct pci_function *pci_add(struct pci_bus *bus, unsigned slot, unsigned fn,
+                             const struct pci_ident *ident, const struct pci_function_ops *ops,
+                             void *dev, struct error *err);
+/* Declares BAR @index. Before the guest runs. */
+void pci_set_bar(struct pci_function *f, unsigned index, const struct pci_bar *bar);
+/* Places a BAR as firmware would, and enables its decoding. */
+int pci_place_bar(struct pci_function *f, unsigned index, uint64_t address, struct error *err);
+/* Adds a capability of @len bytes (with header) and returns its offset, 0 when full. @wmask may be
+ * NULL: read-only. */
+unsigned pci_add_capability(struct pci_function *f, uint8_t id, const uint8_t *bytes,
+                            const uint8_t *wmask, unsigned len);
+/* Adds MSI-X with @vectors entries, table and PBA in BAR @bar (declared by this call, 4 KiB pages).
+ */
+int pci_add_msix(struct pci_function *f, unsigned bar, unsigned vectors, struct error *err);
+bool pci_msix_enabled(const struct pci_function *f);
+/* Sends vector @n by MSI-X (masked ones stay pending). */
+void pci_msix_notify(struct pci_function *f, unsigned n);
+/* Drives the INTx pin (held off while the command register disables it). */
+void pci_set_intx(struct pci_function *f, int level);
+/* The command register's bus-master bit: a device may touch guest memory only then. */
+bool pci_bus_master(const struct pci_function *f);
+uint8_t *pci_config(struct pci_function *f); /* the 256 bytes, for the device's own registers */
+uint8_t *pci_config_wmask(struct pci_function *f);
+/* Back to power-up: BARs unmapped, command 0. */
+void pci_function_reset(struct pci_function *f);
+
+#endif

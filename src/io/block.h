@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The block seam: what a disk device talks to.
+ *
+ * A block device takes requests and completes them later, never inside submit. Both happen with the
+ * machine lock held. The device (IDE, virtio-blk, ...) owns the request until done is called.
+ * Implementations: raw files (block_file.h), memory (tests, WebAssembly), later qcow2 and volumes.
+ */
+#ifndef IO_BLOCK_H
+#define IO_BLOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD, BLOCK_WRITE_ZEROES };
+
+struct block_span {
+    uint8_t *data;
+    size_t len;
+};
+
+struct block_request {
+    enum block_op op;
+    uint64_t offset, len;     /* bytes, multiples of 512; 0, 0 for FLUSH */
+    struct block_span *spans; /* READ, WRITE: cover len; stay valid until done */
+    unsigned span_count;
+    /* Called once, with the machine lock held: 0 or a negative errno (-EIO, -ENOSPC, -EROFS,
+     * -EINVAL). */
+    void (*done)(struct block_request *r, int result);
+    void *opaque;  /* the submitter's */
+    void *backend; /* the implementation's while in flight */
+    struct block_request *next;
+};
+
+struct block;
+struct block_ops {
+    void (*submit)(struct block *b, struct block_request *r);
+    /* Waits until all requests in flight are done (their done has run). */
+    void (*drain)(struct block *b);
+    void (*close)(struct block *b); /* drains and frees */
+};
+
+struct block {
+    const struct block_ops *ops;
+    uint64_t size;           /* bytes, a multiple of 512 */
+    uint32_t physical_block; /* bytes, for alignment hints */
+    bool readonly;
+    bool can_discard;
+    char serial[21]; /* NUL-terminated, empty when unset */
+};
+
+static inline void block_submit(struct block *b, struct block_request *r)
+{
+    b->ops->submit(b, r);
+}
+
+#endif

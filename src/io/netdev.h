@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The frame seam: what a network adapter talks to. Ethernet frames without FCS, both ways, with the
+ * machine lock held. Implementations: user-mode NAT (net_slirp.h), later switch ports.
+ */
+#ifndef IO_NETDEV_H
+#define IO_NETDEV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { NETDEV_FRAME_MAX = 65550 };
+
+struct netdev_span {
+    const uint8_t *data;
+    size_t len;
+};
+
+/* The adapter's end. */
+struct netdev_client {
+    /* Room for a frame of @len bytes now? When not, the backend keeps or drops it by its own rules.
+     */
+    bool (*can_receive)(void *opaque, size_t len);
+    /* Takes a frame (borrowed for the call). */
+    void (*receive)(void *opaque, const uint8_t *frame, size_t len);
+    void (*link)(void *opaque, bool up); /* may be NULL */
+    void *opaque;
+};
+
+struct netdev;
+struct netdev_ops {
+    void (*attach)(struct netdev *n, const struct netdev_client *client); /* borrowed; once */
+    /* Sends one frame gathered from spans (borrowed for the call); never blocks, may drop. */
+    void (*send)(struct netdev *n, const struct netdev_span *spans, unsigned count);
+    /* The adapter has room again after can_receive said no. */
+    void (*ready)(struct netdev *n);
+    void (*close)(struct netdev *n);
+};
+
+struct netdev {
+    const struct netdev_ops *ops;
+    uint64_t tx_frames, tx_bytes, rx_frames, rx_bytes, dropped; /* as seen by the guest */
+};
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A machine: board, processors, memory and devices, made from a plain description. What it talks to
+ * (drives, network, consoles) is opened by the caller and handed in through the seams of io/, so
+ * that the same machine runs in a supervisor process, in a test and in a browser.
+ */
+#ifndef MACHINE_MACHINE_H
+#define MACHINE_MACHINE_H
+
+#include "base/error.h"
+#include "base/str.h"
+#include "io/block.h"
+#include "io/chardev.h"
+#include "io/netdev.h"
+
+enum { MACHINE_DRIVES = 16, MACHINE_NICS = 8, MACHINE_CPUS = 8, MACHINE_SERIALS = 4 };
+
+/* Why a machine ended. */
+enum machine_end {
+    MACHINE_RUNNING,
+    MACHINE_END_POWEROFF,   /* ACPI S5 */
+    MACHINE_END_RESET,      /* reset asked for while no_reboot is set */
+    MACHINE_END_DEBUG_EXIT, /* isa-debug-exit: code in *value */
+    MACHINE_END_PANIC,      /* pvpanic: the guest's kernel panicked */
+    MACHINE_END_TRIPLE,     /* triple fault while no_reboot is set */
+    MACHINE_END_STOPPED,    /* machine_stop */
+    MACHINE_END_ERROR,      /* Isola's own failure; see the error */
+};
+
+struct machine_nic {
+    struct netdev *netdev; /* borrowed */
+    uint8_t mac[6];
+};
+
+/* Everything borrowed until machine_free unless said otherwise. */
+struct machine_config {
+    const char *board;              /* NULL: "pc" */
+    const char *accel;              /* NULL: "auto" */
+    const char *cpu;                /* processor model; NULL: the default */
+    unsigned cpus;                  /* 1..MACHINE_CPUS */
+    uint64_t memory;                /* bytes, a multiple of 1 MiB */
+    const uint8_t *kernel, *initrd; /* file contents */
+    size_t kernel_len, initrd_len;
+    const char *append; /* kernel command line, NULL: "" */
+    struct block *drives[MACHINE_DRIVES];
+    unsigned drive_count;
+    struct machine_nic nics[MACHINE_NICS];
+    unsigned nic_count;
+    struct chardev *serials[MACHINE_SERIALS]; /* COM1..COM4; NULL: absent */
+    struct chardev *console;                  /* virtio-console; NULL: absent */
+    struct chardev *debug_console;            /* port 0x402; NULL: absent */
+    bool debug_exit;                          /* port 0xf4 */
+    bool no_reboot;
+    uint8_t uuid[16];
+    int64_t rtc_offset; /* seconds added to the host's UTC */
+};
+
+struct machine;
+
+/* Builds the machine in reset state and loads the guest. NULL with @err set. */
+struct machine *machine_new(const struct machine_config *config, struct error *err);
+void machine_free(struct machine *m);
+
+/*
+ * Hosted running (machine_linux.c): processors on threads of their own, timers on @loop (which gets
+ * the machine lock). @ended is called once on the loop's thread when the machine has ended.
+ */
+struct loop;
+int machine_start(struct machine *m, struct loop *loop,
+                  void (*ended)(void *opaque, enum machine_end end, int value), void *opaque,
+                  struct error *err);
+/* Stops the processors at an instruction boundary and guest time with them; and goes on. */
+void machine_pause(struct machine *m);
+void machine_resume(struct machine *m);
+/* Presses the power button (ACPI event). */
+void machine_power_button(struct machine *m);
+/* Ends the machine at once (MACHINE_END_STOPPED); ended is still called. */
+void machine_stop(struct machine *m);
+/* Takes the machine lock, as callbacks of the loop have it already. */
+void machine_lock(struct machine *m);
+void machine_unlock(struct machine *m);
+
+/*
+ * Stepped running (tests, WebAssembly): runs all processors in turn for about @budget instructions,
+ * then timers that are due. Returns MACHINE_RUNNING or how it ended. *ret_idle_ns: how long the
+ * caller may sleep because all processors wait (0: call again at once; UINT64_MAX: until input).
+ */
+enum machine_end machine_step(struct machine *m, uint64_t budget, uint64_t *ret_idle_ns);
+
+/* The code of MACHINE_END_DEBUG_EXIT and the text of MACHINE_END_ERROR. */
+int machine_end_value(const struct machine *m);
+const char *machine_end_text(const struct machine *m);
+
+/* Counters, processors and devices as one JSON object (inspect --live, stats). */
+void machine_inspect(struct machine *m, struct str *out);
+
+struct machine_stats {
+    uint64_t cpu_ns; /* CPU time of the processors' threads */
+    uint64_t instructions;
+    uint64_t memory_used; /* bytes of guest memory that are present */
+    uint64_t memory_size;
+    uint64_t block_read, block_written, net_rx, net_tx; /* bytes */
+};
+void machine_stats(struct machine *m, struct machine_stats *ret);
+
+#endif
