@@ -50,6 +50,13 @@ struct pci_bus *pci_bus_new(struct space *space, struct ports *ports, const stru
                             const struct msi_sink *msi, struct error *err);
 void pci_bus_free(struct pci_bus *bus);
 struct device *pci_bus_device(struct pci_bus *bus);
+/*
+ * Functions in order of slot and number: the one after @after (NULL: the first), NULL at the end.
+ * Each function's configuration is a device of its own: after the functions are added, the board
+ * resets, saves and loads pci_function_device of each. Its free does nothing (the bus owns it).
+ */
+struct pci_function *pci_next(struct pci_bus *bus, const struct pci_function *after);
+struct device *pci_function_device(struct pci_function *f);
 
 /*
  * Adds function @fn of slot @slot (0..31, 0..7). @dev is passed to the callbacks. The function is
@@ -78,7 +85,10 @@ void pci_set_intx(struct pci_function *f, int level);
 bool pci_bus_master(const struct pci_function *f);
 uint8_t *pci_config(struct pci_function *f); /* the 256 bytes, for the device's own registers */
 uint8_t *pci_config_wmask(struct pci_function *f);
-/* Back to power-up: BARs unmapped, command 0. */
+/*
+ * Back to power-up: BARs unmapped, command 0, every other byte as the board and the device had set
+ * it up when the function was first reset, placed by pci_place_bar or touched by the guest.
+ */
 void pci_function_reset(struct pci_function *f);
 
 #endif
