@@ -162,11 +162,13 @@ struct x86_fpu {
 };
 
 /*
- * Lazy arithmetic flags. x86 flags.h owns the representation; everyone else goes through
- * x86_flags_get / x86_flags_set there.
+ * Arithmetic flags in the form that is cheapest to produce; flags.h describes it, everyone goes
+ * through the functions there.
  */
 struct x86_lazy {
-    uint64_t result, aux, op;
+    uint64_t result; /* sign-extended: ZF, SF, PF */
+    uint64_t aux;    /* carries into each bit: AF is bit 4, OF is bit 63 ^ CF */
+    uint32_t op; /* bit 0: CF; X86_PF, X86_SF: these flags are the inverse of what result says */
 };
 
 /* A fault or trap noticed by an instruction, delivered by the dispatcher (exc.h). */
@@ -274,7 +276,9 @@ struct x86_vm {
 struct x86_cpu {
     /* Hot: looked at by nearly every instruction. */
     uint64_t gpr[16];
-    uint64_t rip; /* of the current instruction; see insn.h for when it is exact */
+    uint64_t zero;      /* always 0: the register of an absent base or index */
+    uint64_t code_base; /* interp: RIP of the start of the block that runs, see interp.c */
+    uint64_t rip;       /* of the current instruction; see insn.h for when it is exact */
     struct x86_lazy lazy;
     uint64_t
         rflags; /* all flags but the arithmetic ones (bits of X86_ARITH are in lazy); bit 1 set */
@@ -284,6 +288,8 @@ struct x86_cpu {
     uint8_t mmu_class; /* enum x86_access_class for explicit data accesses, derived */
     uint8_t shadow;    /* X86_SHADOW_* in force for the current instruction boundary */
     uint64_t asid;     /* low 12 bits of TLB tags */
+    uint64_t
+        fetch_gen; /* grows with each TLB flush: what was fetched before may be elsewhere now */
     struct x86_seg seg[X86_SEGS];
     union x86_xmm xmm[16];
     uint32_t mxcsr;

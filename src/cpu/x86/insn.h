@@ -60,6 +60,12 @@ struct x86_insn {
     uint8_t rex; /* whole REX byte or 0: with it, byte registers 4..7 are SPL..DIL, not AH..BH */
     uint8_t riprel;
     uint8_t vvvv, vlen; /* VEX: second source and 0 = 128, 1 = 256 bits */
+    /* Byte registers reg and rm as byte offsets into gpr[] (AH..BH are the second byte of 0..3). */
+    uint8_t reg8, rm8;
+    /* Of the decoded-instruction cache: bytes from the start of its block, and instructions from
+     * this one to the end of the block. */
+    uint8_t left;
+    uint16_t off;
 };
 
 /*
