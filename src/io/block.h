@@ -22,6 +22,7 @@ struct block_span {
 
 struct block_request {
     enum block_op op;
+    bool unmap;               /* WRITE_ZEROES: the space may be given back */
     uint64_t offset, len;     /* bytes, multiples of 512; 0, 0 for FLUSH */
     struct block_span *spans; /* READ, WRITE: cover len; stay valid until done */
     unsigned span_count;
@@ -33,8 +34,15 @@ struct block_request {
     struct block_request *next;
 };
 
+enum { BLOCK_WOULD_WAIT = 1 };
+
 struct block;
 struct block_ops {
+    /*
+     * Does @r at once if that takes no waiting (the data is in memory): returns its result (done is
+     * not called), or BLOCK_WOULD_WAIT with nothing done. May be NULL: it would always wait.
+     */
+    int (*attempt)(struct block *b, const struct block_request *r);
     void (*submit)(struct block *b, struct block_request *r);
     /* Waits until all requests in flight are done (their done has run). */
     void (*drain)(struct block *b);
@@ -50,9 +58,30 @@ struct block {
     char serial[21]; /* NUL-terminated, empty when unset */
 };
 
+/* As the operation; see struct block_ops. */
+static inline int block_attempt(struct block *b, const struct block_request *r)
+{
+    return b->ops->attempt ? b->ops->attempt(b, r) : BLOCK_WOULD_WAIT;
+}
+
 static inline void block_submit(struct block *b, struct block_request *r)
 {
     b->ops->submit(b, r);
 }
+
+static inline void block_drain(struct block *b)
+{
+    b->ops->drain(b);
+}
+
+/* Closes and frees; NULL is fine. */
+static inline void block_close(struct block *b)
+{
+    if (b)
+        b->ops->close(b);
+}
+
+/* Whether @r lies inside the drive and may be done there: 0, -EINVAL or -EROFS. */
+int block_check(const struct block *b, const struct block_request *r);
 
 #endif
