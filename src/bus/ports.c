@@ -92,6 +92,12 @@ void ports_unmap(struct ports *p, struct port_range *range)
     free(range);
 }
 
+/* Whether the range answers an access of @size at @port in one piece. */
+static bool takes_whole(const struct port_range *r, uint16_t port, unsigned size)
+{
+    return r && (unsigned)(port - r->base) + size <= r->count && !(r->ops->bytes && size > 1);
+}
+
 static const struct port_range *owner_of(const struct ports *p, uint16_t port)
 {
     return p->owner[port] ? p->ranges[p->owner[port] - 1] : NULL;
@@ -102,7 +108,7 @@ uint32_t ports_read(struct ports *p, uint16_t port, unsigned size)
     const struct port_range *r = owner_of(p, port);
     uint32_t value = 0;
 
-    if (r && (unsigned)(port - r->base) + size <= r->count) {
+    if (takes_whole(r, port, size)) {
         value = r->ops->read ? r->ops->read(r->dev, (uint16_t)(port - r->base), size) : UINT32_MAX;
         return size == 4 ? value : value & ((1u << size * 8) - 1);
     }
@@ -117,7 +123,7 @@ void ports_write(struct ports *p, uint16_t port, unsigned size, uint32_t value)
 {
     const struct port_range *r = owner_of(p, port);
 
-    if (r && (unsigned)(port - r->base) + size <= r->count) {
+    if (takes_whole(r, port, size)) {
         if (r->ops->write)
             r->ops->write(r->dev, (uint16_t)(port - r->base), size, value);
     } else if (r && size > 1) {

@@ -99,6 +99,7 @@ int space_spans(struct space *s, uint64_t gpa, size_t len, bool write, struct sp
 struct port_ops {
     uint32_t (*read)(void *dev, uint16_t offset, unsigned size); /* size 1, 2 or 4 */
     void (*write)(void *dev, uint16_t offset, unsigned size, uint32_t value);
+    bool bytes; /* an 8-bit device: wider accesses reach it as bytes, lowest port first */
 };
 struct ports;
 struct port_range;

@@ -69,6 +69,12 @@ struct msi_sink lapics_msi_sink(struct lapics *apics);
 struct irq_line lapics_lint0(struct lapics *apics);
 struct irq_line lapics_lint1(struct lapics *apics);
 
+/*
+ * What firmware leaves behind for the boot processor (MP specification 3.6.2.2, virtual wire mode):
+ * the APIC enabled, LINT0 as ExtINT, LINT1 as NMI.
+ */
+void lapics_virtual_wire(struct lapics *apics);
+
 /* Sends a fixed interrupt to one processor (paravirtual or test use). */
 void lapic_inject(struct lapics *apics, unsigned cpu, uint8_t vector);
 

@@ -41,6 +41,8 @@ struct pci_function_ops {
      * be NULL.
      */
     void (*config_written)(void *dev, unsigned offset, unsigned size);
+    /* Before the guest reads bytes that the device computes: it may refresh them. May be NULL. */
+    void (*config_reading)(void *dev, unsigned offset, unsigned size);
     /* The device may (again) master the bus / drive INTx. May be NULL. */
     void (*command_changed)(void *dev, uint16_t command);
 };
