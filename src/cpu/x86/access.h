@@ -48,22 +48,22 @@ int x86_linear(struct x86_cpu *c, unsigned seg, uint64_t off, unsigned size, boo
  */
 uint8_t *x86_direct(struct x86_cpu *c, uint64_t lin, bool write, size_t *len);
 
-/*
- * Instruction fetch: physical place of code at linear @lin for the current CPL. Raises #PF / #GP.
- * On success *ret_page is the host address of the page's first byte, *ret_gpa its guest-physical
- * address and *ret_gfn its gmem page or UINT64_MAX for ROM (no write tracking).
- */
-int x86_fetch_page(struct x86_cpu *c, uint64_t lin, const uint8_t **ret_page, uint64_t *ret_gpa,
-                   uint64_t *ret_gfn);
-
 /* Page walk for debuggers: no fault, no A/D update. 0 and the physical address, or -EFAULT. */
 int x86_translate_debug(struct x86_cpu *c, uint64_t lin, uint64_t *ret_gpa);
+
+/*
+ * Names the calling thread as the one that runs @c (each x86_run begins with it): changes of the
+ * memory map or of page flags made by that thread take effect at once, those of other threads at
+ * the next instruction boundary (X86_ATTN_FLUSH).
+ */
+void x86_enter_thread(struct x86_cpu *c);
 
 /* TLB maintenance. */
 void x86_tlb_flush_all(struct x86_cpu *c);
 void x86_tlb_flush_page(struct x86_cpu *c,
                         uint64_t lin);           /* INVLPG: all classes and address-space tags */
-void x86_tlb_flush_nonglobal(struct x86_cpu *c); /* MOV CR3 */
+void x86_tlb_flush_nonglobal(struct x86_cpu *c); /* MOV CR3 without PCIDs */
+void x86_tlb_flush_pcid(struct x86_cpu *c, unsigned pcid);
 /* Derives mode, mmu_class, flat_* and asid after CR0/CR3/CR4/EFER/CPL/RFLAGS.AC/VM/segment changes.
  */
 void x86_mode_update(struct x86_cpu *c);
@@ -78,6 +78,29 @@ static inline uint8_t *x86_tlb_hit(struct x86_cpu *c, uint64_t lin, unsigned siz
     if (likely((write ? e->wtag : e->rtag) == want && page_off + size <= GMEM_PAGE_SIZE))
         return e->host + page_off;
     return NULL;
+}
+
+/* The entry for @lin after a page walk. Nonzero after a fault. */
+int x86_fetch_page_slow(struct x86_cpu *c, uint64_t lin, struct x86_itlb_entry **ret);
+
+/*
+ * Instruction fetch: physical place of code at linear @lin for the current CPL. Raises #PF / #GP;
+ * the limit of CS is the caller's to check. On success *ret_page is the host address of the page's
+ * first byte, *ret_gpa its guest-physical address and *ret_gfn its gmem page or UINT64_MAX for ROM
+ * (no write tracking).
+ */
+static inline int x86_fetch_page(struct x86_cpu *c, uint64_t lin, const uint8_t **ret_page,
+                                 uint64_t *ret_gpa, uint64_t *ret_gfn)
+{
+    struct x86_itlb_entry *e = &c->itlb[c->cpl == 3][(lin >> GMEM_PAGE_BITS) & (X86_ITLB_SIZE - 1)];
+
+    if (unlikely(e->tag != ((lin & ~(uint64_t)(GMEM_PAGE_SIZE - 1)) | c->asid)) &&
+        x86_fetch_page_slow(c, lin, &e))
+        return 1;
+    *ret_page = e->page;
+    *ret_gpa = e->gpa;
+    *ret_gfn = e->gfn;
+    return 0;
 }
 
 #define X86_ACCESSORS(bits, type)                                                                  \

@@ -197,7 +197,29 @@ enum x86_access_class {
 struct x86_tlb_entry {
     uint64_t rtag, wtag;
     uint8_t *host; /* host address of the page's first byte */
-    uint64_t gpa;  /* guest-physical address of the page */
+    uint64_t gfn;  /* its gmem page, UINT64_MAX for ROM */
+};
+
+/* The same for instruction fetches; one table for CPL 3 and one for the inner rings. */
+enum { X86_ITLB_BITS = 8, X86_ITLB_SIZE = 1 << X86_ITLB_BITS };
+struct x86_itlb_entry {
+    uint64_t tag;
+    const uint8_t *page; /* host address of the page's first byte */
+    uint64_t gpa, gfn;   /* gfn UINT64_MAX: no write tracking */
+};
+
+/*
+ * What tlb.c keeps beside the tables. A TLB tag is not the PCID itself but a number handed out to
+ * it (0 = none yet): dropping all translations of a PCID is handing out another number.
+ */
+enum { X86_PCIDS = 4096, X86_TAG_END = 0xfff };
+struct x86_mmu {
+    uint16_t tag_of_pcid[X86_PCIDS];
+    uint16_t next_tag;
+    bool huge_seen;    /* a 1 GiB page was cached since the last full flush */
+    uint64_t large[8]; /* hash set of 2 MiB (4 MiB) regions with large pages cached since then */
+    uint64_t ram_gpa, ram_len, ram_gfn; /* last RAM range seen by a page walk */
+    uint64_t phys_reserved;             /* bits of an entry's address above MAXPHYADDR */
 };
 
 /* Why a processor stopped running instructions (x86_run). */
@@ -228,6 +250,10 @@ enum x86_activity { X86_ACTIVE, X86_HALTED, X86_WAIT_SIPI, X86_SHUTDOWN };
 
 /* Interrupt shadow after STI / MOV SS / POP SS (vol. 3, 6.8.3). */
 enum { X86_SHADOW_STI = 1, X86_SHADOW_SS = 2 };
+
+/* Single-step trap after the instruction that runs: if TF was set before it; never (INT n); if TF
+ * is set after it (SYSCALL, SYSRET). */
+enum { X86_STEP_BEFORE, X86_STEP_NEVER, X86_STEP_AFTER };
 
 struct x86_cpu;
 struct x86_code; /* decoded-instruction cache, interp's */
@@ -261,6 +287,10 @@ struct x86_host {
     void (*random)(void *opaque, void *bytes, size_t n);
 };
 
+struct x86_cpuid_leaf {
+    uint32_t leaf, value[4]; /* EAX, EBX, ECX, EDX */
+};
+
 /* The processors of one machine and what they share. */
 struct x86_vm {
     struct space *space;
@@ -270,7 +300,11 @@ struct x86_vm {
     uint32_t tsc_khz;
     unsigned cpu_count;
     struct x86_cpu **cpus;
-    struct x86_code *code; /* interp's cache, shared by processors that run in turn */
+    /* CPUID leaves of the board from 0x40000000 on (borrowed, may be NULL): the hypervisor's. */
+    const struct x86_cpuid_leaf *pv_cpuid;
+    unsigned pv_cpuid_count;
+    struct gmem_listener listener; /* tlb.c */
+    struct x86_code *code;         /* interp's cache, shared by processors that run in turn */
 };
 
 struct x86_cpu {
@@ -288,8 +322,9 @@ struct x86_cpu {
     uint8_t mmu_class; /* enum x86_access_class for explicit data accesses, derived */
     uint8_t shadow;    /* X86_SHADOW_* in force for the current instruction boundary */
     uint64_t asid;     /* low 12 bits of TLB tags */
-    uint64_t
-        fetch_gen; /* grows with each TLB flush: what was fetched before may be elsewhere now */
+    /* Grows whenever the place of code may have changed: TLB flush, other address space or mode,
+     * CPL to or from 3. */
+    uint64_t fetch_gen;
     struct x86_seg seg[X86_SEGS];
     union x86_xmm xmm[16];
     uint32_t mxcsr;
@@ -305,14 +340,24 @@ struct x86_cpu {
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t pat, misc_enable, spec_ctrl, mcg_status;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
-    uint64_t tsc_offset, tsc_adjust; /* IA32_TSC = host.tsc() + tsc_offset */
+    uint64_t tsc_offset, tsc_adjust; /* IA32_TSC = host.tsc() + tsc_offset (adjust included) */
     uint8_t activity;                /* enum x86_activity */
     uint8_t exit_reason;             /* enum x86_exit, set before X86_STOP */
     uint8_t sipi_vector;
     bool nmi_blocked;    /* until IRET */
     uint64_t insn_count; /* instructions retired */
 
+    /* Debug exceptions (debugreg.c). */
+    uint64_t debug_hits; /* DR6 bits of data and I/O breakpoints met by this instruction */
+    bool debug_data;     /* data breakpoints are armed: derived from DR7 */
+    bool debug_code;     /* instruction breakpoints are armed */
+    uint8_t step_rule;   /* X86_STEP_*: single-step trap after the instruction that runs now */
+    bool align_check;    /* CR0.AM, RFLAGS.AC and CPL 3: derived */
+
+    const void *thread; /* identity of the host thread that runs this processor, tlb.c */
     struct x86_tlb_entry tlb[X86_CLASSES][X86_TLB_SIZE];
+    struct x86_itlb_entry itlb[2][X86_ITLB_SIZE];
+    struct x86_mmu mmu;
 
     unsigned index; /* 0 = boot processor; also the local APIC id */
     struct x86_vm *vm;

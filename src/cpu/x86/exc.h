@@ -9,8 +9,17 @@
  * Record a fault in c->fault and return X86_FAULT, so that "return x86_raise_gp(c, 0);" reads well.
  * The dispatcher delivers it with c->rip = the faulting instruction.
  */
-enum x86_result x86_raise(struct x86_cpu *c, uint8_t vector);
-enum x86_result x86_raise_code(struct x86_cpu *c, uint8_t vector, uint32_t code);
+void x86_set_fault(struct x86_cpu *c, uint8_t vector, bool has_code, uint32_t code);
+static inline enum x86_result x86_raise(struct x86_cpu *c, uint8_t vector)
+{
+    x86_set_fault(c, vector, false, 0);
+    return X86_FAULT;
+}
+static inline enum x86_result x86_raise_code(struct x86_cpu *c, uint8_t vector, uint32_t code)
+{
+    x86_set_fault(c, vector, true, code);
+    return X86_FAULT;
+}
 static inline enum x86_result x86_raise_gp(struct x86_cpu *c, uint32_t code)
 {
     return x86_raise_code(c, X86_GP, code);
@@ -53,10 +62,17 @@ enum x86_result x86_take_events(struct x86_cpu *c);
  * around each instruction. x86_step_begin looks at instruction breakpoints (unless RF) and delivers
  * #DB: X86_NEXT: execute the instruction at c->rip; X86_BRANCH, X86_STOP as x86_deliver.
  * x86_step_end follows an instruction that completed without a fault, c->rip already advanced: ends
- * RF and the interrupt shadow that was in force at x86_step_begin (@shadow), and delivers the traps
+ * the interrupt shadow that was in force at x86_step_begin (@shadow), and delivers the traps
  * (@tf: TF was set before the instruction; data and I/O breakpoints noticed; task switch).
  */
 enum x86_result x86_step_begin(struct x86_cpu *c);
 enum x86_result x86_step_end(struct x86_cpu *c, bool tf, uint8_t shadow);
+
+/*
+ * INT n and its kin, from the handler of instruction @i: delivers with the next instruction as
+ * return address. X86_BRANCH, or X86_FAULT with nothing changed.
+ */
+enum x86_result x86_soft_interrupt(struct x86_cpu *c, const struct x86_insn *i, uint8_t vector,
+                                   enum x86_event_kind kind);
 
 #endif

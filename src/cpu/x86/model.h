@@ -36,6 +36,11 @@ enum x86_feature_word {
     X86_FEATURE_WORDS
 };
 bool x86_model_has(const struct x86_model *m, unsigned feature);
+/* MAXPHYADDR. */
+unsigned x86_model_phys_bits(const struct x86_model *m);
+
+/* The core crystal clock of CPUID leaf 0x15, which also drives the local APIC timer. */
+enum { X86_CRYSTAL_HZ = 1000000000 };
 
 #define X86_FEATURE(word, bit) ((word)*32 + (bit))
 #define X86_FEAT_ALWAYS        0xffff

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The processor models. A bit is set here only when the interpreter implements what it announces;
+ * docs/cpu-models.md says why vendor and family are what they are.
+ */
+#include "cpu/x86/model.h"
+
+#include "cpu/x86/model_internal.h"
+
+#define B(n) (1u << (n))
+
+/* CPUID.1:EDX */
+enum {
+    FPU = B(0),
+    VME = B(1),
+    DE = B(2),
+    PSE = B(3),
+    TSC = B(4),
+    MSR = B(5),
+    PAE = B(6),
+    MCE = B(7),
+    CX8 = B(8),
+    APIC = B(9),
+    SEP = B(11),
+    MTRR = B(12),
+    PGE = B(13),
+    MCA = B(14),
+    CMOV = B(15),
+    PAT = B(16),
+    PSE36 = B(17),
+    CLFSH = B(19),
+    MMX = B(23),
+    FXSR = B(24),
+    SSE = B(25),
+    SSE2 = B(26),
+};
+/* CPUID.1:ECX */
+enum {
+    SSE3 = B(0),
+    PCLMUL = B(1),
+    SSSE3 = B(9),
+    CX16 = B(13),
+    PCID = B(17),
+    SSE41 = B(19),
+    SSE42 = B(20),
+    X2APIC = B(21),
+    MOVBE = B(22),
+    POPCNT = B(23),
+    TSC_DEADLINE = B(24),
+    AES = B(25),
+    XSAVE = B(26),
+    RDRAND = B(30),
+};
+/* CPUID.7:EBX, ECX, EDX */
+enum {
+    FSGSBASE = B(0),
+    TSC_ADJUST = B(1),
+    SMEP = B(7),
+    ERMS = B(9),
+    INVPCID = B(10),
+    RDSEED = B(18),
+    SMAP = B(20),
+    UMIP = B(2),
+    ARCH_CAP = B(29),
+};
+/* CPUID.80000001:EDX, ECX */
+enum {
+    SYSCALL = B(11),
+    NX = B(20),
+    PDPE1GB = B(26),
+    RDTSCP = B(27),
+    LM = B(29),
+    LAHF64 = B(0),
+    PREFETCHW = B(8),
+};
+enum { XSAVEOPT = B(0) };
+
+/* The bits of 1:EDX that AMD repeats in 80000001:EDX. */
+#define AMD_COMMON                                                                                 \
+    (FPU | VME | DE | PSE | TSC | MSR | PAE | MCE | CX8 | APIC | MTRR | PGE | MCA | CMOV | PAT |   \
+     PSE36 | MMX | FXSR)
+
+static const struct x86_model models[] = {
+    {
+        .name = "isola-v1",
+        .about = "64-bit, all that the interpreter has; in-order, so nothing to mitigate (default)",
+        .vendor = "GenuineIntel",
+        .brand = "Isola Virtual Processor v1",
+        .family = 6,
+        .model = 0x1c,
+        .stepping = 10,
+        .max_leaf = 0x16,
+        .max_extended = 0x80000008,
+        .phys_bits = 40,
+        .lin_bits = 48,
+        .intel = true,
+        .words =
+            {
+                [X86_W_1_EDX] = AMD_COMMON | SEP | CLFSH | SSE | SSE2,
+                [X86_W_1_ECX] = SSE3 | PCLMUL | SSSE3 | CX16 | PCID | SSE41 | SSE42 | X2APIC |
+                                MOVBE | POPCNT | TSC_DEADLINE | AES | XSAVE | RDRAND,
+                [X86_W_7_EBX] = FSGSBASE | TSC_ADJUST | SMEP | ERMS | INVPCID | RDSEED | SMAP,
+                [X86_W_7_ECX] = UMIP,
+                [X86_W_7_EDX] = ARCH_CAP,
+                [X86_W_81_EDX] = SYSCALL | NX | PDPE1GB | RDTSCP | LM,
+                [X86_W_81_ECX] = LAHF64 | PREFETCHW,
+                [X86_W_D1_EAX] = XSAVEOPT,
+            },
+        /* RDCL_NO, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO,
+         * FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO */
+        .arch_capabilities = B(0) | B(3) | B(4) | B(5) | B(6) | B(8) | B(13) | B(14) | B(15) |
+                             B(20) | B(24) | B(26) | B(27),
+    },
+    {
+        .name = "qemu64",
+        .about = "the least 64-bit processor, as QEMU's model of that name",
+        .vendor = "AuthenticAMD",
+        .brand = "Isola minimal 64-bit processor",
+        .family = 15,
+        .model = 107,
+        .stepping = 1,
+        .max_leaf = 0xd,
+        .max_extended = 0x80000008,
+        .phys_bits = 40,
+        .lin_bits = 48,
+        .words =
+            {
+                [X86_W_1_EDX] = AMD_COMMON | SEP | CLFSH | SSE | SSE2,
+                [X86_W_1_ECX] = SSE3 | CX16 | X2APIC,
+                [X86_W_81_EDX] = AMD_COMMON | SYSCALL | NX | LM,
+                [X86_W_81_ECX] = LAHF64,
+            },
+    },
+    {
+        .name = "pentium3",
+        .about = "32-bit with SSE",
+        .vendor = "GenuineIntel",
+        .brand = NULL,
+        .family = 6,
+        .model = 8,
+        .stepping = 3,
+        .max_leaf = 2,
+        .phys_bits = 36,
+        .lin_bits = 32,
+        .intel = true,
+        .words = {[X86_W_1_EDX] = AMD_COMMON | SEP | SSE},
+    },
+};
+
+const struct x86_model *x86_model_at(unsigned index)
+{
+    return index < array_size(models) ? &models[index] : NULL;
+}
+
+const struct x86_model *x86_model_find(const char *name)
+{
+    if (!name)
+        return &models[0];
+    for (unsigned i = 0; i < array_size(models); i++)
+        if (strcmp(models[i].name, name) == 0)
+            return &models[i];
+    return NULL;
+}
+
+const char *x86_model_name(const struct x86_model *m)
+{
+    return m->name;
+}
+
+const char *x86_model_about(const struct x86_model *m)
+{
+    return m->about;
+}
+
+unsigned x86_model_phys_bits(const struct x86_model *m)
+{
+    return m->phys_bits;
+}
+
+bool x86_model_has(const struct x86_model *m, unsigned feature)
+{
+    if (feature == X86_FEAT_ALWAYS)
+        return true;
+    return feature / 32 < X86_FEATURE_WORDS && (m->words[feature / 32] >> feature % 32 & 1);
+}
