@@ -230,6 +230,22 @@ int gmem_write(struct gmem *gm, uint64_t offset, const void *from, size_t len)
     return 0;
 }
 
+int gmem_clear(struct gmem *gm, struct error *err)
+{
+    int r = gmem_host_clear(&gm->delta, err);
+
+    if (r < 0)
+        return r;
+    for (uint64_t gfn = 0; gfn < gm->pages; gfn++)
+        if (gm->flags[gfn] & GMEM_CODE)
+            gmem_code_write(gm, gfn, 0, GMEM_PAGE_SIZE);
+    memset(gm->flags, 0, gm->pages);
+    gmem_layer_unref(gm->base);
+    gm->base = NULL;
+    all_changed(gm);
+    return 0;
+}
+
 uint64_t gmem_dirty_take(struct gmem *gm, uint64_t *bitmap)
 {
     uint64_t count = 0;

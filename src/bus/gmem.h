@@ -80,6 +80,9 @@ void gmem_code_write(struct gmem *gm, uint64_t gfn, unsigned offset, unsigned le
 int gmem_read(const struct gmem *gm, uint64_t offset, void *to, size_t len);
 int gmem_write(struct gmem *gm, uint64_t offset, const void *from, size_t len);
 
+/* Makes all of RAM zero again (power cycle) and drops the base layer. 0 or a negative errno. */
+int gmem_clear(struct gmem *gm, struct error *err);
+
 /*
  * The dirty log. gmem_dirty_take copies the DIRTY bits of all pages into @bitmap (one bit a page,
  * LSB first, (gmem_pages + 63) / 64 words; may be NULL), clears them and tells the listeners.

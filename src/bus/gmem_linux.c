@@ -51,3 +51,10 @@ int gmem_host_seal(struct gmem_host *h, struct error *err)
         return error_set_errno(err, -errno, "seal guest memory");
     return 0;
 }
+
+int gmem_host_clear(struct gmem_host *h, struct error *err)
+{
+    if (fallocate(h->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)h->bytes) < 0)
+        return error_set_errno(err, -errno, "clear guest memory");
+    return 0;
+}

@@ -19,7 +19,6 @@ enum {
     PC_ACPI_TABLES = 0xe0000, /* 64 KiB for the tables */
     PC_RSDP = 0xf0000,
     PC_SMBIOS = 0xf1000,
-    PC_MPTABLE = 0xf8000,
 };
 
 struct acpi_config {

@@ -13,6 +13,8 @@
 #include "io/chardev.h"
 #include "io/netdev.h"
 
+struct loop;
+
 enum { MACHINE_DRIVES = 16, MACHINE_NICS = 8, MACHINE_CPUS = 8, MACHINE_SERIALS = 4 };
 
 /* Why a machine ended. */
@@ -41,6 +43,9 @@ struct machine_config {
     uint64_t memory;                /* bytes, a multiple of 1 MiB */
     const uint8_t *kernel, *initrd; /* file contents */
     size_t kernel_len, initrd_len;
+    /* The unpacked payload of a bzImage (io/kernel_file.h): the guest then skips its decompressor. */
+    const uint8_t *vmlinux;
+    size_t vmlinux_len;
     const char *append; /* kernel command line, NULL: "" */
     struct block *drives[MACHINE_DRIVES];
     unsigned drive_count;
@@ -52,7 +57,15 @@ struct machine_config {
     bool debug_exit;                          /* port 0xf4 */
     bool no_reboot;
     uint8_t uuid[16];
-    int64_t rtc_offset; /* seconds added to the host's UTC */
+    int64_t rtc_offset;        /* seconds added to the host's UTC */
+    /* Monotonic nanoseconds for the guest clock; NULL: the host's. */
+    uint64_t (*time_source)(void *opaque);
+    void *time_opaque;
+    /* Fills @bytes with random bytes. NULL: a generator seeded by random_seed, the same each time. */
+    void (*random)(void *opaque, void *bytes, size_t n);
+    void *random_opaque;
+    uint64_t random_seed;
+    bool no_kaslr; /* leave the kernel where it was linked */
 };
 
 struct machine;
@@ -65,7 +78,6 @@ void machine_free(struct machine *m);
  * Hosted running (machine_linux.c): processors on threads of their own, timers on @loop (which gets
  * the machine lock). @ended is called once on the loop's thread when the machine has ended.
  */
-struct loop;
 int machine_start(struct machine *m, struct loop *loop,
                   void (*ended)(void *opaque, enum machine_end end, int value), void *opaque,
                   struct error *err);

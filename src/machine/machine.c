@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A machine's life: made in reset state with its guest loaded, run by turns (here) or by threads
+ * (machine_linux.c), reset, ended.
+ *
+ * Everything but guest code runs with the machine lock held. A device that ends or resets the machine does so
+ * in the middle of an instruction; it only notes the wish and kicks the processors, and whoever runs them
+ * carries it out at the next instruction boundary.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "cpu/x86/access.h"
+#include "cpu/x86/model.h"
+#include "machine/machine_internal.h"
+
+enum { TSC_KHZ = 1000000 }; /* one tick a nanosecond: conversion is exact and free */
+
+static const struct board_ops *const boards[] = {&pc_board};
+
+const struct board_ops *board_at(unsigned index)
+{
+    return index < array_size(boards) ? boards[index] : NULL;
+}
+
+const struct board_ops *board_find(const char *name, struct error *err)
+{
+    for (unsigned i = 0; i < array_size(boards); i++)
+        if (!name || strcmp(name, boards[i]->name) == 0)
+            return boards[i];
+    error_set(err, -ENOTSUP, "there is no board %s; boards: pc", name);
+    return NULL;
+}
+
+/* ---- what the processors need ---- */
+
+static void host_lock(void *opaque)
+{
+    machine_lock(opaque);
+}
+
+static void host_unlock(void *opaque)
+{
+    machine_unlock(opaque);
+}
+
+static uint64_t host_tsc(void *opaque)
+{
+    struct machine *m = opaque;
+    return gclock_muldiv(gclock_now(m->clock), TSC_KHZ, 1000000);
+}
+
+static void host_random(void *opaque, void *bytes, size_t n)
+{
+    machine_random(opaque, bytes, n);
+}
+
+static int host_pv_rdmsr(void *opaque, unsigned cpu, uint32_t msr, uint64_t *ret)
+{
+    struct machine *m = opaque;
+    return pvclock_rdmsr(&m->pvclock, cpu, msr, ret);
+}
+
+static int host_pv_wrmsr(void *opaque, unsigned cpu, uint32_t msr, uint64_t value)
+{
+    struct machine *m = opaque;
+    return pvclock_wrmsr(&m->pvclock, cpu, msr, value);
+}
+
+void machine_lock(struct machine *m)
+{
+    if (m->host && m->host->lock)
+        m->host->lock(m);
+}
+
+void machine_unlock(struct machine *m)
+{
+    if (m->host && m->host->unlock)
+        m->host->unlock(m);
+}
+
+void machine_random(struct machine *m, void *bytes, size_t n)
+{
+    uint8_t *out = bytes;
+
+    if (m->config.random) {
+        m->config.random(m->config.random_opaque, bytes, n);
+        return;
+    }
+    while (n) {
+        size_t part = min_of(n, sizeof(uint64_t));
+        uint64_t z = m->rng += 0x9e3779b97f4a7c15ull; /* splitmix64 */
+        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+        z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+        z ^= z >> 31;
+        memcpy(out, &z, part);
+        out += part;
+        n -= part;
+    }
+}
+
+static uint64_t default_time(void *opaque)
+{
+    struct timespec ts;
+
+    (void)opaque;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- making and freeing ---- */
+
+static int check_config(const struct machine_config *c, struct error *err)
+{
+    if (c->cpus < 1 || c->cpus > MACHINE_CPUS)
+        return error_set(err, -EINVAL, "a machine has 1 to %d processors, not %u", MACHINE_CPUS, c->cpus);
+    if (c->memory < (1 << 20) || c->memory % (1 << 20) || c->memory > 1ull << 40)
+        return error_set(err, -EINVAL, "memory is a whole number of MiB, from 1 MiB to 1 TiB, not %llu bytes",
+                         (unsigned long long)c->memory);
+    if (!c->kernel)
+        return error_set(err, -EINVAL, "there is nothing to boot: give a kernel");
+    if (c->drive_count > MACHINE_DRIVES || c->nic_count > MACHINE_NICS)
+        return error_set(err, -EINVAL, "at most %d drives and %d network adapters", MACHINE_DRIVES, MACHINE_NICS);
+    return 0;
+}
+
+static int copy_config(struct machine *m, const struct machine_config *config, struct error *err)
+{
+    m->config = *config;
+    m->append = strdup(config->append ? config->append : "");
+    if (!m->append)
+        return error_set(err, -ENOMEM, "out of memory");
+    m->config.append = m->append;
+    m->rng = config->random_seed;
+    return 0;
+}
+
+static int create_parts(struct machine *m, struct error *err)
+{
+    const struct x86_model *model = x86_model_find(m->config.cpu);
+    struct x86_host host = {.opaque = m,
+                            .lock = host_lock,
+                            .unlock = host_unlock,
+                            .pv_rdmsr = host_pv_rdmsr,
+                            .pv_wrmsr = host_pv_wrmsr,
+                            .tsc = host_tsc,
+                            .random = host_random};
+
+    if (!model)
+        return error_set(err, -EINVAL, "there is no processor model %s; isola doctor lists them", m->config.cpu);
+    m->board = board_find(m->config.board, err);
+    m->accel = m->board ? accel_find(m->config.accel, err) : NULL;
+    if (!m->accel)
+        return -ENOTSUP;
+    m->board->fill_host(&host);
+    m->clock = gclock_new(m->config.time_source ? m->config.time_source : default_time, m->config.time_opaque);
+    if (!m->clock)
+        return error_set(err, -ENOMEM, "out of memory");
+    m->ram = gmem_new(m->config.memory, err);
+    m->space = m->ram ? space_new(m->ram, err) : NULL;
+    m->ports = m->space ? ports_new(err) : NULL;
+    m->vm = m->ports ? x86_vm_new(m->space, m->ports, &host, model, m->config.cpus, TSC_KHZ, err) : NULL;
+    if (!m->vm)
+        return -ENOMEM;
+    m->vm->pv_cpuid = pvclock_cpuid;
+    m->vm->pv_cpuid_count = PVCLOCK_CPUID_LEAVES;
+    m->rtc_base = (int64_t)time(NULL) + m->config.rtc_offset;
+    pvclock_init(&m->pvclock, m->vm, m->clock, m->rtc_base * 1000000000);
+    if (m->accel->create_vm)
+        return m->accel->create_vm(m->vm, err);
+    return 0;
+}
+
+struct machine *machine_new(const struct machine_config *config, struct error *err)
+{
+    struct machine *m;
+
+    if (check_config(config, err) < 0)
+        return NULL;
+    m = mem_new(struct machine);
+    if (!m) {
+        error_set(err, -ENOMEM, "create machine: out of memory");
+        return NULL;
+    }
+    if (copy_config(m, config, err) < 0 || create_parts(m, err) < 0 || m->board->create(m, err) < 0 ||
+        machine_reset(m, err) < 0) {
+        machine_free(m);
+        return NULL;
+    }
+    return m;
+}
+
+void machine_free(struct machine *m)
+{
+    if (!m)
+        return;
+    machine_threads_free(m);
+    if (m->board)
+        m->board->destroy(m);
+    while (m->devices) {
+        struct device *next = m->devices->next;
+        m->devices->free(m->devices);
+        m->devices = next;
+    }
+    if (m->vm && m->accel->destroy_vm)
+        m->accel->destroy_vm(m->vm);
+    x86_vm_free(m->vm);
+    ports_free(m->ports);
+    space_free(m->space);
+    gmem_free(m->ram);
+    gclock_free(m->clock);
+    free(m->append);
+    free(m);
+}
+
+void machine_add_device(struct machine *m, struct device *dev)
+{
+    struct device **link = &m->devices;
+
+    while (*link)
+        link = &(*link)->next;
+    dev->next = NULL;
+    *link = dev;
+}
+
+/* ---- reset and end ---- */
+
+void machine_kick(struct machine *m)
+{
+    for (unsigned i = 0; i < m->vm->cpu_count; i++)
+        m->accel->kick(m->vm->cpus[i]);
+    if (m->host && m->host->wake)
+        m->host->wake(m);
+}
+
+void machine_end(struct machine *m, enum machine_end end, int value, const char *text)
+{
+    if (m->end != MACHINE_RUNNING)
+        return;
+    m->end = end;
+    m->end_value = value;
+    snprintf(m->end_text, sizeof(m->end_text), "%s", text ? text : "");
+    machine_kick(m);
+}
+
+void machine_want_reset(struct machine *m, bool triple_fault)
+{
+    if (m->config.no_reboot) {
+        machine_end(m, triple_fault ? MACHINE_END_TRIPLE : MACHINE_END_RESET, 0,
+                    triple_fault ? "triple fault" : "the guest asked for a reboot");
+        return;
+    }
+    m->reset_wanted = true;
+    machine_kick(m);
+}
+
+int machine_reset(struct machine *m, struct error *err)
+{
+    int r = m->resets ? gmem_clear(m->ram, err) : 0;
+
+    m->reset_wanted = false;
+    m->resets++;
+    if (r < 0)
+        return r;
+    for (struct device *dev = m->devices; dev; dev = dev->next)
+        device_reset(dev);
+    pvclock_reset(&m->pvclock);
+    for (unsigned i = 0; i < m->vm->cpu_count; i++)
+        x86_reset(m->vm->cpus[i]);
+    return m->board->boot(m, err);
+}
+
+int machine_end_value(const struct machine *m)
+{
+    return m->end_value;
+}
+
+const char *machine_end_text(const struct machine *m)
+{
+    return m->end_text;
+}
+
+void machine_power_button(struct machine *m)
+{
+    m->board->power_button(m);
+}
+
+/* ---- running ---- */
+
+static void after_run(struct machine *m, enum x86_exit why)
+{
+    m->exits[why & 7]++;
+    if (why == X86_EXIT_SHUTDOWN)
+        machine_want_reset(m, true);
+}
+
+bool machine_turn(struct machine *m, uint64_t budget)
+{
+    bool worked = false;
+
+    for (unsigned i = 0; i < m->vm->cpu_count; i++) {
+        struct x86_cpu *c = m->vm->cpus[i];
+        enum x86_exit why;
+        if (m->end != MACHINE_RUNNING || m->reset_wanted)
+            return true;
+        if (!x86_has_work(c))
+            continue;
+        worked = true;
+        m->board->select_cpu(m, i);
+        machine_unlock(m);
+        why = m->accel->run(c, budget);
+        machine_lock(m);
+        after_run(m, why);
+    }
+    return worked;
+}
+
+enum machine_end machine_step(struct machine *m, uint64_t budget, uint64_t *ret_idle_ns)
+{
+    struct error err = {0};
+    uint64_t next, now;
+    bool worked;
+
+    *ret_idle_ns = 0;
+    if (m->end == MACHINE_RUNNING && m->reset_wanted && machine_reset(m, &err) < 0)
+        machine_end(m, MACHINE_END_ERROR, 0, error_text(&err));
+    if (m->end != MACHINE_RUNNING)
+        return m->end;
+    worked = machine_turn(m, budget);
+    gclock_run(m->clock);
+    if (worked || m->reset_wanted || m->end != MACHINE_RUNNING)
+        return m->end;
+    next = gclock_next(m->clock);
+    now = gclock_now(m->clock);
+    *ret_idle_ns = next == UINT64_MAX ? UINT64_MAX : next > now ? next - now : 0;
+    return m->end;
+}

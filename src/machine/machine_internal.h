@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this room share about a machine. */
+#ifndef MACHINE_MACHINE_INTERNAL_H
+#define MACHINE_MACHINE_INTERNAL_H
+
+#include "bus/clock.h"
+#include "bus/gmem.h"
+#include "bus/irq.h"
+#include "bus/space.h"
+#include "cpu/x86/cpu.h"
+#include "device/device.h"
+#include "machine/accel.h"
+#include "machine/boot.h"
+#include "machine/machine.h"
+#include "machine/pvclock.h"
+
+struct machine;
+struct pc;
+
+/* A board: wires processors, memory and devices. */
+struct board_ops {
+    const char *name, *about;
+    /* Makes the devices; m has memory, spaces, clock and processors already. */
+    int (*create)(struct machine *m, struct error *err);
+    void (*destroy)(struct machine *m);
+    /* After all devices were reset: what firmware would set up, then the guest's kernel. */
+    int (*boot)(struct machine *m, struct error *err);
+    void (*power_button)(struct machine *m);
+    /* The processor that makes the accesses that follow (its local APIC answers). */
+    void (*select_cpu)(struct machine *m, unsigned cpu);
+    /* Fills the members of a struct x86_host that are the board's. */
+    void (*fill_host)(struct x86_host *host);
+};
+const struct board_ops *board_find(const char *name, struct error *err);
+const struct board_ops *board_at(unsigned index);
+extern const struct board_ops pc_board;
+
+/* How the machine's threads are run; NULL members in stepped machines, where nobody else is. */
+struct machine_host_ops {
+    void (*lock)(struct machine *m);
+    void (*unlock)(struct machine *m);
+    /* Something happened (end, reset, attention): whoever runs the processors looks again. */
+    void (*wake)(struct machine *m);
+};
+
+struct machine {
+    struct machine_config config; /* strings are copied, buffers and backends borrowed */
+    char *append, *cpu_name;
+    const struct board_ops *board;
+    const struct accel_ops *accel;
+    struct gmem *ram;
+    struct space *space;
+    struct ports *ports;
+    struct gclock *clock;
+    struct x86_vm *vm;
+    struct pvclock pvclock;
+    struct device *devices; /* owned, in order of creation */
+    struct pc *pc;          /* the board's own */
+    struct boot_entry entry;
+    uint64_t rng;           /* state of the seeded generator */
+    int64_t rtc_base;       /* seconds of UTC at guest time 0 */
+
+    enum machine_end end;
+    int end_value;
+    char end_text[ERROR_TEXT_MAX];
+    bool reset_wanted, paused;
+    uint64_t resets;
+    uint64_t exits[8]; /* by enum x86_exit */
+
+    const struct machine_host_ops *host;
+    struct machine_threads *threads; /* machine_linux.c */
+};
+
+/* Adds a device to the list (takes it). */
+void machine_add_device(struct machine *m, struct device *dev);
+/* Ends the machine; the first end wins. Any caller with the lock. */
+void machine_end(struct machine *m, enum machine_end end, int value, const char *text);
+/* Asks for a system reset at the next instruction boundary (or ends it, by no_reboot). */
+void machine_want_reset(struct machine *m, bool triple_fault);
+/* Resets devices, processors and memory and loads the guest again. */
+int machine_reset(struct machine *m, struct error *err);
+/* Wakes whoever runs the processors, and kicks them out of guest code. */
+void machine_kick(struct machine *m);
+/*
+ * One turn of every processor that has work, at most @budget instructions each; called with the lock, which is
+ * released while guest code runs. Returns false when none had work.
+ */
+bool machine_turn(struct machine *m, uint64_t budget);
+/* machine_linux.c: ends the threads; CPU time of the processors so far. */
+void machine_threads_free(struct machine *m);
+uint64_t machine_threads_cpu_ns(const struct machine *m);
+/* Random bytes for the guest. */
+void machine_random(struct machine *m, void *bytes, size_t n);
+
+#endif

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "machine/pc.h"
+
+#include <errno.h>
+
+#include "base/mem.h"
+#include "device/debugcon.h"
+#include "device/fw_cfg.h"
+#include "device/hpet.h"
+#include "device/i440fx.h"
+#include "device/i8042.h"
+#include "device/i8254.h"
+#include "device/i8259.h"
+#include "device/ioapic.h"
+#include "device/isa_debug_exit.h"
+#include "device/lapic.h"
+#include "device/mc146818.h"
+#include "device/pci.h"
+#include "device/piix3.h"
+#include "device/piix4_pm.h"
+#include "device/pvpanic.h"
+#include "device/uart16550.h"
+#include "machine/pc_firmware.h"
+
+/* ---- interrupt wiring ---- */
+
+/* A global system interrupt: I/O APIC pin @gsi, and below 16 the 8259 pair too. */
+static void pc_gsi(void *opaque, unsigned gsi, int level)
+{
+    struct pc *pc = opaque;
+    struct irq_line line;
+
+    if (gsi < IOAPIC_PINS) {
+        line = ioapic_input(pc->ioapic, gsi);
+        irq_set(&line, level);
+    }
+    if (gsi < 16) {
+        line = i8259_input(pc->pic, gsi);
+        irq_set(&line, level);
+    }
+}
+
+/* An ISA interrupt: as a GSI, but the 8254's IRQ 0 is wired to I/O APIC pin 2. */
+static void pc_isa_irq(void *opaque, unsigned irq, int level)
+{
+    struct pc *pc = opaque;
+    struct irq_line line;
+
+    if (irq != 0) {
+        pc_gsi(pc, irq, level);
+        return;
+    }
+    line = ioapic_input(pc->ioapic, 2);
+    irq_set(&line, level);
+    line = i8259_input(pc->pic, 0);
+    irq_set(&line, level);
+}
+
+static struct irq_line isa_line(struct pc *pc, unsigned irq)
+{
+    return (struct irq_line){.set = pc_isa_irq, .opaque = pc, .input = irq};
+}
+
+/* The PIIX3 exists only after the bus it sits on. */
+static void pc_intx(void *opaque, unsigned input, int level)
+{
+    struct pc *pc = opaque;
+
+    if (pc->isa)
+        piix3_intx(pc->isa, input, level);
+}
+
+static void attention(struct pc *pc, unsigned cpu, unsigned bit)
+{
+    x86_attention_set(pc->machine->vm->cpus[cpu], bit);
+    if (pc->machine->host && pc->machine->host->wake)
+        pc->machine->host->wake(pc->machine);
+}
+
+static void apic_intr(void *opaque, unsigned cpu, int level)
+{
+    struct pc *pc = opaque;
+
+    if (level)
+        attention(pc, cpu, X86_ATTN_INTR);
+    else
+        x86_attention_clear(pc->machine->vm->cpus[cpu], X86_ATTN_INTR);
+}
+
+static void apic_nmi(void *opaque, unsigned cpu)
+{
+    attention(opaque, cpu, X86_ATTN_NMI);
+}
+
+static void apic_smi(void *opaque, unsigned cpu)
+{
+    attention(opaque, cpu, X86_ATTN_SMI);
+}
+
+static void apic_init(void *opaque, unsigned cpu)
+{
+    attention(opaque, cpu, X86_ATTN_INIT);
+}
+
+static void apic_sipi(void *opaque, unsigned cpu, uint8_t vector)
+{
+    struct pc *pc = opaque;
+
+    pc->machine->vm->cpus[cpu]->sipi_vector = vector;
+    attention(pc, cpu, X86_ATTN_SIPI);
+}
+
+static void apic_eoi(void *opaque, uint8_t vector)
+{
+    struct pc *pc = opaque;
+
+    if (pc->ioapic)
+        ioapic_eoi(pc->ioapic, vector);
+}
+
+static uint8_t apic_extint_ack(void *opaque)
+{
+    struct pc *pc = opaque;
+    return i8259_ack(pc->pic);
+}
+
+static uint64_t apic_tsc(void *opaque, unsigned cpu)
+{
+    struct pc *pc = opaque;
+    struct x86_vm *vm = pc->machine->vm;
+    return vm->host.tsc(vm->host.opaque) + vm->cpus[cpu]->tsc_offset;
+}
+
+/* ---- what the processors ask of the board ---- */
+
+static struct lapics *apics_of(void *machine)
+{
+    return ((struct machine *)machine)->pc->lapics;
+}
+
+static int host_intr_ack(void *opaque, unsigned cpu)
+{
+    return lapic_ack(apics_of(opaque), cpu);
+}
+
+static int host_apic_rdmsr(void *opaque, unsigned cpu, uint32_t msr, uint64_t *ret)
+{
+    return lapic_rdmsr(apics_of(opaque), cpu, msr, ret);
+}
+
+static int host_apic_wrmsr(void *opaque, unsigned cpu, uint32_t msr, uint64_t value)
+{
+    return lapic_wrmsr(apics_of(opaque), cpu, msr, value);
+}
+
+static uint8_t host_get_cr8(void *opaque, unsigned cpu)
+{
+    return lapic_get_cr8(apics_of(opaque), cpu);
+}
+
+static void host_set_cr8(void *opaque, unsigned cpu, uint8_t value)
+{
+    lapic_set_cr8(apics_of(opaque), cpu, value);
+}
+
+static void host_ferr(void *opaque, int level)
+{
+    struct machine *m = opaque;
+    pc_isa_irq(m->pc, 13, level);
+}
+
+static void pc_fill_host(struct x86_host *host)
+{
+    host->intr_ack = host_intr_ack;
+    host->apic_rdmsr = host_apic_rdmsr;
+    host->apic_wrmsr = host_apic_wrmsr;
+    host->get_cr8 = host_get_cr8;
+    host->set_cr8 = host_set_cr8;
+    host->ferr = host_ferr;
+}
+
+/* ---- ways to end ---- */
+
+static void pc_reset_request(void *opaque)
+{
+    struct pc *pc = opaque;
+    machine_want_reset(pc->machine, false);
+}
+
+static void pc_poweroff(void *opaque)
+{
+    struct pc *pc = opaque;
+    machine_end(pc->machine, MACHINE_END_POWEROFF, 0, "power off");
+}
+
+static void pc_debug_exit(void *opaque, int status)
+{
+    struct pc *pc = opaque;
+    machine_end(pc->machine, MACHINE_END_DEBUG_EXIT, status, "debug exit");
+}
+
+static void pc_panic(void *opaque, unsigned events)
+{
+    struct pc *pc = opaque;
+
+    /* With a crash kernel loaded the guest deals with its panic itself. */
+    if (events & PVPANIC_PANICKED)
+        machine_end(pc->machine, MACHINE_END_PANIC, 0, "the guest's kernel panicked");
+}
+
+static int64_t pc_wall_ns(void *opaque)
+{
+    struct pc *pc = opaque;
+    struct machine *m = pc->machine;
+    return m->rtc_base * 1000000000 + (int64_t)gclock_now(m->clock);
+}
+
+/* ---- making the devices ---- */
+
+#define ADD(pc, device) machine_add_device((pc)->machine, (device))
+
+static int create_interrupts(struct pc *pc, struct error *err)
+{
+    struct machine *m = pc->machine;
+    struct lapic_ops ops = {.intr = apic_intr,
+                            .nmi = apic_nmi,
+                            .smi = apic_smi,
+                            .init = apic_init,
+                            .sipi = apic_sipi,
+                            .eoi = apic_eoi,
+                            .extint_ack = apic_extint_ack,
+                            .tsc = apic_tsc,
+                            .opaque = pc};
+    struct msi_sink msi;
+    struct irq_line lint0;
+
+    pc->lapics = lapics_new(m->space, m->clock, m->vm->cpu_count, m->vm->tsc_khz, &ops, err);
+    if (!pc->lapics)
+        return -ENOMEM;
+    for (unsigned i = 0; i < m->vm->cpu_count; i++)
+        ADD(pc, lapic_device(pc->lapics, i));
+    lint0 = lapics_lint0(pc->lapics);
+    pc->pic = i8259_new(m->ports, &lint0, err);
+    if (!pc->pic)
+        return -ENOMEM;
+    ADD(pc, i8259_device(pc->pic));
+    msi = lapics_msi_sink(pc->lapics);
+    pc->ioapic = ioapic_new(m->space, (uint32_t)PC_IOAPIC_BASE, &msi, err);
+    if (!pc->ioapic)
+        return -ENOMEM;
+    ADD(pc, ioapic_device(pc->ioapic));
+    return 0;
+}
+
+static int create_pci(struct pc *pc, struct error *err)
+{
+    struct machine *m = pc->machine;
+    struct msi_sink msi = lapics_msi_sink(pc->lapics);
+    struct irq_line intx = {.set = pc_intx, .opaque = pc};
+    struct irq_line isa = {.set = pc_isa_irq, .opaque = pc};
+    struct irq_line sci = isa_line(pc, PC_SCI);
+    struct piix3_ops isa_ops = {.reset = pc_reset_request, .opaque = pc};
+    struct piix4_pm_ops pm_ops = {.poweroff = pc_poweroff, .opaque = pc};
+    struct i440fx *bridge;
+
+    pc->pci = pci_bus_new(m->space, m->ports, &intx, &msi, err);
+    if (!pc->pci)
+        return -ENOMEM;
+    ADD(pc, pci_bus_device(pc->pci));
+    bridge = i440fx_new(pc->pci, NULL, NULL, err);
+    if (!bridge)
+        return -ENOMEM;
+    ADD(pc, i440fx_device(bridge));
+    pc->isa = piix3_new(pc->pci, 1, m->ports, &isa, &isa_ops, err);
+    if (!pc->isa)
+        return -ENOMEM;
+    ADD(pc, piix3_device(pc->isa));
+    pc->pm = piix4_pm_new(pc->pci, 1, 3, m->ports, m->clock, &sci, &pm_ops, err);
+    if (!pc->pm)
+        return -ENOMEM;
+    ADD(pc, piix4_pm_device(pc->pm));
+    return 0;
+}
+
+static int create_timers(struct pc *pc, struct error *err)
+{
+    struct machine *m = pc->machine;
+    struct msi_sink msi = lapics_msi_sink(pc->lapics);
+    struct irq_line gsi = {.set = pc_gsi, .opaque = pc};
+    struct irq_line irq0 = isa_line(pc, 0), irq8 = isa_line(pc, 8), line;
+    struct i8254 *pit;
+
+    pc->hpet = hpet_new(m->space, (uint32_t)PC_HPET_BASE, m->clock, &gsi, &irq0, &irq8, &msi, err);
+    if (!pc->hpet)
+        return -ENOMEM;
+    ADD(pc, hpet_device(pc->hpet));
+    line = hpet_irq0_input(pc->hpet);
+    pit = i8254_new(m->ports, m->clock, &line, err);
+    if (!pit)
+        return -ENOMEM;
+    ADD(pc, i8254_device(pit));
+    line = hpet_irq8_input(pc->hpet);
+    pc->rtc = mc146818_new(m->ports, m->clock, &line, pc_wall_ns, pc, err);
+    if (!pc->rtc)
+        return -ENOMEM;
+    ADD(pc, mc146818_device(pc->rtc));
+    mc146818_set_memory(pc->rtc, pc->low_memory, m->config.memory - pc->low_memory);
+    return 0;
+}
+
+static int create_serials(struct pc *pc, struct error *err)
+{
+    static const struct {
+        uint16_t base;
+        unsigned irq;
+    } com[MACHINE_SERIALS] = {{0x3f8, 4}, {0x2f8, 3}, {0x3e8, 4}, {0x2e8, 3}};
+    struct machine *m = pc->machine;
+
+    for (unsigned i = 0; i < MACHINE_SERIALS; i++) {
+        struct irq_line irq = isa_line(pc, com[i].irq);
+        struct uart16550 *uart;
+        if (!m->config.serials[i])
+            continue;
+        uart = uart16550_new(m->ports, com[i].base, m->clock, &irq, m->config.serials[i], err);
+        if (!uart)
+            return -ENOMEM;
+        ADD(pc, uart16550_device(uart));
+    }
+    return 0;
+}
+
+static int create_extras(struct pc *pc, struct error *err)
+{
+    struct machine *m = pc->machine;
+    struct irq_line irq1 = isa_line(pc, 1), irq12 = isa_line(pc, 12);
+    struct i8042_ops kbc_ops = {.reset = pc_reset_request, .opaque = pc};
+    struct i8042 *kbc = i8042_new(m->ports, &irq1, &irq12, &kbc_ops, err);
+    struct pvpanic *panic;
+
+    if (!kbc)
+        return -ENOMEM;
+    ADD(pc, i8042_device(kbc));
+    panic = pvpanic_new(m->ports, PC_PVPANIC_PORT, pc_panic, pc, err);
+    if (!panic)
+        return -ENOMEM;
+    ADD(pc, pvpanic_device(panic));
+    if (m->config.debug_exit) {
+        struct isa_debug_exit *exit_port = isa_debug_exit_new(m->ports, 0xf4, pc_debug_exit, pc, err);
+        if (!exit_port)
+            return -ENOMEM;
+        ADD(pc, isa_debug_exit_device(exit_port));
+    }
+    if (m->config.debug_console) {
+        struct debugcon *con = debugcon_new(m->ports, 0x402, m->config.debug_console, err);
+        if (!con)
+            return -ENOMEM;
+        ADD(pc, debugcon_device(con));
+    }
+    return 0;
+}
+
+static int create_fw_cfg(struct pc *pc, struct error *err)
+{
+    struct machine *m = pc->machine;
+    struct fw_cfg *fw = fw_cfg_new(m->ports, m->space, err);
+    int r;
+
+    if (!fw)
+        return -ENOMEM;
+    ADD(pc, fw_cfg_device(fw));
+    r = fw_cfg_set_item(fw, FW_CFG_UUID, m->config.uuid, sizeof(m->config.uuid), err);
+    if (r == 0)
+        r = fw_cfg_set_uint(fw, FW_CFG_RAM_SIZE, m->config.memory, 8, err);
+    if (r == 0)
+        r = fw_cfg_set_uint(fw, FW_CFG_NB_CPUS, m->vm->cpu_count, 2, err);
+    if (r == 0)
+        r = fw_cfg_set_uint(fw, FW_CFG_MAX_CPUS, m->vm->cpu_count, 2, err);
+    return r;
+}
+
+/* RAM around the two holes: the display's below 1 MiB and the PCI hole below 4 GiB. */
+static int map_memory(struct pc *pc, struct error *err)
+{
+    struct machine *m = pc->machine;
+    uint64_t memory = m->config.memory, hole = (uint32_t)PC_PCI_HOLE, four_gib = 1ull << 32;
+    uint64_t low = min_of(memory, hole);
+
+    pc->low_memory = low;
+    if (!space_map_ram(m->space, "ram-640k", 0, 0xa0000, 0, 0, err) ||
+        !space_map_ram(m->space, "ram-bios", 0xc0000, 0x40000, 0xc0, 0, err))
+        return -ENOMEM;
+    if (low > 0x100000 && !space_map_ram(m->space, "ram-low", 0x100000, low - 0x100000, 0x100, 0, err))
+        return -ENOMEM;
+    if (memory > low &&
+        !space_map_ram(m->space, "ram-high", four_gib, memory - low, low >> GMEM_PAGE_BITS, 0, err))
+        return -ENOMEM;
+    pc->ranges[pc->range_count++] = (struct boot_range){0, 0x9fc00, 1};
+    pc->ranges[pc->range_count++] = (struct boot_range){0x9fc00, 0x400, 2};
+    pc->ranges[pc->range_count++] = (struct boot_range){PC_ACPI_TABLES, 0x100000 - PC_ACPI_TABLES, 2};
+    if (low > 0x100000)
+        pc->ranges[pc->range_count++] = (struct boot_range){0x100000, low - 0x100000, 1};
+    if (memory > low)
+        pc->ranges[pc->range_count++] = (struct boot_range){four_gib, memory - low, 1};
+    return 0;
+}
+
+static int pc_create(struct machine *m, struct error *err)
+{
+    struct pc *pc = mem_new(struct pc);
+    int r;
+
+    if (!pc)
+        return error_set(err, -ENOMEM, "create board: out of memory");
+    m->pc = pc;
+    pc->machine = m;
+    r = map_memory(pc, err);
+    if (r == 0)
+        r = create_interrupts(pc, err);
+    if (r == 0)
+        r = create_pci(pc, err);
+    if (r == 0)
+        r = create_timers(pc, err);
+    if (r == 0)
+        r = create_serials(pc, err);
+    if (r == 0)
+        r = create_extras(pc, err);
+    if (r == 0)
+        r = create_fw_cfg(pc, err);
+    if (r == 0)
+        r = pc_create_virtio(pc, err);
+    return r < 0 ? error_wrap(err, r, "create board pc") : 0;
+}
+
+static void pc_destroy(struct machine *m)
+{
+    struct pc *pc = m->pc;
+    struct device **link = &m->devices;
+
+    if (!pc)
+        return;
+    /* The local APICs' and the bus' devices belong to their owners, which outlive the other devices. */
+    while (*link) {
+        struct device *dev = *link;
+        bool kept = pc->pci && dev == pci_bus_device(pc->pci);
+        for (unsigned i = 0; pc->lapics && i < m->vm->cpu_count; i++)
+            kept |= dev == lapic_device(pc->lapics, i);
+        *link = dev->next;
+        if (!kept)
+            dev->free(dev);
+    }
+    pci_bus_free(pc->pci);
+    lapics_free(pc->lapics);
+    free(pc);
+    m->pc = NULL;
+}
+
+static int pc_boot(struct machine *m, struct error *err)
+{
+    struct pc *pc = m->pc;
+    struct boot_params p = {.space = m->space,
+                            .range_count = pc->range_count,
+                            .low_memory = pc->low_memory,
+                            .memory = m->config.memory,
+                            .rsdp = PC_RSDP,
+                            .kernel = m->config.kernel,
+                            .kernel_len = m->config.kernel_len,
+                            .vmlinux = m->config.vmlinux,
+                            .vmlinux_len = m->config.vmlinux_len,
+                            .initrd = m->config.initrd,
+                            .initrd_len = m->config.initrd_len,
+                            .append = m->config.append};
+    int r;
+
+    memcpy(p.ranges, pc->ranges, sizeof(p.ranges));
+    if (!m->config.no_kaslr)
+        machine_random(m, &p.random, sizeof(p.random));
+    r = pc_firmware_setup(pc, err);
+    if (r == 0)
+        r = boot_load(&p, &m->entry, err);
+    if (r == 0)
+        pc_firmware_enter(m, &m->entry);
+    return r;
+}
+
+static void pc_power_button(struct machine *m)
+{
+    piix4_pm_power_button(m->pc->pm);
+}
+
+static void pc_select_cpu(struct machine *m, unsigned cpu)
+{
+    lapics_select(m->pc->lapics, cpu);
+}
+
+const struct board_ops pc_board = {.name = "pc",
+                                   .about = "PC with i440FX and PIIX chip sets, APICs, ACPI and virtio over PCI",
+                                   .create = pc_create,
+                                   .destroy = pc_destroy,
+                                   .boot = pc_boot,
+                                   .power_button = pc_power_button,
+                                   .select_cpu = pc_select_cpu,
+                                   .fill_host = pc_fill_host};
