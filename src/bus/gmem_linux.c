@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -43,13 +44,21 @@ void gmem_host_done(struct gmem_host *h)
 
 int gmem_host_seal(struct gmem_host *h, struct error *err)
 {
-    /* A write seal needs that no writable mapping exists: replace ours by a read-only one in place.
-     */
-    if (mmap(h->data, h->bytes, PROT_READ, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, h->fd, 0) ==
+    /* A write seal needs that no mapping could become writable: replace ours, in place, by one of a
+     * descriptor that was opened for reading only. */
+    char path[64];
+    int fd, r = 0;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", h->fd);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(err, -errno, "seal guest memory: open it for reading");
+    if (mmap(h->data, h->bytes, PROT_READ, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) ==
             MAP_FAILED ||
         fcntl(h->fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SEAL) < 0)
-        return error_set_errno(err, -errno, "seal guest memory");
-    return 0;
+        r = error_set_errno(err, -errno, "seal guest memory");
+    close(fd);
+    return r;
 }
 
 int gmem_host_clear(struct gmem_host *h, struct error *err)

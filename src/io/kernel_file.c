@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Offsets: Linux boot protocol, payload_offset and payload_length. The payload ends with its unpacked size. */
+/* Offsets: Linux boot protocol, payload_offset and payload_length. The payload ends with its
+ * unpacked size. */
 #include "io/kernel_file.h"
 
 #include <dlfcn.h>
@@ -100,7 +101,8 @@ static bool find_payload(const uint8_t *image, size_t len, const uint8_t **ret, 
     uint64_t start;
     uint32_t bytes;
 
-    if (len < 0x260 || memcmp(image + HDR_MAGIC, "HdrS", 4) != 0 || load_le16(image + HDR_VERSION) < 0x208)
+    if (len < 0x260 || memcmp(image + HDR_MAGIC, "HdrS", 4) != 0 ||
+        load_le16(image + HDR_VERSION) < 0x208)
         return false;
     start = ((uint64_t)(image[HDR_SETUP_SECTS] ? image[HDR_SETUP_SECTS] : 4) + 1) * 512 +
             load_le32(image + HDR_PAYLOAD_OFFSET);
@@ -130,12 +132,15 @@ int kernel_file_unpack(const uint8_t *image, size_t len, uint8_t **ret_vmlinux, 
             return error_set(err, -ENOEXEC, "unpack kernel: the payload claims %zu bytes", out_len);
         out = malloc(out_len);
         if (!out)
-            return error_set(err, -ENOMEM, "unpack kernel: out of memory for %zu MiB", out_len >> 20);
-        r = formats[i].unpack(payload, payload_len - 4, out, out_len);
+            return error_set(err, -ENOMEM, "unpack kernel: out of memory for %zu MiB",
+                             out_len >> 20);
+        r = formats[i].unpack(payload, payload_len, out, out_len);
         if (r < 0) {
             free(out);
-            return r == -ENOSYS ? 0 : error_set(err, -ENOEXEC, "unpack kernel: the %s payload is damaged",
-                                                formats[i].name);
+            return r == -ENOSYS
+                       ? 0
+                       : error_set(err, -ENOEXEC, "unpack kernel: the %s payload is damaged",
+                                   formats[i].name);
         }
         *ret_vmlinux = out;
         *ret_len = out_len;

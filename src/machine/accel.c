@@ -47,6 +47,7 @@ const struct accel_ops *accel_find(const char *name, struct error *err)
             return NULL;
         }
     }
-    error_set(err, -ENOTSUP, "accelerator %s is not part of this version; use --accel interp", any ? "auto" : name);
+    error_set(err, -ENOTSUP, "accelerator %s is not part of this version; use --accel interp",
+              any ? "auto" : name);
     return NULL;
 }

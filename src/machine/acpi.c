@@ -8,7 +8,8 @@
 
 enum { ACPI_HEADER = 36, ACPI_AREA = 0x10000 };
 
-/* Tables are laid one after another into one buffer that later becomes guest memory at PC_ACPI_TABLES. */
+/* Tables are laid one after another into one buffer that later becomes guest memory at
+ * PC_ACPI_TABLES. */
 struct acpi_area {
     struct str bytes;
     uint32_t table[8]; /* guest addresses listed in RSDT and XSDT */
@@ -79,7 +80,8 @@ static void put_gas_io(struct str *s, unsigned bits, unsigned access, uint64_t a
 
 /* ---- DSDT ---- */
 
-/* PCI interrupt routing: slot s, pin p share GSI 10 (even sums) and 11, as the PIIX3 router is set. */
+/* PCI interrupt routing: slot s, pin p share GSI 10 (even sums) and 11, as the PIIX3 router is set.
+ */
 static void dsdt_prt(struct aml *a)
 {
     aml_name(a, "_PRT");
@@ -97,7 +99,8 @@ static void dsdt_prt(struct aml *a)
     aml_close(a);
 }
 
-static void dsdt_device(struct aml *a, const char *name, const char *hid, unsigned uid, struct str *resources)
+static void dsdt_device(struct aml *a, const char *name, const char *hid, unsigned uid,
+                        struct str *resources)
 {
     aml_open_device(a, name);
     aml_name(a, "_HID");
@@ -234,12 +237,12 @@ static uint32_t build_fadt(struct acpi_area *a, uint32_t facs, uint32_t dsdt)
     put(s, 4, 1); /* PM timer length */
     put(s, 4, 1); /* GPE0 length */
     put(s, 0, 3);
-    put(s, 0xfff, 2); /* no C2 */
-    put(s, 0xfff, 2); /* no C3 */
-    put(s, 0, 4);     /* flush size, stride */
-    put(s, 0, 2);     /* duty offset, width */
-    put(s, 0, 2);     /* day and month alarm */
-    put(s, 0x32, 1);  /* century register of the CMOS */
+    put(s, 0xfff, 2);                    /* no C2 */
+    put(s, 0xfff, 2);                    /* no C3 */
+    put(s, 0, 4);                        /* flush size, stride */
+    put(s, 0, 2);                        /* duty offset, width */
+    put(s, 0, 2);                        /* day and month alarm */
+    put(s, 0x32, 1);                     /* century register of the CMOS */
     put(s, 1 << 0 | 1 << 1 | 1 << 2, 2); /* legacy devices, 8042, and no VGA */
     put(s, 0, 1);
     put(s, WBINVD | PROC_C1 | SLP_BUTTON | RTC_S4 | TMR_VAL_EXT | RESET_REG_SUP, 4);

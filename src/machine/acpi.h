@@ -8,7 +8,7 @@
 
 /* Where the fixed hardware of board pc is. */
 enum {
-    PC_PM_BASE = 0x600,       /* PM1a event, control and timer of the PIIX4 */
+    PC_PM_BASE = 0x600, /* PM1a event, control and timer of the PIIX4 */
     PC_GPE_BASE = 0xafe0,
     PC_SCI = 9,
     PC_HPET_BASE = (int)0xfed00000,

@@ -112,8 +112,9 @@ static unsigned hex_digit(char c)
 void aml_eisa_id(struct aml *a, const char *id)
 {
     /* Three letters of five bits each and four hex digits, big-endian (19.3.4). */
-    uint32_t v = (uint32_t)(id[0] - '@') << 26 | (uint32_t)(id[1] - '@') << 21 | (uint32_t)(id[2] - '@') << 16 |
-                 hex_digit(id[3]) << 12 | hex_digit(id[4]) << 8 | hex_digit(id[5]) << 4 | hex_digit(id[6]);
+    uint32_t v = (uint32_t)(id[0] - '@') << 26 | (uint32_t)(id[1] - '@') << 21 |
+                 (uint32_t)(id[2] - '@') << 16 | hex_digit(id[3]) << 12 | hex_digit(id[4]) << 8 |
+                 hex_digit(id[5]) << 4 | hex_digit(id[6]);
 
     put(a->out, AML_DWORD, 1);
     put(a->out, __builtin_bswap32(v), 4);
@@ -149,7 +150,7 @@ void aml_res_word_window(struct str *r, unsigned type, uint16_t min, uint16_t ma
     put(r, 0x88, 1); /* word address space, 6.4.3.5.3 */
     put(r, 13, 2);
     put(r, type, 1);
-    put(r, 0x0c, 1);               /* fixed minimum and maximum, positive decode */
+    put(r, 0x0c, 1);                 /* fixed minimum and maximum, positive decode */
     put(r, type == 1 ? 0x03 : 0, 1); /* I/O: the entire range */
     put(r, 0, 2);
     put(r, min, 2);

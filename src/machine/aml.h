@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small writer of ACPI Machine Language (ACPI 6.4, chapter 20), as much as a DSDT of plain objects needs.
- * Blocks (scope, device, package, ...) are opened with aml_open_* and closed with aml_close, which fills in the
- * package length. Output goes to a struct str; check str.failed once at the end.
+ * A small writer of ACPI Machine Language (ACPI 6.4, chapter 20), as much as a DSDT of plain
+ * objects needs. Blocks (scope, device, package, ...) are opened with aml_open_* and closed with
+ * aml_close, which fills in the package length. Output goes to a struct str; check str.failed once
+ * at the end.
  */
 #ifndef MACHINE_AML_H
 #define MACHINE_AML_H
@@ -19,7 +20,8 @@ struct aml {
     unsigned depth;
 };
 
-/* Names are four characters or paths such as "\\_SB" and "\\_S5_" (each segment written out in full). */
+/* Names are four characters or paths such as "\\_SB" and "\\_S5_" (each segment written out in
+ * full). */
 void aml_open_scope(struct aml *a, const char *path);
 void aml_open_device(struct aml *a, const char *name);
 void aml_open_package(struct aml *a, unsigned elements);

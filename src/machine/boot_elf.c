@@ -23,7 +23,8 @@ int boot_elf_open(struct boot_elf *elf, const uint8_t *data, size_t len, struct 
     type = load_le16(data + 16);
     machine = load_le16(data + 18);
     if (machine != (elf->is64 ? EM_X86_64 : EM_386) || (type != ET_EXEC && type != ET_DYN))
-        return error_set(err, -ENOEXEC, "the ELF file is not an x86 executable (machine %u, type %u)", machine,
+        return error_set(err, -ENOEXEC,
+                         "the ELF file is not an x86 executable (machine %u, type %u)", machine,
                          type);
     if (elf->is64) {
         if (len < 64)
@@ -72,7 +73,8 @@ static bool in_file(const struct boot_elf *elf, const struct boot_segment *s)
     return s->file_offset <= elf->len && s->file_size <= elf->len - s->file_offset;
 }
 
-int boot_elf_segment(const struct boot_elf *elf, unsigned n, struct boot_segment *ret, struct error *err)
+int boot_elf_segment(const struct boot_elf *elf, unsigned n, struct boot_segment *ret,
+                     struct error *err)
 {
     struct boot_segment s;
 
@@ -87,8 +89,8 @@ int boot_elf_segment(const struct boot_elf *elf, unsigned n, struct boot_segment
     return 1;
 }
 
-int boot_elf_load(const struct boot_elf *elf, const struct boot_params *p, uint64_t delta, uint64_t *ret_end,
-                  struct error *err)
+int boot_elf_load(const struct boot_elf *elf, const struct boot_params *p, uint64_t delta,
+                  uint64_t *ret_end, struct error *err)
 {
     uint64_t end = 0;
 
@@ -101,7 +103,8 @@ int boot_elf_load(const struct boot_elf *elf, const struct boot_params *p, uint6
             continue;
         if (s.paddr + delta + s.mem_size > p->low_memory)
             return boot_too_small(p, "the kernel", s.paddr + delta + s.mem_size, err);
-        r = boot_copy(p, s.paddr + delta, elf->data + s.file_offset, s.file_size, "an ELF segment", err);
+        r = boot_copy(p, s.paddr + delta, elf->data + s.file_offset, s.file_size, "an ELF segment",
+                      err);
         if (r < 0)
             return r;
         /* Guest memory is fresh, so what lies beyond the file part (.bss) is zero already. */
@@ -134,7 +137,8 @@ int boot_elf_note(const struct boot_elf *elf, const char *name, uint32_t type, u
                 break;
             if (load_le32(elf->data + at + 8) == type && namesz == name_len && descsz >= 4 &&
                 memcmp(elf->data + at + 12, name, name_len) == 0) {
-                *ret_value = descsz >= 8 ? load_le64(elf->data + desc) : load_le32(elf->data + desc);
+                *ret_value =
+                    descsz >= 8 ? load_le64(elf->data + desc) : load_le32(elf->data + desc);
                 return 1;
             }
             at = next;

@@ -2,11 +2,12 @@
 /*
  * The Linux/x86 boot protocol (Documentation/x86/boot.rst and zero-page.rst of Linux 6.1).
  *
- * A bzImage is real-mode setup code with a header, then the protected-mode part: a decompressor with the
- * packed kernel inside it. Interpreting the decompressor costs more than the rest of the boot, so a
- * caller may unpack the payload on the host and hand it in as well: the payload is the kernel as an ELF file
- * followed by its relocations, and this loader then does what the decompressor would have done (place
- * segments, choose a random virtual address, relocate) and enters startup_64 with the same state.
+ * A bzImage is real-mode setup code with a header, then the protected-mode part: a decompressor
+ * with the packed kernel inside it. Interpreting the decompressor costs more than the rest of the
+ * boot, so a caller may unpack the payload on the host and hand it in as well: the payload is the
+ * kernel as an ELF file followed by its relocations, and this loader then does what the
+ * decompressor would have done (place segments, choose a random virtual address, relocate) and
+ * enters startup_64 with the same state.
  */
 #include <errno.h>
 
@@ -46,10 +47,10 @@ enum { LOADED_HIGH = 1, KASLR_FLAG = 2, CAN_USE_HEAP = 0x80, XLF_KERNEL_64 = 1 }
 #define KERNEL_IMAGE_SIZE (1024ull << 20)
 
 struct linux_image {
-    size_t setup_size;    /* bytes before the protected-mode part */
+    size_t setup_size; /* bytes before the protected-mode part */
     unsigned version;
-    uint64_t load_addr;   /* of the protected-mode part, or of the unpacked kernel */
-    uint64_t end;         /* first byte the kernel does not need while it starts */
+    uint64_t load_addr; /* of the protected-mode part, or of the unpacked kernel */
+    uint64_t end;       /* first byte the kernel does not need while it starts */
     bool long_entry;
     size_t cmdline_max;
     uint64_t initrd_max;
@@ -67,10 +68,11 @@ static int read_header(const struct boot_params *p, struct linux_image *img, str
     unsigned sects = k[HDR_SETUP_SECTS] ? k[HDR_SETUP_SECTS] : 4;
     uint64_t init_size;
 
-    *img = (struct linux_image){.setup_size = (sects + 1) * 512u, .version = load_le16(k + HDR_VERSION)};
+    *img = (struct linux_image){.setup_size = (sects + 1) * 512u,
+                                .version = load_le16(k + HDR_VERSION)};
     if (img->version < 0x20a)
-        return error_set(err, -ENOTSUP, "boot protocol %u.%02u is too old, 2.10 is the least", img->version >> 8,
-                         img->version & 0xff);
+        return error_set(err, -ENOTSUP, "boot protocol %u.%02u is too old, 2.10 is the least",
+                         img->version >> 8, img->version & 0xff);
     if (!(k[HDR_LOADFLAGS] & LOADED_HIGH))
         return error_set(err, -ENOTSUP, "a zImage that loads below 1 MiB is not supported");
     if (img->setup_size >= p->kernel_len)
@@ -93,8 +95,8 @@ static int read_header(const struct boot_params *p, struct linux_image *img, str
 /* ---- the unpacked payload ---- */
 
 /* The place in guest memory that a relocation entry (a sign-extended virtual address) means. */
-static int reloc_place(const struct linux_image *img, uint32_t entry, unsigned size, uint64_t link_phys,
-                       uint64_t end, uint64_t *ret, struct error *err)
+static int reloc_place(const struct linux_image *img, uint32_t entry, unsigned size,
+                       uint64_t link_phys, uint64_t end, uint64_t *ret, struct error *err)
 {
     uint64_t vaddr = (uint64_t)(int64_t)(int32_t)entry;
     uint64_t at = vaddr - KERNEL_MAP_BASE - link_phys + img->load_addr;
@@ -107,17 +109,17 @@ static int reloc_place(const struct linux_image *img, uint32_t entry, unsigned s
 }
 
 /*
- * Applies the relocation tables that follow the ELF file, read backwards from the end: 32-bit ones, 0, inverse
- * 32-bit ones, 0, 64-bit ones, 0 (arch/x86/boot/compressed/misc.c: handle_relocations).
+ * Applies the relocation tables that follow the ELF file, read backwards from the end: 32-bit ones,
+ * 0, inverse 32-bit ones, 0, 64-bit ones, 0 (arch/x86/boot/compressed/misc.c: handle_relocations).
  */
-static int relocate(const struct boot_params *p, const struct linux_image *img, uint64_t link_phys, uint64_t end,
-                    uint64_t slide, struct error *err)
+static int relocate(const struct boot_params *p, const struct linux_image *img, uint64_t link_phys,
+                    uint64_t end, uint64_t slide, struct error *err)
 {
     size_t at = p->vmlinux_len & ~(size_t)3;
 
     for (unsigned table = 0; table < 3; table++) {
         for (;;) {
-            uint64_t gpa, value = 0;
+            uint64_t gpa = 0, value = 0;
             unsigned size = table == 2 ? 8 : 4;
             uint32_t entry;
             int r;
@@ -139,7 +141,8 @@ static int relocate(const struct boot_params *p, const struct linux_image *img, 
 }
 
 /* Chooses a virtual slide: a multiple of the alignment that keeps the kernel inside its window. */
-static uint64_t choose_slide(const struct boot_params *p, uint64_t align, uint64_t link_phys, uint64_t size)
+static uint64_t choose_slide(const struct boot_params *p, uint64_t align, uint64_t link_phys,
+                             uint64_t size)
 {
     uint64_t room, slots;
 
@@ -181,7 +184,8 @@ static int load_unpacked(const struct boot_params *p, struct linux_image *img, u
     if (r < 0)
         return r;
     if (wants_kaslr(p))
-        slide = choose_slide(p, load_le32(p->kernel + HDR_ALIGNMENT), link_phys, img->end - img->load_addr);
+        slide = choose_slide(p, load_le32(p->kernel + HDR_ALIGNMENT), link_phys,
+                             img->end - img->load_addr);
     if (slide) {
         r = relocate(p, img, link_phys, end, slide, err);
         if (r < 0)
@@ -197,8 +201,8 @@ static int load_unpacked(const struct boot_params *p, struct linux_image *img, u
 
 /* ---- the zero page ---- */
 
-static int write_zero_page(const struct boot_params *p, const struct linux_image *img, uint64_t initrd,
-                           bool kaslr, struct error *err)
+static int write_zero_page(const struct boot_params *p, const struct linux_image *img,
+                           uint64_t initrd, bool kaslr, struct error *err)
 {
     uint8_t zp[ZERO_PAGE_SIZE] = {0};
     size_t hdr_end = 0x202u + p->kernel[0x201];
@@ -206,7 +210,8 @@ static int write_zero_page(const struct boot_params *p, const struct linux_image
     hdr_end = min_of(hdr_end, (size_t)0x290);
     memcpy(zp + HDR_SETUP_SECTS, p->kernel + HDR_SETUP_SECTS, hdr_end - HDR_SETUP_SECTS);
     zp[HDR_TYPE_OF_LOADER] = 0xff;
-    zp[HDR_LOADFLAGS] = (uint8_t)((zp[HDR_LOADFLAGS] & ~KASLR_FLAG) | CAN_USE_HEAP | (kaslr ? KASLR_FLAG : 0));
+    zp[HDR_LOADFLAGS] =
+        (uint8_t)((zp[HDR_LOADFLAGS] & ~KASLR_FLAG) | CAN_USE_HEAP | (kaslr ? KASLR_FLAG : 0));
     store_le16(zp + HDR_HEAP_END, 0xfe00);
     store_le32(zp + HDR_CODE32_START, (uint32_t)img->load_addr);
     store_le32(zp + HDR_CMD_LINE_PTR, BOOT_CMDLINE);
@@ -235,8 +240,8 @@ int boot_load_linux(const struct boot_params *p, struct boot_entry *ret, struct 
     if (p->vmlinux && img.long_entry) {
         r = load_unpacked(p, &img, &entry, &kaslr, err);
     } else {
-        r = boot_copy(p, img.load_addr, p->kernel + img.setup_size, p->kernel_len - img.setup_size, "the kernel",
-                      err);
+        r = boot_copy(p, img.load_addr, p->kernel + img.setup_size, p->kernel_len - img.setup_size,
+                      "the kernel", err);
         entry = img.load_addr + (img.long_entry ? 0x200 : 0);
     }
     if (r == 0)

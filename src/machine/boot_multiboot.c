@@ -8,14 +8,26 @@
 #define HEADER_MAGIC 0x1badb002u
 #define LOADER_MAGIC 0x2badb002u
 enum { HEADER_WINDOW = 8192 };
-enum { WANT_VIDEO = 1 << 2, HAS_ADDRESSES = 1 << 16, REQUIRED_BITS = 0xffff, KNOWN_REQUIRED = 3 | WANT_VIDEO };
+enum {
+    WANT_VIDEO = 1 << 2,
+    HAS_ADDRESSES = 1 << 16,
+    REQUIRED_BITS = 0xffff,
+    KNOWN_REQUIRED = 3 | WANT_VIDEO
+};
 
 /* Section 3.3, the part that is filled. */
 struct multiboot_info {
-    uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4], mmap_length,
-        mmap_addr, drives_length, drives_addr, config_table, boot_loader_name, apm_table;
+    uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4],
+        mmap_length, mmap_addr, drives_length, drives_addr, config_table, boot_loader_name,
+        apm_table;
 };
-enum { INFO_MEMORY = 1 << 0, INFO_CMDLINE = 1 << 2, INFO_MODS = 1 << 3, INFO_MMAP = 1 << 6, INFO_NAME = 1 << 9 };
+enum {
+    INFO_MEMORY = 1 << 0,
+    INFO_CMDLINE = 1 << 2,
+    INFO_MODS = 1 << 3,
+    INFO_MMAP = 1 << 6,
+    INFO_NAME = 1 << 9
+};
 struct multiboot_module {
     uint32_t start, end, string, reserved;
 };
@@ -43,8 +55,8 @@ bool boot_is_multiboot(const uint8_t *kernel, size_t len)
 }
 
 /* Loads by the address fields of the header (section 3.1.3). */
-static int load_by_addresses(const struct boot_params *p, size_t at, uint64_t *ret_entry, uint64_t *ret_end,
-                             struct error *err)
+static int load_by_addresses(const struct boot_params *p, size_t at, uint64_t *ret_entry,
+                             uint64_t *ret_end, struct error *err)
 {
     const uint8_t *h = p->kernel + at;
     uint32_t header_addr, load_addr, load_end, bss_end;
@@ -78,17 +90,18 @@ static int write_info(const struct boot_params *p, uint64_t initrd, struct error
 {
     enum { MODS = BOOT_INFO + 0x100, MMAP = BOOT_INFO + 0x200, NAME = BOOT_INFO + 0x180 };
     struct multiboot_range map[BOOT_RANGES];
-    struct multiboot_module module = {.start = (uint32_t)initrd, .end = (uint32_t)(initrd + p->initrd_len)};
-    struct multiboot_info info = {
-        .flags = INFO_MEMORY | INFO_CMDLINE | INFO_MMAP | INFO_NAME | (initrd ? INFO_MODS : 0),
-        .mem_lower = 639,
-        .mem_upper = (uint32_t)((p->low_memory - 0x100000) >> 10),
-        .cmdline = BOOT_CMDLINE,
-        .mods_count = initrd ? 1 : 0,
-        .mods_addr = initrd ? MODS : 0,
-        .mmap_length = p->range_count * (uint32_t)sizeof(map[0]),
-        .mmap_addr = MMAP,
-        .boot_loader_name = NAME};
+    struct multiboot_module module = {.start = (uint32_t)initrd,
+                                      .end = (uint32_t)(initrd + p->initrd_len)};
+    struct multiboot_info info = {.flags = INFO_MEMORY | INFO_CMDLINE | INFO_MMAP | INFO_NAME |
+                                           (initrd ? INFO_MODS : 0),
+                                  .mem_lower = 639,
+                                  .mem_upper = (uint32_t)((p->low_memory - 0x100000) >> 10),
+                                  .cmdline = BOOT_CMDLINE,
+                                  .mods_count = initrd ? 1 : 0,
+                                  .mods_addr = initrd ? MODS : 0,
+                                  .mmap_length = p->range_count * (uint32_t)sizeof(map[0]),
+                                  .mmap_addr = MMAP,
+                                  .boot_loader_name = NAME};
     int r;
 
     for (unsigned i = 0; i < p->range_count; i++)
@@ -102,7 +115,8 @@ static int write_info(const struct boot_params *p, uint64_t initrd, struct error
     if (r == 0)
         r = boot_copy(p, MODS, &module, sizeof(module), "the multiboot modules", err);
     if (r == 0)
-        r = boot_copy(p, MMAP, map, p->range_count * sizeof(map[0]), "the multiboot memory map", err);
+        r = boot_copy(p, MMAP, map, p->range_count * sizeof(map[0]), "the multiboot memory map",
+                      err);
     if (r == 0)
         r = boot_copy(p, NAME, "Isola", 6, "the loader's name", err);
     return r;
@@ -112,14 +126,16 @@ int boot_load_multiboot(const struct boot_params *p, struct boot_entry *ret, str
 {
     size_t at = find_header(p->kernel, p->kernel_len);
     uint32_t flags = load_le32(p->kernel + at + 4);
-    uint64_t entry, end, initrd;
+    uint64_t entry = 0, end = 0, initrd;
     int r;
 
     if (flags & REQUIRED_BITS & ~(uint32_t)KNOWN_REQUIRED)
-        return error_set(err, -ENOTSUP, "the multiboot header requires features 0x%x that this loader lacks",
+        return error_set(err, -ENOTSUP,
+                         "the multiboot header requires features 0x%x that this loader lacks",
                          flags & REQUIRED_BITS & ~(uint32_t)KNOWN_REQUIRED);
     if (flags & WANT_VIDEO)
-        return error_set(err, -ENOTSUP, "the multiboot kernel requires a video mode, and there is no display");
+        return error_set(err, -ENOTSUP,
+                         "the multiboot kernel requires a video mode, and there is no display");
     if (flags & HAS_ADDRESSES) {
         r = load_by_addresses(p, at, &entry, &end, err);
     } else {

@@ -38,14 +38,16 @@ int boot_load_pvh(const struct boot_params *p, struct boot_entry *ret, struct er
     if (r < 0)
         return r;
     if (!boot_elf_note(&elf, "Xen", XEN_ELFNOTE_PHYS32_ENTRY, &entry))
-        return error_set(err, -ENOEXEC,
-                         "the ELF file has neither a PVH entry note nor a multiboot header, so it is no kernel "
-                         "that can be started directly");
+        return error_set(
+            err, -ENOEXEC,
+            "the ELF file has neither a PVH entry note nor a multiboot header, so it is no kernel "
+            "that can be started directly");
     r = boot_elf_load(&elf, p, 0, &end, err);
     if (r < 0)
         return r;
     if (entry >= end)
-        return error_set(err, -ENOEXEC, "the PVH entry 0x%llx lies outside the kernel", (unsigned long long)entry);
+        return error_set(err, -ENOEXEC, "the PVH entry 0x%llx lies outside the kernel",
+                         (unsigned long long)entry);
     r = boot_place_initrd(p, end, p->low_memory, &initrd, err);
     if (r < 0)
         return r;

@@ -7,8 +7,8 @@
 
 static void add_segment(struct str *out, const char *name, const struct x86_seg *s)
 {
-    str_addf(out, ",\"%s\":{\"selector\":%u,\"base\":%llu,\"limit\":%u,\"attributes\":%u}", name, s->sel,
-             (unsigned long long)s->base, s->limit, s->attr);
+    str_addf(out, ",\"%s\":{\"selector\":%u,\"base\":%llu,\"limit\":%u,\"attributes\":%u}", name,
+             s->sel, (unsigned long long)s->base, s->limit, s->attr);
 }
 
 static void add_u64(struct str *out, const char *name, uint64_t value)
@@ -24,9 +24,10 @@ static void add_processor(struct str *out, const struct x86_cpu *c)
     static const char *const modes[] = {"real", "v8086", "protected", "compatibility", "64-bit"};
     static const char *const activities[] = {"active", "halted", "waiting for SIPI", "shut down"};
 
-    str_addf(out, "{\"index\":%u,\"activity\":\"%s\",\"mode\":\"%s\",\"ring\":%u,\"instructions\":%llu", c->index,
-             activities[c->activity & 3], modes[min_of(c->mode, (uint8_t)X86_MODE_64)], c->cpl,
-             (unsigned long long)c->insn_count);
+    str_addf(out,
+             "{\"index\":%u,\"activity\":\"%s\",\"mode\":\"%s\",\"ring\":%u,\"instructions\":%llu",
+             c->index, activities[c->activity & 3], modes[min_of(c->mode, (uint8_t)X86_MODE_64)],
+             c->cpl, (unsigned long long)c->insn_count);
     add_u64(out, "rip", c->rip);
     add_u64(out, "rflags", x86_flags_get(c));
     for (unsigned i = 0; i < 16; i++)
@@ -45,11 +46,13 @@ static void add_processor(struct str *out, const struct x86_cpu *c)
 
 void machine_inspect(struct machine *m, struct str *out)
 {
-    static const char *const exits[8] = {"budget", "kick", "halt", "pause", "shutdown", "idle", "-", "-"};
+    static const char *const exits[8] = {"budget",   "kick", "halt", "pause",
+                                         "shutdown", "idle", "-",    "-"};
     bool first = true;
 
-    str_addf(out, "{\"board\":\"%s\",\"accel\":\"%s\",\"cpu\":\"%s\",\"boot\":\"%s\"", m->board->name, m->accel->name,
-             x86_model_name(m->vm->model), m->entry.protocol ? m->entry.protocol : "");
+    str_addf(out, "{\"board\":\"%s\",\"accel\":\"%s\",\"cpu\":\"%s\",\"boot\":\"%s\"",
+             m->board->name, m->accel->name, x86_model_name(m->vm->model),
+             m->entry.protocol ? m->entry.protocol : "");
     add_u64(out, "memory", m->config.memory);
     add_u64(out, "guest_ns", gclock_now(m->clock));
     add_u64(out, "resets", m->resets - 1);
@@ -75,14 +78,11 @@ void machine_inspect(struct machine *m, struct str *out)
 
 void machine_stats(struct machine *m, struct machine_stats *ret)
 {
-    *ret = (struct machine_stats){.cpu_ns = machine_threads_cpu_ns(m), .memory_size = m->config.memory};
+    *ret = (struct machine_stats){.cpu_ns = machine_threads_cpu_ns(m),
+                                  .memory_size = m->config.memory};
     for (unsigned i = 0; i < m->vm->cpu_count; i++)
         ret->instructions += m->vm->cpus[i]->insn_count;
     ret->memory_used = gmem_delta_pages(m->ram) << GMEM_PAGE_BITS;
-    for (unsigned i = 0; i < m->config.drive_count; i++) {
-        ret->block_read += m->config.drives[i]->read_bytes;
-        ret->block_written += m->config.drives[i]->written_bytes;
-    }
     for (unsigned i = 0; i < m->config.nic_count; i++) {
         ret->net_rx += m->config.nics[i].netdev->rx_bytes;
         ret->net_tx += m->config.nics[i].netdev->tx_bytes;

@@ -3,9 +3,9 @@
  * A machine's life: made in reset state with its guest loaded, run by turns (here) or by threads
  * (machine_linux.c), reset, ended.
  *
- * Everything but guest code runs with the machine lock held. A device that ends or resets the machine does so
- * in the middle of an instruction; it only notes the wish and kicks the processors, and whoever runs them
- * carries it out at the next instruction boundary.
+ * Everything but guest code runs with the machine lock held. A device that ends or resets the
+ * machine does so in the middle of an instruction; it only notes the wish and kicks the processors,
+ * and whoever runs them carries it out at the next instruction boundary.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -115,14 +115,17 @@ static uint64_t default_time(void *opaque)
 static int check_config(const struct machine_config *c, struct error *err)
 {
     if (c->cpus < 1 || c->cpus > MACHINE_CPUS)
-        return error_set(err, -EINVAL, "a machine has 1 to %d processors, not %u", MACHINE_CPUS, c->cpus);
+        return error_set(err, -EINVAL, "a machine has 1 to %d processors, not %u", MACHINE_CPUS,
+                         c->cpus);
     if (c->memory < (1 << 20) || c->memory % (1 << 20) || c->memory > 1ull << 40)
-        return error_set(err, -EINVAL, "memory is a whole number of MiB, from 1 MiB to 1 TiB, not %llu bytes",
+        return error_set(err, -EINVAL,
+                         "memory is a whole number of MiB, from 1 MiB to 1 TiB, not %llu bytes",
                          (unsigned long long)c->memory);
     if (!c->kernel)
         return error_set(err, -EINVAL, "there is nothing to boot: give a kernel");
     if (c->drive_count > MACHINE_DRIVES || c->nic_count > MACHINE_NICS)
-        return error_set(err, -EINVAL, "at most %d drives and %d network adapters", MACHINE_DRIVES, MACHINE_NICS);
+        return error_set(err, -EINVAL, "at most %d drives and %d network adapters", MACHINE_DRIVES,
+                         MACHINE_NICS);
     return 0;
 }
 
@@ -149,19 +152,22 @@ static int create_parts(struct machine *m, struct error *err)
                             .random = host_random};
 
     if (!model)
-        return error_set(err, -EINVAL, "there is no processor model %s; isola doctor lists them", m->config.cpu);
+        return error_set(err, -EINVAL, "there is no processor model %s; isola doctor lists them",
+                         m->config.cpu);
     m->board = board_find(m->config.board, err);
     m->accel = m->board ? accel_find(m->config.accel, err) : NULL;
     if (!m->accel)
         return -ENOTSUP;
     m->board->fill_host(&host);
-    m->clock = gclock_new(m->config.time_source ? m->config.time_source : default_time, m->config.time_opaque);
+    m->clock = gclock_new(m->config.time_source ? m->config.time_source : default_time,
+                          m->config.time_opaque);
     if (!m->clock)
         return error_set(err, -ENOMEM, "out of memory");
     m->ram = gmem_new(m->config.memory, err);
     m->space = m->ram ? space_new(m->ram, err) : NULL;
     m->ports = m->space ? ports_new(err) : NULL;
-    m->vm = m->ports ? x86_vm_new(m->space, m->ports, &host, model, m->config.cpus, TSC_KHZ, err) : NULL;
+    m->vm = m->ports ? x86_vm_new(m->space, m->ports, &host, model, m->config.cpus, TSC_KHZ, err)
+                     : NULL;
     if (!m->vm)
         return -ENOMEM;
     m->vm->pv_cpuid = pvclock_cpuid;
@@ -184,8 +190,8 @@ struct machine *machine_new(const struct machine_config *config, struct error *e
         error_set(err, -ENOMEM, "create machine: out of memory");
         return NULL;
     }
-    if (copy_config(m, config, err) < 0 || create_parts(m, err) < 0 || m->board->create(m, err) < 0 ||
-        machine_reset(m, err) < 0) {
+    if (copy_config(m, config, err) < 0 || create_parts(m, err) < 0 ||
+        m->board->create(m, err) < 0 || machine_reset(m, err) < 0) {
         machine_free(m);
         return NULL;
     }

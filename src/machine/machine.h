@@ -43,7 +43,8 @@ struct machine_config {
     uint64_t memory;                /* bytes, a multiple of 1 MiB */
     const uint8_t *kernel, *initrd; /* file contents */
     size_t kernel_len, initrd_len;
-    /* The unpacked payload of a bzImage (io/kernel_file.h): the guest then skips its decompressor. */
+    /* The unpacked payload of a bzImage (io/kernel_file.h): the guest then skips its decompressor.
+     */
     const uint8_t *vmlinux;
     size_t vmlinux_len;
     const char *append; /* kernel command line, NULL: "" */
@@ -57,11 +58,12 @@ struct machine_config {
     bool debug_exit;                          /* port 0xf4 */
     bool no_reboot;
     uint8_t uuid[16];
-    int64_t rtc_offset;        /* seconds added to the host's UTC */
+    int64_t rtc_offset; /* seconds added to the host's UTC */
     /* Monotonic nanoseconds for the guest clock; NULL: the host's. */
     uint64_t (*time_source)(void *opaque);
     void *time_opaque;
-    /* Fills @bytes with random bytes. NULL: a generator seeded by random_seed, the same each time. */
+    /* Fills @bytes with random bytes. NULL: a generator seeded by random_seed, the same each time.
+     */
     void (*random)(void *opaque, void *bytes, size_t n);
     void *random_opaque;
     uint64_t random_seed;

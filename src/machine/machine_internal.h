@@ -57,8 +57,8 @@ struct machine {
     struct device *devices; /* owned, in order of creation */
     struct pc *pc;          /* the board's own */
     struct boot_entry entry;
-    uint64_t rng;           /* state of the seeded generator */
-    int64_t rtc_base;       /* seconds of UTC at guest time 0 */
+    uint64_t rng;     /* state of the seeded generator */
+    int64_t rtc_base; /* seconds of UTC at guest time 0 */
 
     enum machine_end end;
     int end_value;
@@ -82,8 +82,8 @@ int machine_reset(struct machine *m, struct error *err);
 /* Wakes whoever runs the processors, and kicks them out of guest code. */
 void machine_kick(struct machine *m);
 /*
- * One turn of every processor that has work, at most @budget instructions each; called with the lock, which is
- * released while guest code runs. Returns false when none had work.
+ * One turn of every processor that has work, at most @budget instructions each; called with the
+ * lock, which is released while guest code runs. Returns false when none had work.
  */
 bool machine_turn(struct machine *m, uint64_t budget);
 /* machine_linux.c: ends the threads; CPU time of the processors so far. */

@@ -2,12 +2,13 @@
 /*
  * Running a machine with threads.
  *
- *   loop thread   runs the caller's event loop: backends' completions and guest timers, under the machine lock
- *   run thread    runs all processors in turn (accelerators without threads of their own)
+ *   loop thread   runs the caller's event loop: backends' completions and guest timers, under the
+ * machine lock run thread    runs all processors in turn (accelerators without threads of their
+ * own)
  *
  * The run thread holds the lock except while guest code runs and while it sleeps. It sleeps on one
- * condition when no processor has work; whoever gives it work calls wake with the lock held. Order of
- * locks: only the machine lock.
+ * condition when no processor has work; whoever gives it work calls wake with the lock held. Order
+ * of locks: only the machine lock.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -18,7 +19,8 @@
 #include "base/mem.h"
 #include "machine/machine_internal.h"
 
-/* Instructions of one turn: about a millisecond, the longest that a processor in turn waits for another. */
+/* Instructions of one turn: about a millisecond, the longest that a processor in turn waits for
+ * another. */
 enum { TURN = 100000 };
 
 struct machine_threads {
@@ -145,7 +147,8 @@ static int start_thread(struct machine *m, struct error *err)
 }
 
 int machine_start(struct machine *m, struct loop *loop,
-                  void (*ended)(void *opaque, enum machine_end end, int value), void *opaque, struct error *err)
+                  void (*ended)(void *opaque, enum machine_end end, int value), void *opaque,
+                  struct error *err)
 {
     struct machine_threads *t = mem_new(struct machine_threads);
     int r;

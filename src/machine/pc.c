@@ -345,7 +345,8 @@ static int create_extras(struct pc *pc, struct error *err)
         return -ENOMEM;
     ADD(pc, pvpanic_device(panic));
     if (m->config.debug_exit) {
-        struct isa_debug_exit *exit_port = isa_debug_exit_new(m->ports, 0xf4, pc_debug_exit, pc, err);
+        struct isa_debug_exit *exit_port =
+            isa_debug_exit_new(m->ports, 0xf4, pc_debug_exit, pc, err);
         if (!exit_port)
             return -ENOMEM;
         ADD(pc, isa_debug_exit_device(exit_port));
@@ -389,14 +390,16 @@ static int map_memory(struct pc *pc, struct error *err)
     if (!space_map_ram(m->space, "ram-640k", 0, 0xa0000, 0, 0, err) ||
         !space_map_ram(m->space, "ram-bios", 0xc0000, 0x40000, 0xc0, 0, err))
         return -ENOMEM;
-    if (low > 0x100000 && !space_map_ram(m->space, "ram-low", 0x100000, low - 0x100000, 0x100, 0, err))
+    if (low > 0x100000 &&
+        !space_map_ram(m->space, "ram-low", 0x100000, low - 0x100000, 0x100, 0, err))
         return -ENOMEM;
     if (memory > low &&
         !space_map_ram(m->space, "ram-high", four_gib, memory - low, low >> GMEM_PAGE_BITS, 0, err))
         return -ENOMEM;
     pc->ranges[pc->range_count++] = (struct boot_range){0, 0x9fc00, 1};
     pc->ranges[pc->range_count++] = (struct boot_range){0x9fc00, 0x400, 2};
-    pc->ranges[pc->range_count++] = (struct boot_range){PC_ACPI_TABLES, 0x100000 - PC_ACPI_TABLES, 2};
+    pc->ranges[pc->range_count++] =
+        (struct boot_range){PC_ACPI_TABLES, 0x100000 - PC_ACPI_TABLES, 2};
     if (low > 0x100000)
         pc->ranges[pc->range_count++] = (struct boot_range){0x100000, low - 0x100000, 1};
     if (memory > low)
@@ -438,7 +441,8 @@ static void pc_destroy(struct machine *m)
 
     if (!pc)
         return;
-    /* The local APICs' and the bus' devices belong to their owners, which outlive the other devices. */
+    /* The local APICs' and the bus' devices belong to their owners, which outlive the other
+     * devices. */
     while (*link) {
         struct device *dev = *link;
         bool kept = pc->pci && dev == pci_bus_device(pc->pci);
@@ -492,11 +496,12 @@ static void pc_select_cpu(struct machine *m, unsigned cpu)
     lapics_select(m->pc->lapics, cpu);
 }
 
-const struct board_ops pc_board = {.name = "pc",
-                                   .about = "PC with i440FX and PIIX chip sets, APICs, ACPI and virtio over PCI",
-                                   .create = pc_create,
-                                   .destroy = pc_destroy,
-                                   .boot = pc_boot,
-                                   .power_button = pc_power_button,
-                                   .select_cpu = pc_select_cpu,
-                                   .fill_host = pc_fill_host};
+const struct board_ops pc_board = {
+    .name = "pc",
+    .about = "PC with i440FX and PIIX chip sets, APICs, ACPI and virtio over PCI",
+    .create = pc_create,
+    .destroy = pc_destroy,
+    .boot = pc_boot,
+    .power_button = pc_power_button,
+    .select_cpu = pc_select_cpu,
+    .fill_host = pc_fill_host};

@@ -2,8 +2,8 @@
 /*
  * Board pc: the wiring of QEMU's i440FX/PIIX machine, which firmware and drivers know.
  *
- *   00:00.0 i440FX host bridge   00:01.0 PIIX3 ISA bridge   00:01.3 PIIX4 power management (SCI: IRQ 9)
- *   00:02.0 and on: virtio, in this order: network adapters, drives, console, random numbers
+ *   00:00.0 i440FX host bridge   00:01.0 PIIX3 ISA bridge   00:01.3 PIIX4 power management (SCI:
+ * IRQ 9) 00:02.0 and on: virtio, in this order: network adapters, drives, console, random numbers
  *   PCI interrupts A..D of a slot rotate over PIRQA..D; A and B go to IRQ 10, C and D to IRQ 11
  *   RAM from 0 to 3 GiB, what is more from 4 GiB on; 0xA0000-0xBFFFF is left to a display
  */
@@ -33,22 +33,12 @@ struct pc {
     struct pci_bus *pci;
     struct piix3 *isa;
     struct piix4_pm *pm;
-    unsigned next_slot;
     uint64_t next_io, next_mem; /* where the next BAR is placed */
     struct boot_range ranges[BOOT_RANGES];
     unsigned range_count;
     uint64_t low_memory;
-    struct pc_bar {
-        struct pci_function *function;
-        unsigned index;
-        uint64_t address;
-    } bars[64]; /* placed again after each reset, as firmware would */
-    unsigned bar_count;
 };
 
 /* Creates the virtio devices of the machine's configuration (pc_virtio.c). */
 int pc_create_virtio(struct pc *pc, struct error *err);
-/* Notes a BAR of @size bytes for placing; @io says which space. */
-int pc_note_bar(struct pc *pc, struct pci_function *f, unsigned index, uint32_t size, bool io, struct error *err);
-
 #endif

@@ -49,7 +49,8 @@ static unsigned place_bar(struct pc *pc, unsigned devfn, unsigned reg, struct er
     address = (*next + size - 1) & ~(size - 1);
     *next = address + size;
     if (*next > (io ? IO_END : (uint32_t)PC_IOAPIC_BASE)) {
-        *ret = error_set(err, -ENOSPC, "the PCI devices do not fit into the %s space", io ? "I/O" : "memory");
+        *ret = error_set(err, -ENOSPC, "the PCI devices do not fit into the %s space",
+                         io ? "I/O" : "memory");
         return 1;
     }
     config_write(pc, devfn, reg, (uint32_t)address);
@@ -95,7 +96,8 @@ static int setup_pci(struct pc *pc, struct error *err)
 
 /* ---- processors ---- */
 
-/* Software-enabled, LINT0 = ExtINT, LINT1 = NMI: virtual wire mode (MultiProcessor Specification 3.6.2.2). */
+/* Software-enabled, LINT0 = ExtINT, LINT1 = NMI: virtual wire mode (MultiProcessor
+ * Specification 3.6.2.2). */
 static void setup_apics(struct pc *pc)
 {
     struct machine *m = pc->machine;
@@ -128,7 +130,8 @@ int pc_firmware_setup(struct pc *pc, struct error *err)
 {
     struct machine *m = pc->machine;
     struct acpi_config acpi = {.cpus = m->vm->cpu_count};
-    struct smbios_config smbios = {.memory = m->config.memory, .cpus = m->vm->cpu_count, .uuid = m->config.uuid};
+    struct smbios_config smbios = {
+        .memory = m->config.memory, .cpus = m->vm->cpu_count, .uuid = m->config.uuid};
     int r = setup_pci(pc, err);
 
     if (r < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What firmware leaves behind on a PC, done by the board for direct boots: PCI resources and interrupt
- * routing, ACPI power management, virtual-wire APIC mode, MTRRs, ACPI and SMBIOS tables.
+ * What firmware leaves behind on a PC, done by the board for direct boots: PCI resources and
+ * interrupt routing, ACPI power management, virtual-wire APIC mode, MTRRs, ACPI and SMBIOS tables.
  */
 #ifndef MACHINE_PC_FIRMWARE_H
 #define MACHINE_PC_FIRMWARE_H

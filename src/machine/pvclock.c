@@ -36,7 +36,9 @@ _Static_assert(sizeof(struct wall_clock) == 12, "layout of the interface");
 const struct x86_cpuid_leaf pvclock_cpuid[PVCLOCK_CPUID_LEAVES] = {
     {0x40000000, {0x40000001, 0x4b4d564b, 0x564b4d56, 0x0000004d}}, /* "KVMKVMKVM" */
     {0x40000001,
-     {FEATURE_CLOCKSOURCE | FEATURE_NOP_IO_DELAY | FEATURE_CLOCKSOURCE2 | FEATURE_CLOCKSOURCE_STABLE, 0, 0, 0}},
+     {FEATURE_CLOCKSOURCE | FEATURE_NOP_IO_DELAY | FEATURE_CLOCKSOURCE2 |
+          FEATURE_CLOCKSOURCE_STABLE,
+      0, 0, 0}},
 };
 
 void pvclock_init(struct pvclock *pv, struct x86_vm *vm, struct gclock *clock, int64_t wall_base_ns)

@@ -53,7 +53,7 @@ static void add_firmware_and_system(struct smbios *s, const struct smbios_config
     put(s, 0xf000, 2);
     put(s, 3, 1);
     put(s, 0, 1);
-    put(s, 1 << 3, 8);         /* BIOS characteristics are not supported */
+    put(s, 1 << 3, 8);           /* BIOS characteristics are not supported */
     put(s, 0x14 << 8 | 0x01, 2); /* ACPI; targeted content, virtual machine */
     put(s, 0xffffffffu, 4);
     close_structure(s, firmware);

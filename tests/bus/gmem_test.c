@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus/gmem.h"
+#include "tests/test.h"
+
+struct seen {
+    int pages, all, codes;
+    uint64_t gfn;
+    unsigned offset, len;
+};
+
+static void saw_page(void *opaque, uint64_t gfn)
+{
+    struct seen *s = opaque;
+    s->pages++;
+    s->gfn = gfn;
+}
+
+static void saw_all(void *opaque)
+{
+    ((struct seen *)opaque)->all++;
+}
+
+static void saw_code(void *opaque, uint64_t gfn, unsigned offset, unsigned len)
+{
+    struct seen *s = opaque;
+    s->codes++;
+    s->gfn = gfn;
+    s->offset = offset;
+    s->len = len;
+}
+
+static void ranges_are_checked(void **state)
+{
+    struct gmem *gm = gmem_new(16 * GMEM_PAGE_SIZE, NULL);
+    uint8_t bytes[8192] = {1};
+
+    (void)state;
+    assert_null(gmem_new(100, NULL));
+    assert_int_equal(gmem_write(gm, 15 * GMEM_PAGE_SIZE, bytes, 4097), -EFAULT);
+    assert_int_equal(gmem_write(gm, UINT64_MAX - 10, bytes, 4097), -EFAULT);
+    assert_int_equal(gmem_read(gm, 16 * GMEM_PAGE_SIZE, bytes, 1), -EFAULT);
+    assert_null(gmem_write_page(gm, 16));
+    assert_null(gmem_read_page(gm, UINT64_MAX));
+    assert_int_equal(gmem_delta_pages(gm), 0);
+    gmem_free(gm);
+}
+
+static void dirty_log_is_taken_once(void **state)
+{
+    struct gmem *gm = gmem_new(130 * GMEM_PAGE_SIZE, NULL);
+    struct seen seen = {0};
+    struct gmem_listener l = {.all_changed = saw_all, .opaque = &seen};
+    uint64_t bits[3];
+
+    (void)state;
+    gmem_listen(gm, &l);
+    assert_int_equal(gmem_write(gm, 65 * GMEM_PAGE_SIZE - 1, "ab", 2), 0);
+    assert_int_equal(gmem_dirty_take(gm, bits), 2);
+    assert_int_equal(bits[1], 3);
+    assert_int_equal(bits[0] | bits[2], 0);
+    assert_int_equal(seen.all, 1);
+    assert_int_equal(gmem_dirty_take(gm, NULL), 0);
+    assert_int_equal(seen.all, 1);
+    gmem_free(gm);
+}
+
+static void layers_share_and_diverge(void **state)
+{
+    struct gmem *a = gmem_new(8 * GMEM_PAGE_SIZE, NULL), *b;
+    struct gmem_layer *layer;
+    struct seen seen = {0};
+    struct gmem_listener l = {.page_changed = saw_page, .all_changed = saw_all, .opaque = &seen};
+    const uint8_t *before;
+    char text[6] = "";
+
+    (void)state;
+    gmem_listen(a, &l);
+    gmem_write(a, 5, "hello", 6);
+    layer = gmem_freeze(a, NULL);
+    assert_non_null(layer);
+    assert_int_equal(seen.all, 1);
+    b = gmem_new_on(layer, NULL);
+    assert_int_equal(gmem_delta_pages(a) + gmem_delta_pages(b), 0);
+    before = gmem_read_page(a, 0);
+    assert_ptr_equal(before, gmem_read_page(b, 0));
+    gmem_write(a, 5, "HE", 2);
+    assert_int_equal(seen.pages, 1); /* the page moved: whoever kept the old pointer was told */
+    assert_ptr_not_equal(before, gmem_read_page(a, 0));
+    gmem_read(b, 5, text, 6);
+    assert_string_equal(text, "hello");
+    gmem_read(a, 5, text, 6);
+    assert_string_equal(text, "HEllo");
+    gmem_free(a); /* forks survive their parent */
+    gmem_layer_unref(layer);
+    gmem_read(b, 5, text, 6);
+    assert_string_equal(text, "hello");
+    gmem_free(b);
+}
+
+static void frozen_layers_chain(void **state)
+{
+    struct gmem *a = gmem_new(4 * GMEM_PAGE_SIZE, NULL);
+    struct gmem_layer *first, *second;
+    uint8_t byte;
+
+    (void)state;
+    gmem_write(a, 0, "1", 1);
+    gmem_write(a, GMEM_PAGE_SIZE, "1", 1);
+    first = gmem_freeze(a, NULL);
+    gmem_write(a, 0, "2", 1);
+    second = gmem_freeze(a, NULL);
+    gmem_layer_unref(first);
+    gmem_read(a, 0, &byte, 1);
+    assert_int_equal(byte, '2');
+    gmem_read(a, GMEM_PAGE_SIZE, &byte, 1);
+    assert_int_equal(byte, '1');
+    assert_int_equal(gmem_clear(a, NULL), 0);
+    gmem_read(a, 0, &byte, 1);
+    assert_int_equal(byte, 0);
+    gmem_layer_unref(second);
+    gmem_free(a);
+}
+
+static void code_writes_are_told(void **state)
+{
+    struct gmem *gm = gmem_new(4 * GMEM_PAGE_SIZE, NULL);
+    struct seen seen = {0};
+    struct gmem_listener l = {.page_changed = saw_page, .code_written = saw_code, .opaque = &seen};
+
+    (void)state;
+    gmem_listen(gm, &l);
+    gmem_set_code(gm, 1);
+    assert_int_equal(seen.pages, 1);
+    gmem_set_code(gm, 1);
+    assert_int_equal(seen.pages, 1);
+    gmem_write(gm, GMEM_PAGE_SIZE - 1, "abc", 3);
+    assert_int_equal(seen.codes, 1);
+    assert_int_equal(seen.gfn, 1);
+    assert_int_equal(seen.offset, 0);
+    assert_int_equal(seen.len, 2);
+    gmem_clear_code(gm, 1);
+    gmem_write(gm, GMEM_PAGE_SIZE, "a", 1);
+    assert_int_equal(seen.codes, 1);
+    gmem_unlisten(gm, &l);
+    gmem_free(gm);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ranges_are_checked),       cmocka_unit_test(dirty_log_is_taken_once),
+        cmocka_unit_test(layers_share_and_diverge), cmocka_unit_test(frozen_layers_chain),
+        cmocka_unit_test(code_writes_are_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
