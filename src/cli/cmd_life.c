@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands that do one thing to each instance named. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "cli/filter.h"
+#include "cli/verbs.h"
+#include "instance/instance.h"
+
+/* Does one thing to the instance @ref; says on stdout what is to be said. */
+typedef int each_fn(struct cli *cli, const struct args *args, const char *ref, struct error *err);
+
+static int for_each(struct cli *cli, const struct args *args, each_fn *fn)
+{
+    int status = 0;
+
+    if (!cli_home(cli))
+        return EXIT_FAILED;
+    for (int i = 0; i < args->word_count; i++) {
+        struct error err = {0};
+        if (fn(cli, args, args->words[i], &err) < 0) {
+            cli_error(cli, &err);
+            status = EXIT_FAILED;
+        }
+        fflush(stdout);
+    }
+    return status;
+}
+
+static int said(int r, const char *ref)
+{
+    if (r == 0)
+        printf("%s\n", ref);
+    return r;
+}
+
+/* -1 (as the instance says) unless the option is given. */
+static int timeout_of(const struct args *args)
+{
+    return args_given(args, "timeout")
+               ? (int)min_of(args_number(args, "timeout"), (uint64_t)INT_MAX)
+               : -1;
+}
+
+static int stop_one(struct cli *cli, const struct args *args, const char *ref, struct error *err)
+{
+    return said(instance_stop(cli->home, ref, timeout_of(args), err), ref);
+}
+
+static int restart_one(struct cli *cli, const struct args *args, const char *ref, struct error *err)
+{
+    return said(instance_restart(cli->home, ref, timeout_of(args), err), ref);
+}
+
+static int kill_one(struct cli *cli, const struct args *args, const char *ref, struct error *err)
+{
+    return said(instance_kill(cli->home, ref, args_text(args, "signal"), err), ref);
+}
+
+static int pause_one(struct cli *cli, const struct args *args, const char *ref, struct error *err)
+{
+    return said(instance_pause(cli->home, ref, err), ref);
+}
+
+static int unpause_one(struct cli *cli, const struct args *args, const char *ref, struct error *err)
+{
+    return said(instance_unpause(cli->home, ref, err), ref);
+}
+
+static int rm_one(struct cli *cli, const struct args *args, const char *ref, struct error *err)
+{
+    bool force = args_bool(args, "force");
+    int r = instance_rm(cli->home, ref, force, err);
+
+    return r == -ENOENT && force ? 0 : said(r, ref);
+}
+
+static int wait_one(struct cli *cli, const struct args *args, const char *ref, struct error *err)
+{
+    const char *condition = args_text(args, "condition");
+    int code = 0, r;
+
+    r = instance_wait(cli->home, ref,
+                      strcmp(condition, "removed") == 0     ? INSTANCE_WAIT_REMOVED
+                      : strcmp(condition, "next-exit") == 0 ? INSTANCE_WAIT_NEXT_EXIT
+                                                            : INSTANCE_WAIT_NOT_RUNNING,
+                      &code, err);
+    if (r == 0)
+        printf("%d\n", code);
+    return r;
+}
+
+int verb_stop(struct cli *cli, struct args *args)
+{
+    return for_each(cli, args, stop_one);
+}
+
+int verb_restart(struct cli *cli, struct args *args)
+{
+    return for_each(cli, args, restart_one);
+}
+
+int verb_kill(struct cli *cli, struct args *args)
+{
+    return for_each(cli, args, kill_one);
+}
+
+int verb_pause(struct cli *cli, struct args *args)
+{
+    return for_each(cli, args, pause_one);
+}
+
+int verb_unpause(struct cli *cli, struct args *args)
+{
+    return for_each(cli, args, unpause_one);
+}
+
+int verb_rm(struct cli *cli, struct args *args)
+{
+    return for_each(cli, args, rm_one);
+}
+
+int verb_wait(struct cli *cli, struct args *args)
+{
+    return for_each(cli, args, wait_one);
+}
+
+int verb_rename(struct cli *cli, struct args *args)
+{
+    struct error err = {0};
+
+    if (!cli_home(cli))
+        return EXIT_FAILED;
+    if (instance_rename(cli->home, args->words[0], args->words[1], &err) < 0) {
+        cli_error(cli, &err);
+        return EXIT_FAILED;
+    }
+    return 0;
+}
+
+/* Asks on the terminal. -EPERM when the answer is no or nobody can be asked. */
+static int confirm(const struct args *args, struct error *err)
+{
+    char answer[16] = "";
+
+    if (args_bool(args, "force"))
+        return 0;
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        return error_set(err, -EPERM, "there is no terminal to ask on; add --force");
+    fprintf(stderr, "Remove all instances that do not run%s? [y/N] ",
+            args_given(args, "filter") ? " and match the filter" : "");
+    fflush(stderr);
+    if (!fgets(answer, sizeof(answer), stdin) || (answer[0] != 'y' && answer[0] != 'Y'))
+        return error_set(err, -EPERM, "nothing was removed");
+    return 0;
+}
+
+static void print_removed(void *opaque, const struct instance *instance)
+{
+    printf("%s\n", instance->id);
+}
+
+/* With a filter: one by one. */
+static int prune_matching(struct cli *cli, const struct filter *filter, struct error *err)
+{
+    struct instance **list = NULL;
+    size_t count = 0;
+    int r = instance_list(cli->home, &list, &count, err);
+
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        if (lifecycle_supervised(list[i]->state) || !filter_match(filter, list[i]))
+            continue;
+        r = instance_rm(cli->home, list[i]->id, false, err);
+        /* Someone else removed or started it in the meantime. */
+        if (r == -ENOENT || r == -ESTALE)
+            r = 0;
+        else if (r == 0)
+            print_removed(NULL, list[i]);
+    }
+    instance_list_free(list, count);
+    return r;
+}
+
+int verb_prune(struct cli *cli, struct args *args)
+{
+    struct filter filter;
+    struct error err = {0};
+    int r = filter_parse(&filter, args, &err);
+
+    if (r < 0) {
+        cli_error(cli, &err);
+        return EXIT_USAGE;
+    }
+    r = confirm(args, &err);
+    if (r == 0) {
+        if (!cli_home(cli))
+            return EXIT_FAILED;
+        r = args_given(args, "filter") ? prune_matching(cli, &filter, &err)
+                                       : instance_prune(cli->home, true, print_removed, NULL, &err);
+    }
+    if (r < 0)
+        cli_error(cli, &err);
+    return r < 0 ? EXIT_FAILED : 0;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands' bodies. Each returns the exit status of the process. */
+#ifndef CLI_VERBS_H
+#define CLI_VERBS_H
+
+#include "base/error.h"
+#include "cli/parse.h"
+
+struct instances;
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 125, EXIT_OWN = 125 };
+
+/* What a command works with; made by main. */
+struct cli {
+    const char *program;     /* argv[0] */
+    const struct verb *verb; /* for messages */
+    struct instances *home;  /* opened by cli_home */
+    bool color;              /* stdout is a terminal that wants colours */
+};
+
+/* The store of instances, opened on first use. NULL with the error printed. */
+struct instances *cli_home(struct cli *cli);
+
+/* Prints "isola: VERB: " and the text on stderr. Control characters are made visible. */
+void cli_complain(const struct cli *cli, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void cli_error(const struct cli *cli, const struct error *err);
+/* Writes @text to stdout. */
+void cli_print(const char *text);
+
+int verb_run(struct cli *cli, struct args *args);
+int verb_create(struct cli *cli, struct args *args);
+int verb_start(struct cli *cli, struct args *args);
+int verb_restart(struct cli *cli, struct args *args);
+int verb_attach(struct cli *cli, struct args *args);
+int verb_ps(struct cli *cli, struct args *args);
+int verb_inspect(struct cli *cli, struct args *args);
+int verb_logs(struct cli *cli, struct args *args);
+int verb_stats(struct cli *cli, struct args *args);
+int verb_port(struct cli *cli, struct args *args);
+int verb_events(struct cli *cli, struct args *args);
+int verb_stop(struct cli *cli, struct args *args);
+int verb_kill(struct cli *cli, struct args *args);
+int verb_pause(struct cli *cli, struct args *args);
+int verb_unpause(struct cli *cli, struct args *args);
+int verb_wait(struct cli *cli, struct args *args);
+int verb_rename(struct cli *cli, struct args *args);
+int verb_rm(struct cli *cli, struct args *args);
+int verb_prune(struct cli *cli, struct args *args);
+int verb_doctor(struct cli *cli, struct args *args);
+int verb_completion(struct cli *cli, struct args *args);
+int verb_version(struct cli *cli, struct args *args);
+int verb_help(struct cli *cli, struct args *args);
+int verb_complete(struct cli *cli, struct args *args);
+int verb_man(struct cli *cli, struct args *args);
+int verb_markdown(struct cli *cli, struct args *args);
+int verb_supervise(struct cli *cli, struct args *args);
+
+#endif
