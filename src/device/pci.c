@@ -450,6 +450,19 @@ static void set_up_header(struct pci_function *f, const struct pci_ident *ident)
     f->wmask[PCI_INTERRUPT_LINE] = 0xff;
 }
 
+/* Function 0 says whether its slot has others (6.2.1, Header Type). */
+static void mark_multi_function(struct pci_bus *bus, unsigned slot)
+{
+    struct pci_function *first = bus->functions[slot * FUNCTIONS];
+
+    for (unsigned fn = 1; first && fn < FUNCTIONS; fn++) {
+        if (bus->functions[slot * FUNCTIONS + fn]) {
+            first->config[PCI_HEADER_TYPE] |= 0x80;
+            first->power_up[PCI_HEADER_TYPE] |= 0x80;
+        }
+    }
+}
+
 struct pci_function *pci_add(struct pci_bus *bus, unsigned slot, unsigned fn,
                              const struct pci_ident *ident, const struct pci_function_ops *ops,
                              void *dev, struct error *err)
@@ -477,11 +490,7 @@ struct pci_function *pci_add(struct pci_bus *bus, unsigned slot, unsigned fn,
     f->cap_end = FIRST_CAPABILITY;
     set_up_header(f, ident);
     bus->functions[devfn] = f;
-    if (fn && bus->functions[slot * FUNCTIONS])
-        bus->functions[slot * FUNCTIONS]->config[PCI_HEADER_TYPE] |= 0x80;
-    for (unsigned i = 1; !fn && i < FUNCTIONS; i++)
-        if (bus->functions[devfn + i])
-            f->config[PCI_HEADER_TYPE] |= 0x80; /* a multi-function device (6.2.1) */
+    mark_multi_function(bus, slot);
     return f;
 }
 

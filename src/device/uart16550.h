@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A 16550A serial port (National PC16550D) on a character seam. Output is taken at the programmed
- * line speed's order of events, but as fast as the seam takes it; what it refuses waits in the
- * transmit FIFO.
+ * A 16550A serial port (National PC16550D) on a character seam. Output passes as fast as the seam
+ * takes it, whatever the programmed speed; what the seam refuses waits in the transmit FIFO.
  */
 #ifndef DEVICE_UART16550_H
 #define DEVICE_UART16550_H
