@@ -33,6 +33,8 @@ struct netdev_ops {
     void (*attach)(struct netdev *n, const struct netdev_client *client); /* borrowed; once */
     /* Sends one frame gathered from spans (borrowed for the call); never blocks, may drop. */
     void (*send)(struct netdev *n, const struct netdev_span *spans, unsigned count);
+    /* A batch of sends is over: what it made necessary may be done now. May be NULL. */
+    void (*sent)(struct netdev *n);
     /* The adapter has room again after can_receive said no. */
     void (*ready)(struct netdev *n);
     void (*close)(struct netdev *n);
@@ -40,7 +42,18 @@ struct netdev_ops {
 
 struct netdev {
     const struct netdev_ops *ops;
-    uint64_t tx_frames, tx_bytes, rx_frames, rx_bytes, dropped; /* as seen by the guest */
+    uint16_t mtu;     /* the longest IP packet, 0: not said (1500) */
+    bool tx_super;    /* send takes TCP/IPv4 segments of up to 64 KiB, whatever the MTU */
+    bool rx_verified; /* received frames come from memory: their checksums need no check */
+    /* As seen by the guest; counted by the adapter. */
+    uint64_t tx_frames, tx_bytes, rx_frames, rx_bytes, dropped;
 };
+
+/* Closes and frees; NULL is fine. */
+static inline void netdev_close(struct netdev *n)
+{
+    if (n)
+        n->ops->close(n);
+}
 
 #endif
