@@ -111,6 +111,35 @@ void virtio_publish(struct virtio_device *vd, unsigned n)
         interrupt(vd, ISR_QUEUE, vd->queue[n].vector);
 }
 
+/* Chains served in one go: a guest may add more from other processors while we work. */
+enum { SERVE_BUDGET = 16 * VIRTQ_SIZE_MAX };
+
+void virtio_serve(struct virtio_device *vd, unsigned n, struct virtq_chain *chain,
+                  int64_t (*handle)(struct virtio_device *vd, const struct virtq_chain *chain))
+{
+    struct virtqueue *vq = &vd->queue[n];
+    int r = 1;
+
+    for (unsigned budget = SERVE_BUDGET; budget && r > 0; budget--) {
+        r = virtq_pop(vq, chain);
+        if (r > 0) {
+            int64_t written = handle(vd, chain);
+            if (written == VIRTIO_LATER) {
+                virtq_unpop(vq, 1);
+                break;
+            }
+            r = written < 0 ? (int)written : virtq_push(vq, chain->head, (uint32_t)written);
+            r = r < 0 ? r : 1;
+        } else if (r == 0) {
+            r = virtq_want_kicks(vq);
+        }
+    }
+    if (r < 0)
+        virtio_fail(vd, n, r);
+    else
+        virtio_publish(vd, n);
+}
+
 void virtio_config_changed(struct virtio_device *vd)
 {
     vd->generation++;

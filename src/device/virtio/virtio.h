@@ -66,7 +66,8 @@ struct virtio_device {
     const struct virtio_class *class;
     struct space *space;
     struct pci_function *pci;
-    uint64_t offered; /* features */
+    unsigned window_cap; /* offset of the PCI configuration access capability */
+    uint64_t offered;    /* features */
     /* State, in the table of the kind (VIRTIO_STATE). */
     uint64_t features;
     uint32_t device_feature_select, driver_feature_select;
@@ -111,6 +112,15 @@ bool virtio_running(const struct virtio_device *vd);
 
 /* Publishes queue @n and interrupts the driver if it wants that. */
 void virtio_publish(struct virtio_device *vd, unsigned n);
+/*
+ * Serves queue @n for a device that finishes each chain at once: pops into @chain (work space of
+ * the device) and calls @handle, which returns the bytes it has written to the chain, a negative
+ * errno when the driver broke the rules, or VIRTIO_LATER: the chain stays in the ring and serving
+ * ends; the device comes back when it can go on.
+ */
+#define VIRTIO_LATER INT64_MIN
+void virtio_serve(struct virtio_device *vd, unsigned n, struct virtq_chain *chain,
+                  int64_t (*handle)(struct virtio_device *vd, const struct virtq_chain *chain));
 /* Tells the driver that the configuration changed. */
 void virtio_config_changed(struct virtio_device *vd);
 /* The driver broke the rules in queue @n (negative errno @code): DEVICE_NEEDS_RESET. */

@@ -53,8 +53,6 @@ enum { CTRL_OK = 0, CTRL_ERR = 1 };
 enum { MAC = 6, FILTER_MAX = 32 };
 /* The least that a mergeable buffer holds in practice, and how many one frame may take. */
 enum { MERGE_BUFFER_MIN = 1526, MERGE_MAX = 64 };
-/* Chains looked at in one go: a guest may add more from other processors while we work. */
-enum { BUDGET = 16 * QUEUE_SIZE };
 
 /* Addresses of one kind that the driver wants to receive. */
 struct filter {
@@ -73,8 +71,8 @@ struct virtio_net {
     uint8_t mac[MAC];
     uint8_t promiscuous, all_multicast;
     struct filter unicast, multicast;
-    /* Work space. */
-    struct virtq_chain chain, more;
+    /* Work space; a backend may deliver frames from inside send. */
+    struct virtq_chain chain, rx_first, rx_more;
     uint8_t frame[NETDEV_FRAME_MAX];
 };
 
@@ -160,11 +158,11 @@ static bool complete_checksum(uint8_t *frame, size_t len, size_t start, size_t o
     return true;
 }
 
-/* Takes the frame of net->chain and sends it. -EFAULT when it is not in memory. */
-static int transmit(struct virtio_net *net)
+/* Sends the frame in @c. -EFAULT when it is not in memory. */
+static int64_t transmit(struct virtio_device *vd, const struct virtq_chain *c)
 {
-    const struct virtq_chain *c = &net->chain;
-    const struct virtqueue *vq = &net->vd.queue[QUEUE_TX];
+    struct virtio_net *net = net_of(vd);
+    const struct virtqueue *vq = &vd->queue[QUEUE_TX];
     size_t header = header_len(net), len;
     uint8_t hdr[HDR_LEN];
     struct netdev_span span;
@@ -178,7 +176,7 @@ static int transmit(struct virtio_net *net)
     if (virtq_read(vq, c, 0, hdr, header) < 0 || virtq_read(vq, c, header, net->frame, len) < 0)
         return -EFAULT;
     gso = hdr[HDR_GSO_TYPE] & (uint8_t)~GSO_ECN;
-    if ((gso != GSO_NONE && (gso != GSO_TCPV4 || !virtio_has(&net->vd, NET_F_HOST_TSO4))) ||
+    if ((gso != GSO_NONE && (gso != GSO_TCPV4 || !virtio_has(vd, NET_F_HOST_TSO4))) ||
         ((hdr[HDR_FLAGS] & HDR_F_NEEDS_CSUM) &&
          !complete_checksum(net->frame, len, load_le16(hdr + HDR_CSUM_START),
                             load_le16(hdr + HDR_CSUM_OFFSET)))) {
@@ -192,32 +190,7 @@ static int transmit(struct virtio_net *net)
     return 0;
 }
 
-static void serve_tx(struct virtio_net *net)
-{
-    struct virtio_device *vd = &net->vd;
-    struct virtqueue *vq = &vd->queue[QUEUE_TX];
-    int r = 1;
-
-    for (unsigned budget = BUDGET; budget && r > 0; budget--) {
-        r = virtq_pop(vq, &net->chain);
-        if (r > 0) {
-            r = transmit(net);
-            if (r == 0)
-                r = virtq_push(vq, net->chain.head, 0);
-            r = r < 0 ? r : 1;
-        } else if (r == 0) {
-            r = virtq_want_kicks(vq);
-        }
-    }
-    if (r < 0)
-        virtio_fail(vd, QUEUE_TX, r);
-    else
-        virtio_publish(vd, QUEUE_TX);
-    if (net->netdev->ops->sent)
-        net->netdev->ops->sent(net->netdev);
-}
-
-static int set_flag(struct virtio_net *net, uint8_t *flag)
+static uint8_t set_flag(struct virtio_net *net, uint8_t *flag)
 {
     uint8_t value;
 
@@ -228,7 +201,7 @@ static int set_flag(struct virtio_net *net, uint8_t *flag)
 }
 
 /* Reads one table { le32 count, count x MAC } at *offset and moves it on. */
-static int read_filter(struct virtio_net *net, uint64_t *offset, struct filter *ret)
+static uint8_t read_filter(struct virtio_net *net, uint64_t *offset, struct filter *ret)
 {
     const struct virtqueue *vq = &net->vd.queue[QUEUE_CTRL];
     uint8_t word[4];
@@ -249,7 +222,7 @@ static int read_filter(struct virtio_net *net, uint64_t *offset, struct filter *
     return CTRL_OK;
 }
 
-static int set_filters(struct virtio_net *net)
+static uint8_t set_filters(struct virtio_net *net)
 {
     struct filter unicast, multicast;
     uint64_t offset = 2;
@@ -262,7 +235,7 @@ static int set_filters(struct virtio_net *net)
     return CTRL_OK;
 }
 
-static int set_mac(struct virtio_net *net)
+static uint8_t set_mac(struct virtio_net *net)
 {
     uint8_t mac[MAC];
 
@@ -273,66 +246,47 @@ static int set_mac(struct virtio_net *net)
     return CTRL_OK;
 }
 
-/* Obeys the command in net->chain; its answer, or -EFAULT. */
-static int control(struct virtio_net *net)
+/* Obeys a command and answers it. */
+static int64_t control(struct virtio_device *vd, const struct virtq_chain *c)
 {
-    uint8_t command[2];
+    struct virtio_net *net = net_of(vd);
+    uint8_t command[2], ack;
 
-    if (net->chain.out_len < 2)
-        return CTRL_ERR;
-    if (virtq_read(&net->vd.queue[QUEUE_CTRL], &net->chain, 0, command, 2) < 0)
+    if (virtq_read(&vd->queue[QUEUE_CTRL], c, 0, command, 2) < 0)
         return -EFAULT;
     switch (command[0] << 8 | command[1]) {
     case CTRL_RX << 8 | CTRL_RX_PROMISC:
-        return set_flag(net, &net->promiscuous);
+        ack = set_flag(net, &net->promiscuous);
+        break;
     case CTRL_RX << 8 | CTRL_RX_ALLMULTI:
-        return set_flag(net, &net->all_multicast);
+        ack = set_flag(net, &net->all_multicast);
+        break;
     case CTRL_MAC << 8 | CTRL_MAC_TABLE_SET:
-        return set_filters(net);
+        ack = set_filters(net);
+        break;
     case CTRL_MAC << 8 | CTRL_MAC_ADDR_SET:
-        return set_mac(net);
+        ack = set_mac(net);
+        break;
     default:
-        return CTRL_ERR;
+        ack = CTRL_ERR;
+        break;
     }
-}
-
-static void serve_ctrl(struct virtio_net *net)
-{
-    struct virtio_device *vd = &net->vd;
-    struct virtqueue *vq = &vd->queue[QUEUE_CTRL];
-    int r = 1;
-
-    for (unsigned budget = BUDGET; budget && r > 0; budget--) {
-        r = virtq_pop(vq, &net->chain);
-        if (r > 0) {
-            uint8_t ack;
-            r = control(net);
-            ack = r == CTRL_OK ? CTRL_OK : CTRL_ERR;
-            if (r >= 0)
-                r = virtq_write(vq, &net->chain, 0, &ack, 1);
-            if (r == 0)
-                r = virtq_push(vq, net->chain.head, 1);
-            r = r < 0 ? r : 1;
-        } else if (r == 0) {
-            r = virtq_want_kicks(vq);
-        }
-    }
-    if (r < 0)
-        virtio_fail(vd, QUEUE_CTRL, r);
-    else
-        virtio_publish(vd, QUEUE_CTRL);
+    return virtq_write(&vd->queue[QUEUE_CTRL], c, 0, &ack, 1) < 0 ? -EFAULT : 1;
 }
 
 static void net_notified(struct virtio_device *vd, unsigned queue)
 {
     struct virtio_net *net = net_of(vd);
 
-    if (queue == QUEUE_TX)
-        serve_tx(net);
-    else if (queue == QUEUE_CTRL)
-        serve_ctrl(net);
-    else
+    if (queue == QUEUE_CTRL) {
+        virtio_serve(vd, QUEUE_CTRL, &net->chain, control);
+    } else if (queue == QUEUE_TX) {
+        virtio_serve(vd, QUEUE_TX, &net->chain, transmit);
+        if (net->netdev->ops->sent)
+            net->netdev->ops->sent(net->netdev);
+    } else {
         net->netdev->ops->ready(net->netdev);
+    }
 }
 
 static void net_config_written(struct virtio_device *vd, unsigned offset, unsigned size,
@@ -399,7 +353,7 @@ static int fill_chains(struct virtio_net *net, uint8_t *hdr, const uint8_t *fram
     int r;
 
     while (used == 0 || done < len) {
-        struct virtq_chain *c = used ? &net->more : &net->chain;
+        struct virtq_chain *c = used ? &net->rx_more : &net->rx_first;
         size_t skip = used ? 0 : header, n;
         r = used < MERGE_MAX ? virtq_pop(vq, c) : 0;
         if (r <= 0 || (used && !merge) || c->in_len < skip) {
@@ -415,7 +369,7 @@ static int fill_chains(struct virtio_net *net, uint8_t *hdr, const uint8_t *fram
         done += n;
     }
     store_le16(hdr + HDR_NUM_BUFFERS, (uint16_t)used);
-    r = virtq_write(vq, &net->chain, 0, hdr, header);
+    r = virtq_write(vq, &net->rx_first, 0, hdr, header);
     for (unsigned i = 0; i < used && r == 0; i++)
         r = virtq_push(vq, heads[i], written[i]);
     return r < 0 ? r : (int)used;

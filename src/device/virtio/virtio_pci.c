@@ -335,23 +335,70 @@ static void command_changed(void *dev, uint16_t command)
     virtio_kick_all(dev); /* queues wait while the function may not master the bus */
 }
 
-static const struct pci_function_ops function_ops = {.command_changed = command_changed};
-
 enum { CAP_VENDOR = 9 };
-enum { CFG_COMMON = 1, CFG_NOTIFY = 2, CFG_ISR = 3, CFG_DEVICE = 4 };
+enum { CFG_COMMON = 1, CFG_NOTIFY = 2, CFG_ISR = 3, CFG_DEVICE = 4, CFG_PCI = 5 };
+/* A vendor capability (4.1.4), offsets. */
+enum { CAP_BAR = 4, CAP_OFFSET = 8, CAP_LENGTH = 12, CAP_DATA = 16, CAP_SIZE = 20 };
 
-/* A vendor capability (4.1.4) that says in which page of BAR 4 a structure lies. */
-static int add_cap(struct virtio_device *vd, uint8_t type, unsigned page, uint32_t length,
-                   struct error *err)
+/*
+ * The window in configuration space through which BAR 4 is reached without mapping it (4.1.4.9).
+ * True when an access of @size at configuration register @offset is to its data and what it is set
+ * to makes sense.
+ */
+static bool window_hit(struct virtio_device *vd, unsigned offset, unsigned size, uint32_t *ret_at)
 {
-    uint8_t cap[20] = {CAP_VENDOR, 0, type == CFG_NOTIFY ? 20 : 16, type, VIRTIO_BAR_MMIO};
+    const uint8_t *cap = pci_config(vd->pci) + vd->window_cap;
+    uint32_t at = load_le32(cap + CAP_OFFSET), length = load_le32(cap + CAP_LENGTH);
 
-    store_le32(cap + 8, page << 12);
-    store_le32(cap + 12, length);
-    store_le32(cap + 16, NOTIFY_MULTIPLIER);
-    if (!pci_add_capability(vd->pci, CAP_VENDOR, cap, NULL, cap[2]))
-        return error_set(err, -ENOSPC, "no room for PCI capabilities");
-    return 0;
+    if (!vd->window_cap || offset != vd->window_cap + CAP_DATA || size != length ||
+        cap[CAP_BAR] != VIRTIO_BAR_MMIO || at % length || at > VIRTIO_MMIO_SIZE - length)
+        return false;
+    *ret_at = at;
+    return true;
+}
+
+static void config_reading(void *dev, unsigned offset, unsigned size)
+{
+    struct virtio_device *vd = dev;
+    uint32_t at;
+
+    if (window_hit(vd, offset, size, &at))
+        store_le32(pci_config(vd->pci) + offset, (uint32_t)modern_read(vd, at, size));
+}
+
+static void config_written(void *dev, unsigned offset, unsigned size)
+{
+    struct virtio_device *vd = dev;
+    uint32_t at, value;
+
+    if (window_hit(vd, offset, size, &at)) {
+        value = load_le32(pci_config(vd->pci) + offset);
+        modern_write(vd, at, size, size == 4 ? value : value & ((1u << size * 8) - 1));
+    }
+}
+
+static const struct pci_function_ops function_ops = {
+    .command_changed = command_changed,
+    .config_reading = config_reading,
+    .config_written = config_written,
+};
+
+/* Adds a capability that says in which page of BAR 4 a structure lies. Its offset, 0: no room. */
+static unsigned add_cap(struct virtio_device *vd, uint8_t type, unsigned page, uint32_t length)
+{
+    uint8_t cap[CAP_SIZE] = {CAP_VENDOR, 0, CAP_SIZE, type, VIRTIO_BAR_MMIO}, wmask[CAP_SIZE] = {0};
+
+    store_le32(cap + CAP_OFFSET, page << 12);
+    store_le32(cap + CAP_LENGTH, length);
+    if (type == CFG_NOTIFY) {
+        store_le32(cap + CAP_DATA, NOTIFY_MULTIPLIER);
+    } else if (type == CFG_PCI) {
+        memset(wmask + CAP_OFFSET, 0xff, CAP_SIZE - CAP_OFFSET);
+        wmask[CAP_BAR] = 0xff;
+    } else {
+        cap[2] = CAP_DATA;
+    }
+    return pci_add_capability(vd->pci, CAP_VENDOR, cap, wmask, cap[2]);
 }
 
 int virtio_pci_add(struct virtio_device *vd, struct pci_bus *bus, unsigned slot, struct error *err)
@@ -376,13 +423,13 @@ int virtio_pci_add(struct virtio_device *vd, struct pci_bus *bus, unsigned slot,
         &(struct pci_bar){
             .kind = PCI_BAR_MEM64, .size = VIRTIO_MMIO_SIZE, .mmio = &modern_ops, .dev = vd});
     r = pci_add_msix(vd->pci, VIRTIO_BAR_MSIX, class->queues + 1, err);
-    if (r == 0)
-        r = add_cap(vd, CFG_COMMON, PAGE_COMMON, 0x40, err);
-    if (r == 0)
-        r = add_cap(vd, CFG_ISR, PAGE_ISR, 4, err);
-    if (r == 0 && class->config_size)
-        r = add_cap(vd, CFG_DEVICE, PAGE_DEVICE, class->config_size, err);
-    if (r == 0)
-        r = add_cap(vd, CFG_NOTIFY, PAGE_NOTIFY, class->queues * NOTIFY_MULTIPLIER, err);
-    return r;
+    if (r < 0)
+        return r;
+    vd->window_cap = add_cap(vd, CFG_PCI, 0, 0);
+    if (!vd->window_cap || !add_cap(vd, CFG_COMMON, PAGE_COMMON, 0x40) ||
+        !add_cap(vd, CFG_ISR, PAGE_ISR, 4) ||
+        !add_cap(vd, CFG_NOTIFY, PAGE_NOTIFY, class->queues * NOTIFY_MULTIPLIER) ||
+        (class->config_size && !add_cap(vd, CFG_DEVICE, PAGE_DEVICE, class->config_size)))
+        return error_set(err, -ENOSPC, "no room for PCI capabilities");
+    return 0;
 }
