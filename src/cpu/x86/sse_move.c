@@ -197,14 +197,6 @@ enum x86_result x86_op_sse_movd_store(struct x86_cpu *c, const struct x86_insn *
     return x86_store32(c, i->seg, x86_ea(c, i), (uint32_t)v) ? X86_FAULT : X86_NEXT;
 }
 
-/* MOVNTI needs no XMM state, so CR0 and CR4 do not matter. */
-enum x86_result x86_op_sse_movnti(struct x86_cpu *c, const struct x86_insn *i)
-{
-    if (i->rex & 8)
-        return x86_store64(c, i->seg, x86_ea(c, i), c->gpr[i->reg]) ? X86_FAULT : X86_NEXT;
-    return x86_store32(c, i->seg, x86_ea(c, i), (uint32_t)c->gpr[i->reg]) ? X86_FAULT : X86_NEXT;
-}
-
 /* SSE3 duplicates. */
 
 enum x86_result x86_op_sse_movddup(struct x86_cpu *c, const struct x86_insn *i)

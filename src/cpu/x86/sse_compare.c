@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SSE floating point compares, rounding to integral values, reciprocal estimates. */
+#include "cpu/x86/flags.h"
+#include "cpu/x86/fp_fast.h"
+#include "cpu/x86/sse_fp.h"
+#include "x86-opcodes.h"
+
+/*
+ * Predicates of CMPxx, imm[2:0]: EQ LT LE UNORD, and the same negated. LT and LE signal on quiet
+ * NaNs.
+ */
+static bool predicate(unsigned imm, enum sf_relation r)
+{
+    bool yes;
+    switch (imm & 3) {
+    case 0:
+        yes = r == SF_EQUAL;
+        break;
+    case 1:
+        yes = r == SF_LESS;
+        break;
+    case 2:
+        yes = r == SF_LESS || r == SF_EQUAL;
+        break;
+    default:
+        yes = r == SF_UNORDERED;
+        break;
+    }
+    return yes != (imm >> 2 & 1);
+}
+
+static bool predicate_quiet(unsigned imm)
+{
+    return (imm & 3) == 0 || (imm & 3) == 3;
+}
+
+static enum sf_relation relation32(struct sf_env *env, uint32_t a, uint32_t b, bool quiet)
+{
+    if (fast_ordered32(0, a, b)) {
+        float x = fast_real32(a), y = fast_real32(b);
+        return x < y ? SF_LESS : x == y ? SF_EQUAL : SF_GREATER;
+    }
+    struct sf_num x = sf_from32(env, a), y = sf_from32(env, b);
+    return sf_compare(env, &x, &y, quiet);
+}
+
+static enum sf_relation relation64(struct sf_env *env, uint64_t a, uint64_t b, bool quiet)
+{
+    if (fast_ordered64(0, a, b)) {
+        double x = fast_real64(a), y = fast_real64(b);
+        return x < y ? SF_LESS : x == y ? SF_EQUAL : SF_GREATER;
+    }
+    struct sf_num x = sf_from64(env, a), y = sf_from64(env, b);
+    return sf_compare(env, &x, &y, quiet);
+}
+
+/* The first @n lanes. */
+static enum x86_result compare32(struct x86_cpu *c, const struct x86_insn *i,
+                                 const union x86_xmm *s, int n)
+{
+    struct sf_env env = x86_sse_env(c);
+    union x86_xmm r = c->xmm[i->reg];
+    unsigned imm = i->imm & 7;
+    for (int k = 0; k < n; k++)
+        r.u32[k] = predicate(imm, relation32(&env, r.u32[k], s->u32[k], predicate_quiet(imm)))
+                       ? UINT32_MAX
+                       : 0;
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    c->xmm[i->reg] = r;
+    return X86_NEXT;
+}
+
+static enum x86_result compare64(struct x86_cpu *c, const struct x86_insn *i,
+                                 const union x86_xmm *s, int n)
+{
+    struct sf_env env = x86_sse_env(c);
+    union x86_xmm r = c->xmm[i->reg];
+    unsigned imm = i->imm & 7;
+    for (int k = 0; k < n; k++)
+        r.u64[k] = predicate(imm, relation64(&env, r.u64[k], s->u64[k], predicate_quiet(imm)))
+                       ? UINT64_MAX
+                       : 0;
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    c->xmm[i->reg] = r;
+    return X86_NEXT;
+}
+
+enum x86_result x86_op_sse_cmpps(struct x86_cpu *c, const struct x86_insn *i)
+{
+    X86_SSE_ENTER(c);
+    union x86_xmm s;
+    return x86_src128(c, i, &s) ? X86_FAULT : compare32(c, i, &s, 4);
+}
+
+enum x86_result x86_op_sse_cmppd(struct x86_cpu *c, const struct x86_insn *i)
+{
+    X86_SSE_ENTER(c);
+    union x86_xmm s;
+    return x86_src128(c, i, &s) ? X86_FAULT : compare64(c, i, &s, 2);
+}
+
+enum x86_result x86_op_sse_cmpss(struct x86_cpu *c, const struct x86_insn *i)
+{
+    X86_SSE_ENTER(c);
+    union x86_xmm s;
+    return x86_src32(c, i, &s.u32[0]) ? X86_FAULT : compare32(c, i, &s, 1);
+}
+
+enum x86_result x86_op_sse_cmpsd(struct x86_cpu *c, const struct x86_insn *i)
+{
+    X86_SSE_ENTER(c);
+    union x86_xmm s;
+    return x86_src64(c, i, &s.u64[0]) ? X86_FAULT : compare64(c, i, &s, 1);
+}
+
+static enum x86_result set_relation(struct x86_cpu *c, const struct sf_env *env, enum sf_relation r)
+{
+    if (x86_sse_finish(c, env) != X86_NEXT)
+        return X86_FAULT;
+    uint64_t flags = 0;
+    if (r == SF_UNORDERED)
+        flags = X86_ZF | X86_PF | X86_CF;
+    else if (r == SF_LESS)
+        flags = X86_CF;
+    else if (r == SF_EQUAL)
+        flags = X86_ZF;
+    x86_flags_set(c, flags, X86_ARITH);
+    return X86_NEXT;
+}
+
+static enum x86_result comis32(struct x86_cpu *c, const struct x86_insn *i, bool quiet)
+{
+    X86_SSE_ENTER(c);
+    uint32_t b;
+    if (x86_src32(c, i, &b))
+        return X86_FAULT;
+    struct sf_env env = x86_sse_env(c);
+    enum sf_relation r = relation32(&env, c->xmm[i->reg].u32[0], b, quiet);
+    return set_relation(c, &env, r);
+}
+
+static enum x86_result comis64(struct x86_cpu *c, const struct x86_insn *i, bool quiet)
+{
+    X86_SSE_ENTER(c);
+    uint64_t b;
+    if (x86_src64(c, i, &b))
+        return X86_FAULT;
+    struct sf_env env = x86_sse_env(c);
+    enum sf_relation r = relation64(&env, c->xmm[i->reg].u64[0], b, quiet);
+    return set_relation(c, &env, r);
+}
+
+enum x86_result x86_op_sse_comiss(struct x86_cpu *c, const struct x86_insn *i)
+{
+    return comis32(c, i, false);
+}
+
+enum x86_result x86_op_sse_ucomiss(struct x86_cpu *c, const struct x86_insn *i)
+{
+    return comis32(c, i, true);
+}
+
+enum x86_result x86_op_sse_comisd(struct x86_cpu *c, const struct x86_insn *i)
+{
+    return comis64(c, i, false);
+}
+
+enum x86_result x86_op_sse_ucomisd(struct x86_cpu *c, const struct x86_insn *i)
+{
+    return comis64(c, i, true);
+}
+
+/* ROUNDxx: imm[2] takes MXCSR.RC instead of imm[1:0], imm[3] suppresses PE. Denormals are silent.
+ */
+static struct sf_num round_lane(struct sf_env *env, struct sf_num n, unsigned imm)
+{
+    struct sf_env quiet = *env;
+    n.denormal = false;
+    sf_operand(env, &n);
+    return sf_round(imm & 8 ? &quiet : env, &n, imm & 4 ? env->rounding : imm & 3);
+}
+
+static enum x86_result round32(struct x86_cpu *c, const struct x86_insn *i, const union x86_xmm *s,
+                               int lanes)
+{
+    struct sf_env env = x86_sse_env(c);
+    union x86_xmm r = c->xmm[i->reg];
+    for (int k = 0; k < lanes; k++) {
+        struct sf_num n = round_lane(&env, sf_from32(&env, s->u32[k]), (unsigned)i->imm);
+        r.u32[k] = sf_to32(&env, &n);
+    }
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    c->xmm[i->reg] = r;
+    return X86_NEXT;
+}
+
+static enum x86_result round64(struct x86_cpu *c, const struct x86_insn *i, const union x86_xmm *s,
+                               int lanes)
+{
+    struct sf_env env = x86_sse_env(c);
+    union x86_xmm r = c->xmm[i->reg];
+    for (int k = 0; k < lanes; k++) {
+        struct sf_num n = round_lane(&env, sf_from64(&env, s->u64[k]), (unsigned)i->imm);
+        r.u64[k] = sf_to64(&env, &n);
+    }
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    c->xmm[i->reg] = r;
+    return X86_NEXT;
+}
+
+enum x86_result x86_op_sse_roundps(struct x86_cpu *c, const struct x86_insn *i)
+{
+    X86_SSE_ENTER(c);
+    union x86_xmm s;
+    return x86_src128(c, i, &s) ? X86_FAULT : round32(c, i, &s, 4);
+}
+
+enum x86_result x86_op_sse_roundpd(struct x86_cpu *c, const struct x86_insn *i)
+{
+    X86_SSE_ENTER(c);
+    union x86_xmm s;
+    return x86_src128(c, i, &s) ? X86_FAULT : round64(c, i, &s, 2);
+}
+
+enum x86_result x86_op_sse_roundss(struct x86_cpu *c, const struct x86_insn *i)
+{
+    X86_SSE_ENTER(c);
+    union x86_xmm s;
+    return x86_src32(c, i, &s.u32[0]) ? X86_FAULT : round32(c, i, &s, 1);
+}
+
+enum x86_result x86_op_sse_roundsd(struct x86_cpu *c, const struct x86_insn *i)
+{
+    X86_SSE_ENTER(c);
+    union x86_xmm s;
+    return x86_src64(c, i, &s.u64[0]) ? X86_FAULT : round64(c, i, &s, 1);
+}
+
+/*
+ * RCPxx and RSQRTxx: the architecture allows a relative error of 1.5 * 2^-12; these return the
+ * correctly rounded value. Denormal operands count as zeros, tiny results become zeros, no flag is
+ * ever raised.
+ */
+static const struct sf_env ESTIMATE = {
+    .rounding = SF_NEAREST, .precision = 64, .masked = 0x3f, .daz = true, .ftz = true};
+
+static uint32_t estimate_rcp(uint32_t v)
+{
+    struct sf_env env = ESTIMATE;
+    struct sf_num n = sf_from32(&env, v), one = sf_from_int(1), r = sf_div(&env, &one, &n);
+    return sf_to32(&env, &r);
+}
+
+static uint32_t estimate_rsqrt(uint32_t v)
+{
+    struct sf_env env = ESTIMATE;
+    struct sf_num n = sf_from32(&env, v), one = sf_from_int(1), r = sf_sqrt(&env, &n);
+    r.hi += r.hi != UINT64_MAX && r.lo >> 63; /* an operand has no more than 64 bits */
+    r.lo = 0;
+    r = sf_div(&env, &one, &r);
+    return sf_to32(&env, &r);
+}
+
+#define ESTIMATES(name)                                                                            \
+    enum x86_result x86_op_sse_##name##ps(struct x86_cpu *c, const struct x86_insn *i)             \
+    {                                                                                              \
+        X86_SSE_ENTER(c);                                                                          \
+        union x86_xmm s;                                                                           \
+        if (x86_src128(c, i, &s))                                                                  \
+            return X86_FAULT;                                                                      \
+        for (int k = 0; k < 4; k++)                                                                \
+            c->xmm[i->reg].u32[k] = estimate_##name(s.u32[k]);                                     \
+        return X86_NEXT;                                                                           \
+    }                                                                                              \
+    enum x86_result x86_op_sse_##name##ss(struct x86_cpu *c, const struct x86_insn *i)             \
+    {                                                                                              \
+        X86_SSE_ENTER(c);                                                                          \
+        uint32_t s;                                                                                \
+        if (x86_src32(c, i, &s))                                                                   \
+            return X86_FAULT;                                                                      \
+        c->xmm[i->reg].u32[0] = estimate_##name(s);                                                \
+        return X86_NEXT;                                                                           \
+    }
+ESTIMATES(rcp)
+ESTIMATES(rsqrt)

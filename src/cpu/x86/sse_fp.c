@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SSE floating point arithmetic, scalar and packed; horizontal sums and dot products. */
+#include "cpu/x86/fp_fast.h"
+#include "cpu/x86/sse_fp.h"
+#include "x86-opcodes.h"
+
+enum x86_result x86_sse_exceptions(struct x86_cpu *c, const struct sf_env *env)
+{
+    unsigned flags = env->flags;
+    if (flags & ~env->masked & SF_PRE)
+        flags &= SF_PRE;
+    c->mxcsr |= flags;
+    return c->cr4 & X86_CR4_OSXMMEXCPT ? x86_raise(c, X86_XM) : x86_raise_ud(c);
+}
+
+typedef uint32_t soft32_fn(struct sf_env *env, uint32_t a, uint32_t b);
+typedef uint64_t soft64_fn(struct sf_env *env, uint64_t a, uint64_t b);
+
+#define SOFT_BINARY(name)                                                                          \
+    static uint32_t soft_##name##32(struct sf_env * env, uint32_t a, uint32_t b)                   \
+    {                                                                                              \
+        struct sf_num x = sf_from32(env, a), y = sf_from32(env, b), r = sf_##name(env, &x, &y);    \
+        return sf_to32(env, &r);                                                                   \
+    }                                                                                              \
+    static uint64_t soft_##name##64(struct sf_env * env, uint64_t a, uint64_t b)                   \
+    {                                                                                              \
+        struct sf_num x = sf_from64(env, a), y = sf_from64(env, b), r = sf_##name(env, &x, &y);    \
+        return sf_to64(env, &r);                                                                   \
+    }
+SOFT_BINARY(add)
+SOFT_BINARY(sub)
+SOFT_BINARY(mul)
+SOFT_BINARY(div)
+
+/* The operand is the second one. */
+static uint32_t soft_sqrt32(struct sf_env *env, uint32_t a, uint32_t b)
+{
+    struct sf_num y = sf_from32(env, b), r = sf_sqrt(env, &y);
+    return sf_to32(env, &r);
+}
+
+static uint64_t soft_sqrt64(struct sf_env *env, uint64_t a, uint64_t b)
+{
+    struct sf_num y = sf_from64(env, b), r = sf_sqrt(env, &y);
+    return sf_to64(env, &r);
+}
+
+/*
+ * MIN and MAX return the second operand, unchanged, when either is a NaN or both are zeros (vol. 2,
+ * MINPS). Denormals that DAZ turned into zeros come out as zeros.
+ */
+#define SOFT_PICK(name, relation)                                                                  \
+    static uint32_t soft_##name##32(struct sf_env * env, uint32_t a, uint32_t b)                   \
+    {                                                                                              \
+        struct sf_num x = sf_from32(env, a), y = sf_from32(env, b);                                \
+        const struct sf_num *r = sf_compare(env, &x, &y, false) == relation ? &x : &y;             \
+        return r->cls == SF_ZERO ? (uint32_t)r->sign << 31 : r == &x ? a : b;                      \
+    }                                                                                              \
+    static uint64_t soft_##name##64(struct sf_env * env, uint64_t a, uint64_t b)                   \
+    {                                                                                              \
+        struct sf_num x = sf_from64(env, a), y = sf_from64(env, b);                                \
+        const struct sf_num *r = sf_compare(env, &x, &y, false) == relation ? &x : &y;             \
+        return r->cls == SF_ZERO ? (uint64_t)r->sign << 63 : r == &x ? a : b;                      \
+    }
+SOFT_PICK(min, SF_LESS)
+SOFT_PICK(max, SF_GREATER)
+
+/* Slow paths of whole instructions. */
+
+static enum x86_result slow_ss(struct x86_cpu *c, unsigned reg, uint32_t b, soft32_fn *fn)
+{
+    struct sf_env env = x86_sse_env(c);
+    uint32_t r = fn(&env, c->xmm[reg].u32[0], b);
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    c->xmm[reg].u32[0] = r;
+    return X86_NEXT;
+}
+
+static enum x86_result slow_sd(struct x86_cpu *c, unsigned reg, uint64_t b, soft64_fn *fn)
+{
+    struct sf_env env = x86_sse_env(c);
+    uint64_t r = fn(&env, c->xmm[reg].u64[0], b);
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    c->xmm[reg].u64[0] = r;
+    return X86_NEXT;
+}
+
+static enum x86_result slow_ps(struct x86_cpu *c, unsigned reg, const union x86_xmm *a,
+                               const union x86_xmm *b, soft32_fn *fn)
+{
+    struct sf_env env = x86_sse_env(c);
+    union x86_xmm r;
+    for (int k = 0; k < 4; k++)
+        r.u32[k] = fn(&env, a->u32[k], b->u32[k]);
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    c->xmm[reg] = r;
+    return X86_NEXT;
+}
+
+static enum x86_result slow_pd(struct x86_cpu *c, unsigned reg, const union x86_xmm *a,
+                               const union x86_xmm *b, soft64_fn *fn)
+{
+    struct sf_env env = x86_sse_env(c);
+    union x86_xmm r;
+    for (int k = 0; k < 2; k++)
+        r.u64[k] = fn(&env, a->u64[k], b->u64[k]);
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    c->xmm[reg] = r;
+    return X86_NEXT;
+}
+
+#define ARITHMETIC(name)                                                                           \
+    enum x86_result x86_op_sse_##name##ss(struct x86_cpu *c, const struct x86_insn *i)             \
+    {                                                                                              \
+        X86_SSE_ENTER(c);                                                                          \
+        uint32_t b, r;                                                                             \
+        if (x86_src32(c, i, &b))                                                                   \
+            return X86_FAULT;                                                                      \
+        if (unlikely(!fast_##name##32(c->mxcsr, c->xmm[i->reg].u32[0], b, &r)))                    \
+            return slow_ss(c, i->reg, b, soft_##name##32);                                         \
+        c->xmm[i->reg].u32[0] = r;                                                                 \
+        return X86_NEXT;                                                                           \
+    }                                                                                              \
+    enum x86_result x86_op_sse_##name##sd(struct x86_cpu *c, const struct x86_insn *i)             \
+    {                                                                                              \
+        X86_SSE_ENTER(c);                                                                          \
+        uint64_t b, r;                                                                             \
+        if (x86_src64(c, i, &b))                                                                   \
+            return X86_FAULT;                                                                      \
+        if (unlikely(!fast_##name##64(c->mxcsr, c->xmm[i->reg].u64[0], b, &r)))                    \
+            return slow_sd(c, i->reg, b, soft_##name##64);                                         \
+        c->xmm[i->reg].u64[0] = r;                                                                 \
+        return X86_NEXT;                                                                           \
+    }                                                                                              \
+    enum x86_result x86_op_sse_##name##ps(struct x86_cpu *c, const struct x86_insn *i)             \
+    {                                                                                              \
+        X86_SSE_ENTER(c);                                                                          \
+        union x86_xmm a = c->xmm[i->reg], b, r;                                                    \
+        if (x86_src128(c, i, &b))                                                                  \
+            return X86_FAULT;                                                                      \
+        for (int k = 0; k < 4; k++)                                                                \
+            if (unlikely(!fast_##name##32(c->mxcsr, a.u32[k], b.u32[k], &r.u32[k])))               \
+                return slow_ps(c, i->reg, &a, &b, soft_##name##32);                                \
+        c->xmm[i->reg] = r;                                                                        \
+        return X86_NEXT;                                                                           \
+    }                                                                                              \
+    enum x86_result x86_op_sse_##name##pd(struct x86_cpu *c, const struct x86_insn *i)             \
+    {                                                                                              \
+        X86_SSE_ENTER(c);                                                                          \
+        union x86_xmm a = c->xmm[i->reg], b, r;                                                    \
+        if (x86_src128(c, i, &b))                                                                  \
+            return X86_FAULT;                                                                      \
+        for (int k = 0; k < 2; k++)                                                                \
+            if (unlikely(!fast_##name##64(c->mxcsr, a.u64[k], b.u64[k], &r.u64[k])))               \
+                return slow_pd(c, i->reg, &a, &b, soft_##name##64);                                \
+        c->xmm[i->reg] = r;                                                                        \
+        return X86_NEXT;                                                                           \
+    }
+ARITHMETIC(add)
+ARITHMETIC(sub)
+ARITHMETIC(mul)
+ARITHMETIC(div)
+ARITHMETIC(sqrt)
+ARITHMETIC(min)
+ARITHMETIC(max)
+
+/* SSE3 horizontal and alternating forms: operands gathered, then as the packed ones. */
+
+static enum x86_result horizontal_ps(struct x86_cpu *c, const struct x86_insn *i, soft32_fn *fn)
+{
+    X86_SSE_ENTER(c);
+    union x86_xmm d = c->xmm[i->reg], s;
+    if (x86_src128(c, i, &s))
+        return X86_FAULT;
+    union x86_xmm a = {.u32 = {d.u32[0], d.u32[2], s.u32[0], s.u32[2]}};
+    union x86_xmm b = {.u32 = {d.u32[1], d.u32[3], s.u32[1], s.u32[3]}};
+    return slow_ps(c, i->reg, &a, &b, fn);
+}
+
+static enum x86_result horizontal_pd(struct x86_cpu *c, const struct x86_insn *i, soft64_fn *fn)
+{
+    X86_SSE_ENTER(c);
+    union x86_xmm d = c->xmm[i->reg], s;
+    if (x86_src128(c, i, &s))
+        return X86_FAULT;
+    union x86_xmm a = {.u64 = {d.u64[0], s.u64[0]}}, b = {.u64 = {d.u64[1], s.u64[1]}};
+    return slow_pd(c, i->reg, &a, &b, fn);
+}
+
+enum x86_result x86_op_sse_haddps(struct x86_cpu *c, const struct x86_insn *i)
+{
+    return horizontal_ps(c, i, soft_add32);
+}
+
+enum x86_result x86_op_sse_hsubps(struct x86_cpu *c, const struct x86_insn *i)
+{
+    return horizontal_ps(c, i, soft_sub32);
+}
+
+enum x86_result x86_op_sse_haddpd(struct x86_cpu *c, const struct x86_insn *i)
+{
+    return horizontal_pd(c, i, soft_add64);
+}
+
+enum x86_result x86_op_sse_hsubpd(struct x86_cpu *c, const struct x86_insn *i)
+{
+    return horizontal_pd(c, i, soft_sub64);
+}
+
+enum x86_result x86_op_sse_addsubps(struct x86_cpu *c, const struct x86_insn *i)
+{
+    X86_SSE_ENTER(c);
+    union x86_xmm d = c->xmm[i->reg], s, r;
+    if (x86_src128(c, i, &s))
+        return X86_FAULT;
+    struct sf_env env = x86_sse_env(c);
+    for (int k = 0; k < 4; k++)
+        r.u32[k] = (k & 1 ? soft_add32 : soft_sub32)(&env, d.u32[k], s.u32[k]);
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    c->xmm[i->reg] = r;
+    return X86_NEXT;
+}
+
+enum x86_result x86_op_sse_addsubpd(struct x86_cpu *c, const struct x86_insn *i)
+{
+    X86_SSE_ENTER(c);
+    union x86_xmm d = c->xmm[i->reg], s, r;
+    if (x86_src128(c, i, &s))
+        return X86_FAULT;
+    struct sf_env env = x86_sse_env(c);
+    r.u64[0] = soft_sub64(&env, d.u64[0], s.u64[0]);
+    r.u64[1] = soft_add64(&env, d.u64[1], s.u64[1]);
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    c->xmm[i->reg] = r;
+    return X86_NEXT;
+}
+
+/*
+ * Dot products: selected products, then sums in pairs; exceptions are looked at after each step, so
+ * that an unmasked one ends the instruction there.
+ */
+enum x86_result x86_op_sse_dpps(struct x86_cpu *c, const struct x86_insn *i)
+{
+    X86_SSE_ENTER(c);
+    union x86_xmm d = c->xmm[i->reg], s, r = {.u64 = {0, 0}};
+    if (x86_src128(c, i, &s))
+        return X86_FAULT;
+    struct sf_env env = x86_sse_env(c);
+    uint32_t p[4];
+    for (int k = 0; k < 4; k++)
+        p[k] = i->imm >> (4 + k) & 1 ? soft_mul32(&env, d.u32[k], s.u32[k]) : 0;
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    uint32_t low = soft_add32(&env, p[0], p[1]), high = soft_add32(&env, p[2], p[3]);
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    uint32_t sum = soft_add32(&env, low, high);
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    for (int k = 0; k < 4; k++)
+        r.u32[k] = i->imm >> k & 1 ? sum : 0;
+    c->xmm[i->reg] = r;
+    return X86_NEXT;
+}
+
+enum x86_result x86_op_sse_dppd(struct x86_cpu *c, const struct x86_insn *i)
+{
+    X86_SSE_ENTER(c);
+    union x86_xmm d = c->xmm[i->reg], s;
+    if (x86_src128(c, i, &s))
+        return X86_FAULT;
+    struct sf_env env = x86_sse_env(c);
+    uint64_t p[2];
+    for (int k = 0; k < 2; k++)
+        p[k] = i->imm >> (4 + k) & 1 ? soft_mul64(&env, d.u64[k], s.u64[k]) : 0;
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    uint64_t sum = soft_add64(&env, p[0], p[1]);
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    c->xmm[i->reg] = (union x86_xmm){.u64 = {i->imm & 1 ? sum : 0, i->imm & 2 ? sum : 0}};
+    return X86_NEXT;
+}
