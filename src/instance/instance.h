@@ -201,7 +201,7 @@ int instance_stream_fd(const struct instance_stream *stream);
 enum instance_stream_kind {
     INSTANCE_STREAM_DATA,   /* console output */
     INSTANCE_STREAM_NOTICE, /* a line for the user: output was skipped, instance restarts */
-    INSTANCE_STREAM_EXIT,   /* it ended with code; the last one */
+    INSTANCE_STREAM_EXIT,   /* it ended with exit_code; data is the reason; the last one */
     INSTANCE_STREAM_LOST    /* the connection ended without an exit: the supervisor died */
 };
 struct instance_stream_event {
@@ -233,7 +233,8 @@ struct instance_terminal {
 };
 struct instance_terminal_result {
     bool detached;
-    int exit_code; /* unless detached; 128+n when signal n ended the session */
+    int exit_code;    /* unless detached; 128+n when signal n ended the session */
+    char reason[512]; /* how it ended, one line; empty: nothing to say */
 };
 int instance_terminal_run(struct instances *home, const char *ref, struct instance_stream *stream,
                           const struct instance_terminal *terminal,

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command's end of a supervisor's control socket, shared inside the room. */
+#ifndef INSTANCE_CLIENT_H
+#define INSTANCE_CLIENT_H
+
+#include <jansson.h>
+
+#include "instance/home.h"
+
+/* Kills @i and returns when nobody holds its lock. 0 when it had ended already. */
+int client_kill_and_wait(struct instances *home, const struct instance *i, struct error *err);
+/* Tells a supervisor that its spec changed. */
+int client_update(struct instances *home, const struct instance *i, const char *key,
+                  const char *value, struct error *err);
+/* The engine's view of itself; *ret is a new reference. */
+int client_inspect(struct instances *home, const struct instance *i, json_t **ret,
+                   struct error *err);
+
+/* record.c: deletes record and directory of @i, whose lock the caller holds. */
+int record_delete(struct instances *home, const struct instance *i, struct error *err);
+/* record.c: waits for the lock up to 10 s. */
+int record_take_lock(struct instances *home, const char *id, int *ret_fd, struct error *err);
+
+#endif

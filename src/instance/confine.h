@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a supervisor gives up before the guest runs. */
+#ifndef INSTANCE_CONFINE_H
+#define INSTANCE_CONFINE_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+/*
+ * At the start of a supervisor: detaches from the session's terminal and directory, sets limits and
+ * signal dispositions. (Inherited descriptors were closed by who started it.)
+ */
+int confine_begin(struct error *err) error_must_check;
+
+/*
+ * After drives, network and sockets are open: no new privileges, and no capabilities but, with
+ * @reopens, those needed to open the same things again at a restart.
+ */
+int confine_privileges(bool reopens, struct error *err) error_must_check;
+
+#endif

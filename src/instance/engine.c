@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "instance/engine.h"
+
+#include <errno.h>
+#include <string.h>
+
+const struct engine_ops *engine_find(const struct engine_ops *const *engines, enum spec_wall wall,
+                                     struct error *err)
+{
+    const char *name = spec_wall_name(wall);
+
+    for (const struct engine_ops *const *e = engines ? engines : engines_built_in; *e; e++)
+        if (strcmp((*e)->wall, name) == 0)
+            return *e;
+    error_set(err, -ENOTSUP, "wall %s is not supported yet: its engine is missing", name);
+    return NULL;
+}
+
+int engine_unsupported(const struct engine_ops *ops, const char *what, struct error *err)
+{
+    return error_set(err, -ENOTSUP, "%s is not supported by wall %s", what, ops->wall);
+}

@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "instance/engine.h"
+
+const struct engine_ops *const engines_built_in[] = {&vm_engine, NULL};

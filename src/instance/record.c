@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands that concern records alone: create, list, find, rename, remove, prune, inspect. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/own.h"
+#include "instance/client.h"
+#include "instance/crash.h"
+#include "instance/engine.h"
+#include "instance/home.h"
+#include "instance/json.h"
+
+enum { LOCK_WAIT_MS = 10000, NAME_ATTEMPTS = 20 };
+
+void instance_free(struct instance *i)
+{
+    if (!i)
+        return;
+    free(i->name);
+    free(i->reason);
+    spec_free(i->spec);
+    free(i);
+}
+
+void instance_list_free(struct instance **list, size_t count)
+{
+    for (size_t i = 0; list && i < count; i++)
+        instance_free(list[i]);
+    free(list);
+}
+
+int instance_list(struct instances *home, struct instance ***ret_list, size_t *ret_count,
+                  struct error *err)
+{
+    struct instance **list = NULL;
+    size_t count = 0, kept = 0;
+    int r = store_list(home->store, &list, &count, err);
+
+    if (r < 0)
+        return error_wrap(err, r, "list instances");
+    for (size_t i = 0; i < count; i++) {
+        r = home_reconcile(home, &list[i], err);
+        if (r == -ENOENT) { /* removed since the list was read */
+            instance_free(list[i]);
+            continue;
+        }
+        if (r < 0) {
+            memmove(&list[kept], &list[i], (count - i) * sizeof *list);
+            instance_list_free(list, kept + count - i);
+            return error_wrap(err, r, "list instances");
+        }
+        list[kept++] = list[i];
+    }
+    if (!kept) {
+        free(list);
+        list = NULL;
+    }
+    *ret_list = list;
+    *ret_count = kept;
+    return 0;
+}
+
+int instance_find(struct instances *home, const char *ref, struct instance **ret, struct error *err)
+{
+    struct instance *i = NULL;
+    int r = store_find(home->store, ref, &i, err);
+
+    if (r == 0)
+        r = home_reconcile(home, &i, err);
+    if (r < 0) {
+        instance_free(i);
+        return r;
+    }
+    *ret = i;
+    return 0;
+}
+
+static int make_id(char id[INSTANCE_ID_LEN + 1], struct error *err)
+{
+    uint8_t raw[INSTANCE_ID_LEN / 2];
+    bool letter = false;
+
+    /* Docker's rule: a short id of digits alone could be mistaken for a number. */
+    while (!letter) {
+        if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw)
+            return error_set_errno(err, -errno, "make an id");
+        for (size_t i = 0; i < sizeof raw; i++)
+            snprintf(id + i * 2, 3, "%02x", raw[i]);
+        letter = strspn(id, "0123456789") < INSTANCE_SHORT_LEN;
+    }
+    return 0;
+}
+
+/* Inserts under the spec's name, or under generated ones until one is free. */
+static int insert(struct instances *home, struct instance *i, struct error *err)
+{
+    char name[SPEC_NAME_MAX + 1];
+    int r = -EEXIST;
+
+    if (i->spec->name) {
+        i->name = strdup(i->spec->name);
+        r = i->name ? store_insert(home->store, i, err) : error_set(err, -ENOMEM, "out of memory");
+        return r == -EEXIST ? error_set(err, r,
+                                        "the name \"%s\" is taken; remove or rename the other "
+                                        "instance, or use another name",
+                                        i->name)
+                            : r;
+    }
+    for (unsigned attempt = 0; r == -EEXIST && attempt < NAME_ATTEMPTS; attempt++) {
+        name_generate(name, sizeof name, attempt);
+        free(i->name);
+        i->name = strdup(name);
+        if (!i->name)
+            return error_set(err, -ENOMEM, "out of memory");
+        r = store_insert(home->store, i, err);
+    }
+    return r;
+}
+
+static struct instance *new_record(const struct spec *spec, struct error *err)
+{
+    struct instance *i = mem_new(struct instance);
+    cleanup_free char *json = spec_to_json(spec);
+
+    if (!i || !json) {
+        error_set(err, -ENOMEM, "out of memory");
+        instance_free(i);
+        return NULL;
+    }
+    i->spec = spec_from_json(json, strlen(json), err);
+    if (!i->spec || make_id(i->id, err) < 0) {
+        instance_free(i);
+        return NULL;
+    }
+    i->state = LIFECYCLE_CREATED;
+    i->created = home_now();
+    return i;
+}
+
+int instance_create(struct instances *home, const struct spec *spec, struct instance **ret,
+                    struct error *err)
+{
+    cleanup_fd int lock = -1;
+    struct instance *i;
+    int r = spec_check(spec, err);
+
+    if (r < 0)
+        return r;
+    if (!engine_find(home->engines, spec->wall, err))
+        return -ENOTSUP;
+    if (store_readonly(home->store))
+        return error_set(err, -EROFS, "%s can not be written", home->data);
+    i = new_record(spec, err);
+    if (!i)
+        return err ? err->code : -EINVAL;
+    r = home_make_dir(home, i->id, &lock, err);
+    if (r < 0) {
+        instance_free(i);
+        return r;
+    }
+    r = insert(home, i, err);
+    crash_point();
+    if (r < 0) {
+        home_remove_dir(home, i->id);
+        instance_free(i);
+        return r;
+    }
+    event_append(home, "create", i, -1, NULL);
+    if (ret)
+        *ret = i;
+    else
+        instance_free(i);
+    return 0;
+}
+
+int instance_rename(struct instances *home, const char *ref, const char *name, struct error *err)
+{
+    struct instance *i = NULL;
+    char *copy;
+    int r = instance_find(home, ref, &i, err);
+
+    if (r < 0)
+        return r;
+    r = lifecycle_check(i->state, LIFECYCLE_RENAME, NULL, err);
+    if (r == 0 && !spec_name_ok(name))
+        r = error_set(err, -EINVAL,
+                      "\"%.40s\" is no name: use letters, digits, \"_\", \".\" and \"-\", "
+                      "beginning with a letter or digit",
+                      name);
+    if (r == 0)
+        r = store_rename(home->store, i->id, name, err);
+    copy = r == 0 ? strdup(name) : NULL;
+    if (copy) {
+        free(i->name);
+        i->name = copy;
+        event_append(home, "rename", i, -1, NULL);
+    }
+    instance_free(i);
+    return r;
+}
+
+/* Deletes the record of an unsupervised instance whose lock is ours, then its directory. */
+int record_delete(struct instances *home, const struct instance *i, struct error *err)
+{
+    int r = store_delete(home->store, i, err);
+
+    if (r == -ENOSPC || r == -EFBIG || r == -EDQUOT) {
+        /* Removing is how one frees space: its logs go first, the record then fits. */
+        home_remove_logs(home, i->id);
+        r = store_delete(home->store, i, err);
+    }
+    if (r < 0)
+        return r;
+    crash_point();
+    home_remove_dir(home, i->id);
+    crash_point();
+    event_append(home, "destroy", i, -1, NULL);
+    return 0;
+}
+
+int record_take_lock(struct instances *home, const char *id, int *ret_fd, struct error *err)
+{
+    struct timespec pause = {.tv_nsec = 3000000};
+    int r = -EBUSY;
+
+    for (int waited = 0; waited < LOCK_WAIT_MS; waited += 3) {
+        r = home_lock(home, id, ret_fd, err);
+        if (r != -EBUSY)
+            break;
+        nanosleep(&pause, NULL);
+    }
+    return r;
+}
+
+/* One attempt to remove. -EAGAIN: its state changed meanwhile. */
+static int try_remove(struct instances *home, const char *id, bool force, struct error *err)
+{
+    enum lifecycle_verb verb = force ? LIFECYCLE_RM_FORCE : LIFECYCLE_RM;
+    struct instance *i = NULL;
+    cleanup_fd int lock = -1;
+    int r = instance_find(home, id, &i, err);
+
+    if (r < 0)
+        return r;
+    r = lifecycle_check(i->state, verb, NULL, err);
+    if (r == 0 && lifecycle_supervised(i->state)) {
+        r = client_kill_and_wait(home, i, err);
+        instance_free(i);
+        return r < 0 ? r : -EAGAIN;
+    }
+    if (r == 0)
+        r = record_take_lock(home, i->id, &lock, err);
+    if (r == -ENOENT)
+        r = 0; /* the directory is gone already; the record goes now */
+    if (r == 0)
+        r = record_delete(home, i, err);
+    instance_free(i);
+    return r == -ESTALE && force ? -EAGAIN : r;
+}
+
+int instance_rm(struct instances *home, const char *ref, bool force, struct error *err)
+{
+    struct instance *i = NULL;
+    char id[INSTANCE_ID_LEN + 1];
+    int r = instance_find(home, ref, &i, err);
+
+    if (r < 0)
+        return r;
+    memcpy(id, i->id, sizeof id);
+    instance_free(i);
+    for (int attempt = 0; attempt < 20; attempt++) {
+        r = try_remove(home, id, force, err);
+        if (r == -ENOENT && attempt)
+            return 0; /* --rm was faster */
+        if (r != -EAGAIN)
+            return r;
+    }
+    return error_set(err, -EBUSY, "it is started again and again by others");
+}
+
+int instance_prune(struct instances *home, bool created,
+                   void (*removed)(void *opaque, const struct instance *instance), void *opaque,
+                   struct error *err)
+{
+    struct instance **list = NULL;
+    size_t count = 0;
+    int r = instance_list(home, &list, &count, err);
+
+    if (r < 0)
+        return r;
+    for (size_t n = 0; n < count && r == 0; n++) {
+        struct instance *i = list[n];
+        cleanup_fd int lock = -1;
+        if (lifecycle_supervised(i->state) || (i->state == LIFECYCLE_CREATED && !created))
+            continue;
+        r = home_lock(home, i->id, &lock, err);
+        if (r == -EBUSY) { /* it is being started */
+            r = 0;
+            continue;
+        }
+        r = record_delete(home, i, err);
+        if (r == 0 && removed)
+            removed(opaque, i);
+        if (r == -ESTALE)
+            r = 0;
+    }
+    instance_list_free(list, count);
+    if (r == 0)
+        home_sweep(home);
+    return r;
+}
+
+int instance_update(struct instances *home, const char *ref, const char *key, const char *value,
+                    struct error *err)
+{
+    static const char *const allowed[] = {"restart", "stop-timeout", "label"};
+    cleanup_free char *old = NULL, *new = NULL;
+    struct instance *i = NULL;
+    bool known = false;
+    int r;
+
+    for (size_t n = 0; n < array_size(allowed); n++)
+        known |= strcmp(allowed[n], key) == 0;
+    if (!known)
+        return error_set(err, -ENOTSUP,
+                         "\"%.40s\" can not be changed; restart, stop-timeout and label can", key);
+    r = instance_find(home, ref, &i, err);
+    if (r < 0)
+        return r;
+    old = spec_to_json(i->spec);
+    r = spec_set(i->spec, key, value, err);
+    if (r == 0)
+        r = spec_check(i->spec, err);
+    new = r == 0 ? spec_to_json(i->spec) : NULL;
+    if (r == 0 && (!old || !new))
+        r = error_set(err, -ENOMEM, "out of memory");
+    if (r == 0)
+        r = store_set_spec(home->store, i->id, old, new, err);
+    if (r == 0 && lifecycle_supervised(i->state))
+        r = client_update(home, i, key, value, err);
+    if (r == 0)
+        event_append(home, "update", i, -1, NULL);
+    instance_free(i);
+    return r;
+}
+
+static json_t *time_text(int64_t ns)
+{
+    char text[64];
+    time_t s = (time_t)(ns / 1000000000);
+    struct tm tm;
+    size_t n;
+
+    if (!ns || !gmtime_r(&s, &tm))
+        return json_null();
+    n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(text + n, sizeof text - n, ".%09lldZ", (long long)(ns % 1000000000));
+    return json_string(text);
+}
+
+int instance_inspect(struct instances *home, const char *ref, bool live, struct str *out,
+                     struct error *err)
+{
+    cleanup_free char *text = NULL, *logs = NULL;
+    struct instance *i = NULL;
+    json_t *o, *engine = NULL;
+    int r = instance_find(home, ref, &i, err);
+
+    if (r < 0)
+        return r;
+    if (live && lifecycle_supervised(i->state)) {
+        r = client_inspect(home, i, &engine, err);
+        if (r < 0) {
+            instance_free(i);
+            return r;
+        }
+    }
+    logs = home_path(home, i->id, "console.log");
+    o = json_pack("{s:s,s:o,s:s,s:i,s:i,s:o?,s:i,s:i,s:o,s:o,s:o,s:o?,s:o}", "id", i->id, "name",
+                  json_text(i->name), "state", lifecycle_state_name(i->state), "exit_code",
+                  i->exit_code, "pid", i->pid, "reason", i->reason ? json_text(i->reason) : NULL,
+                  "restarts", (int)i->restarts, "run", (int)i->run, "created",
+                  time_text(i->created), "started", time_text(i->started), "finished",
+                  time_text(i->finished), "log_path", logs ? json_text(logs) : NULL, "spec",
+                  spec_to_object(i->spec));
+    if (o && engine)
+        json_object_set(o, "engine", engine);
+    text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    json_decref(engine);
+    json_decref(o);
+    instance_free(i);
+    if (!text)
+        return error_set(err, -ENOMEM, "out of memory");
+    str_add(out, text);
+    return 0;
+}

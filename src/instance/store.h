@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The records of instances in one SQLite database.
+ *
+ * Journal: rollback (TRUNCATE), synchronous FULL. A write-ahead log would need a shared-memory file
+ * that readers must be able to create, and could not be read on a read-only file system; records
+ * are few and small, so its speed buys nothing. A process may be killed between any two
+ * instructions: SQLite rolls the journal back for whoever opens the file next.
+ *
+ * Changes of state are conditional on what the writer saw (run counter and state), so that a
+ * command that judges a record by old knowledge never overwrites what a new supervisor wrote.
+ */
+#ifndef INSTANCE_STORE_H
+#define INSTANCE_STORE_H
+
+#include "instance/instance.h"
+
+enum { STORE_VERSION = 1 };
+
+struct store;
+
+/*
+ * Opens the database file @path, creating it unless it is there. When it can not be written it
+ * opens for reading. NULL with @err set.
+ */
+struct store *store_open(const char *path, struct error *err);
+void store_close(struct store *store);
+bool store_readonly(const struct store *store);
+
+/* -EEXIST when the name is taken. */
+int store_insert(struct store *store, const struct instance *i, struct error *err) error_must_check;
+int store_list(struct store *store, struct instance ***ret, size_t *ret_count,
+               struct error *err) error_must_check;
+/* By id, prefix or name as instance_find. */
+int store_find(struct store *store, const char *ref, struct instance **ret,
+               struct error *err) error_must_check;
+/*
+ * Writes state, exit code, reason, restarts, run, pid, started and finished of @i where the record
+ * still has @run and @state. -ESTALE when it has not, -ENOENT when it is gone.
+ */
+int store_update(struct store *store, const struct instance *i, unsigned run,
+                 enum lifecycle_state state, struct error *err) error_must_check;
+/* Deletes the record while it has the run and state of @i; -ESTALE when it has not. */
+int store_delete(struct store *store, const struct instance *i, struct error *err) error_must_check;
+int store_rename(struct store *store, const char *id, const char *name,
+                 struct error *err) error_must_check;
+/* Replaces the spec while it is still @old (JSON). */
+int store_set_spec(struct store *store, const char *id, const char *old, const char *spec,
+                   struct error *err) error_must_check;
+/* Whether a record with this full id is there: 1, 0 or a negative errno. */
+int store_has(struct store *store, const char *id, struct error *err) error_must_check;
+
+#endif

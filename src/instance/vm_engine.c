@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The wall "vm": opens what the spec names and hands it to a machine (machine/machine.h). */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/own.h"
+#include "instance/engine.h"
+#include "instance/vm_net.h"
+#include "io/block_file.h"
+#include "io/kernel_file.h"
+#include "machine/machine.h"
+
+struct file_map {
+    void *data; /* NULL: none */
+    size_t len;
+};
+
+struct vm {
+    struct engine engine;
+    struct engine_env env;
+    struct machine *machine;
+    struct file_map kernel, initrd;
+    uint8_t *vmlinux;
+    size_t vmlinux_len;
+    struct block *drives[MACHINE_DRIVES];
+    unsigned drive_count;
+    struct netdev *net;
+    bool reported;
+};
+
+_Static_assert((int)MACHINE_DRIVES >= (int)SPEC_DISKS && (int)MACHINE_CPUS >= (int)SPEC_CPUS,
+               "a valid spec fits a machine");
+
+static struct vm *vm_of(struct engine *e)
+{
+    return container_of(e, struct vm, engine);
+}
+
+/* Maps a whole file for reading. */
+static int map_file(const char *path, struct file_map *ret, struct error *err)
+{
+    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+    void *data;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return error_set_errno(err, -errno, "open %s", path);
+    if (!S_ISREG(st.st_mode))
+        return error_set(err, -EINVAL, "open %s: not a regular file", path);
+    if (!st.st_size)
+        return error_set(err, -EINVAL, "open %s: the file is empty", path);
+    data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED)
+        return error_set_errno(err, -errno, "map %s", path);
+    *ret = (struct file_map){.data = data, .len = (size_t)st.st_size};
+    return 0;
+}
+
+static void unmap_file(struct file_map *f)
+{
+    if (f->data)
+        munmap(f->data, f->len);
+}
+
+static int open_drives(struct vm *vm, struct error *err)
+{
+    const struct spec *spec = vm->env.spec;
+
+    for (size_t i = 0; i < spec->disk_count; i++) {
+        const struct spec_disk *d = &spec->disks[i];
+        struct block_file_options o = {.readonly = d->readonly,
+                                       .no_discard = !d->discard,
+                                       .serial = d->serial[0] ? d->serial : NULL};
+        struct block *b = block_file_open(vm->env.loop, d->path, &o, err);
+        if (!b)
+            return err->code;
+        vm->drives[vm->drive_count++] = b;
+    }
+    return 0;
+}
+
+static int from_hex(const char *id, uint8_t *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        unsigned v;
+        if (sscanf(id + 2 * i, "%2x", &v) != 1)
+            return -EINVAL;
+        bytes[i] = (uint8_t)v;
+    }
+    return 0;
+}
+
+static bool all_zero(const uint8_t *bytes, size_t n)
+{
+    while (n--)
+        if (bytes[n])
+            return false;
+    return true;
+}
+
+/* Identities that stay the same from start to start: said by the spec, or taken from the id. */
+static int identify(const struct vm *vm, struct machine_config *c, struct error *err)
+{
+    uint8_t id[32];
+
+    if (from_hex(vm->env.id, id, sizeof id) < 0)
+        return error_set(err, -EINVAL, "the id is damaged");
+    memcpy(c->uuid, vm->env.spec->uuid, 16);
+    if (all_zero(c->uuid, 16)) {
+        memcpy(c->uuid, id, 16);
+        c->uuid[6] = (c->uuid[6] & 0x0f) | 0x40; /* version 4, RFC 4122 section 4.4 */
+        c->uuid[8] = (c->uuid[8] & 0x3f) | 0x80;
+    }
+    memcpy(c->nics[0].mac, vm->env.spec->mac, 6);
+    if (all_zero(c->nics[0].mac, 6)) {
+        const uint8_t mac[6] = {0x52, 0x54, 0x00, id[16], id[17], id[18]};
+        memcpy(c->nics[0].mac, mac, 6);
+    }
+    return 0;
+}
+
+static void fill_random(void *opaque, void *bytes, size_t n)
+{
+    uint8_t *at = bytes;
+
+    while (n) {
+        ssize_t got = getrandom(at, n, 0);
+        if (got < 0)
+            continue; /* only EINTR is possible */
+        at += got;
+        n -= (size_t)got;
+    }
+}
+
+static int configure(struct vm *vm, struct machine_config *c, struct error *err)
+{
+    const struct spec *spec = vm->env.spec;
+
+    *c = (struct machine_config){.board = spec->machine,
+                                 .accel = spec->accel,
+                                 .cpu = spec->cpu,
+                                 .cpus = spec->cpus,
+                                 .memory = spec->memory,
+                                 .kernel = vm->kernel.data,
+                                 .kernel_len = vm->kernel.len,
+                                 .initrd = vm->initrd.data,
+                                 .initrd_len = vm->initrd.len,
+                                 .vmlinux = vm->vmlinux,
+                                 .vmlinux_len = vm->vmlinux_len,
+                                 .append = spec->append,
+                                 .drive_count = vm->drive_count,
+                                 .debug_console = vm->env.debug_console,
+                                 .debug_exit = spec->debug_exit,
+                                 .no_reboot = spec->no_reboot,
+                                 .random = fill_random};
+    memcpy(c->drives, vm->drives, sizeof vm->drives);
+    if (spec->serial == SPEC_SERIAL_CONSOLE)
+        c->serials[0] = vm->env.console;
+    else if (spec->serial == SPEC_SERIAL_VIRTIO)
+        c->console = vm->env.console;
+    if (vm->net)
+        c->nics[c->nic_count++].netdev = vm->net;
+    return identify(vm, c, err);
+}
+
+static int open_parts(struct vm *vm, struct error *err)
+{
+    const struct spec *spec = vm->env.spec;
+    int r = map_file(spec->kernel, &vm->kernel, err);
+
+    if (r < 0)
+        return error_wrap(err, r, "kernel");
+    if (spec->initrd)
+        r = map_file(spec->initrd, &vm->initrd, err);
+    if (r < 0)
+        return error_wrap(err, r, "initrd");
+    r = kernel_file_unpack(vm->kernel.data, vm->kernel.len, &vm->vmlinux, &vm->vmlinux_len, err);
+    if (r < 0)
+        return error_wrap(err, r, "kernel %s", spec->kernel);
+    r = open_drives(vm, err);
+    if (r < 0)
+        return r;
+    return vm_net_open(&vm->env, &vm->net, err);
+}
+
+static void vm_destroy(struct engine *e)
+{
+    struct vm *vm;
+
+    if (!e)
+        return;
+    vm = vm_of(e);
+    machine_free(vm->machine);
+    for (unsigned i = 0; i < vm->drive_count; i++)
+        block_close(vm->drives[i]);
+    netdev_close(vm->net);
+    free(vm->vmlinux);
+    unmap_file(&vm->initrd);
+    unmap_file(&vm->kernel);
+    free(vm);
+}
+
+static int vm_create(const struct engine_env *env, struct engine **ret, struct error *err)
+{
+    struct vm *vm = mem_new(struct vm);
+    struct machine_config config;
+    int r;
+
+    if (!vm)
+        return error_set(err, -ENOMEM, "out of memory");
+    vm->engine.ops = &vm_engine;
+    vm->env = *env;
+    r = open_parts(vm, err);
+    if (r == 0)
+        r = configure(vm, &config, err);
+    if (r == 0) {
+        vm->machine = machine_new(&config, err);
+        r = vm->machine ? 0 : err->code;
+    }
+    if (r < 0) {
+        vm_destroy(&vm->engine);
+        return r;
+    }
+    *ret = &vm->engine;
+    return 0;
+}
+
+/* On the loop's thread. What the end of a machine without an agent means as an exit code. */
+static void vm_ended(void *opaque, enum machine_end end, int value)
+{
+    struct vm *vm = opaque;
+    const char *reason = NULL;
+    int code = 0;
+
+    if (vm->reported)
+        return;
+    vm->reported = true;
+    switch (end) {
+    case MACHINE_END_POWEROFF:
+        break;
+    case MACHINE_END_RESET:
+        reason = "the guest asked for a reset (--no-reboot)";
+        break;
+    case MACHINE_END_DEBUG_EXIT:
+        code = value & 0xff;
+        reason = "debug exit";
+        break;
+    case MACHINE_END_PANIC:
+        code = INSTANCE_EXIT_PANIC;
+        reason = "the guest's kernel panicked";
+        break;
+    case MACHINE_END_TRIPLE:
+        code = INSTANCE_EXIT_TRIPLE;
+        reason = "triple fault (--no-reboot)";
+        break;
+    case MACHINE_END_STOPPED:
+        code = INSTANCE_EXIT_KILLED;
+        break;
+    case MACHINE_RUNNING:
+    case MACHINE_END_ERROR:
+        code = INSTANCE_EXIT_OWN;
+        reason = machine_end_text(vm->machine);
+        break;
+    }
+    vm->env.ended(vm->env.opaque, code, reason);
+}
+
+static int vm_start(struct engine *e, struct error *err)
+{
+    struct vm *vm = vm_of(e);
+
+    if (vm->env.paused)
+        machine_pause(vm->machine);
+    return machine_start(vm->machine, vm->env.loop, vm_ended, vm, err);
+}
+
+static int vm_stop(struct engine *e, struct error *err)
+{
+    machine_power_button(vm_of(e)->machine);
+    return 0;
+}
+
+static int vm_signal(struct engine *e, int number, struct error *err)
+{
+    if (number != SIGTERM && number != SIGPWR && number != SIGINT)
+        return error_set(err, -ENOTSUP,
+                         "a virtual machine without an agent takes no signal %s; KILL ends it, "
+                         "TERM, INT and PWR press its power button",
+                         sigabbrev_np(number) ? sigabbrev_np(number) : "of this number");
+    return vm_stop(e, err);
+}
+
+static int vm_pause(struct engine *e, struct error *err)
+{
+    machine_pause(vm_of(e)->machine);
+    return 0;
+}
+
+static int vm_resume(struct engine *e, struct error *err)
+{
+    machine_resume(vm_of(e)->machine);
+    return 0;
+}
+
+static int vm_stats(struct engine *e, struct instance_stats *ret, struct error *err)
+{
+    struct vm *vm = vm_of(e);
+    struct machine_stats st;
+
+    machine_stats(vm->machine, &st);
+    *ret = (struct instance_stats){.cpu_ns = st.cpu_ns,
+                                   .instructions = st.instructions,
+                                   .memory_used = st.memory_used,
+                                   .memory_limit = st.memory_size,
+                                   .block_read = st.block_read,
+                                   .block_written = st.block_written,
+                                   .net_rx = st.net_rx,
+                                   .net_tx = st.net_tx,
+                                   .cpus = vm->env.spec->cpus,
+                                   .pids = 1};
+    return 0;
+}
+
+static int vm_inspect(struct engine *e, struct str *out, struct error *err)
+{
+    machine_inspect(vm_of(e)->machine, out);
+    return 0;
+}
+
+const struct engine_ops vm_engine = {.wall = "vm",
+                                     .about = "a virtual PC with its own kernel",
+                                     .create = vm_create,
+                                     .start = vm_start,
+                                     .signal = vm_signal,
+                                     .pause = vm_pause,
+                                     .resume = vm_resume,
+                                     .stats = vm_stats,
+                                     .stop = vm_stop,
+                                     .inspect = vm_inspect,
+                                     .destroy = vm_destroy};
