@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "instance/vm_net.h"
 
-#include <errno.h>
+#include "io/net_slirp.h"
 
 int vm_net_open(const struct engine_env *env, struct netdev **ret, struct error *err)
 {
-    if (env->spec->net == SPEC_NET_NONE) {
-        *ret = NULL;
+    const struct spec *spec = env->spec;
+    struct net_slirp_port ports[SPEC_PORTS];
+    struct net_slirp_options options = {
+        .ports = ports, .port_count = spec->port_count, .hostname = env->name};
+
+    *ret = NULL;
+    if (spec->net == SPEC_NET_NONE)
         return 0;
-    }
-    return error_set(err, -ENOTSUP, "network %s is not part of this version yet; use --net none",
-                     spec_net_name(env->spec->net));
+    for (size_t i = 0; i < spec->port_count; i++)
+        ports[i] = (struct net_slirp_port){.address = spec->ports[i].address,
+                                           .host = spec->ports[i].host,
+                                           .guest = spec->ports[i].guest,
+                                           .udp = spec->ports[i].udp};
+    *ret = net_slirp_new(env->loop, &options, err);
+    return *ret ? 0 : err->code;
 }

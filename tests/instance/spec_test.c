@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/own.h"
+#include "instance/json.h"
+#include "instance/spec.h"
+
+static struct error err;
+
+static struct spec *vm(void)
+{
+    struct spec *s = spec_new();
+
+    assert_non_null(s);
+    assert_int_equal(spec_set(s, "vm", NULL, &err), 0);
+    assert_int_equal(spec_set(s, "kernel", "/k", &err), 0);
+    return s;
+}
+
+static void defaults(void **state)
+{
+    struct spec *s = spec_new();
+
+    assert_int_equal(s->wall, SPEC_WALL_CONTAINER);
+    assert_int_equal(s->memory, 512 << 20);
+    assert_int_equal(s->cpus, 1);
+    assert_int_equal(s->net, SPEC_NET_NAT);
+    assert_int_equal(s->stop_timeout, 10);
+    assert_int_equal(s->log_max_size, 10 << 20);
+    assert_int_equal(s->log_max_files, 3);
+    assert_int_equal(spec_check(s, &err), -ENOTSUP);
+    assert_non_null(strstr(err.text, "--vm"));
+    spec_free(s);
+}
+
+/* Everything that can be said survives JSON and back. */
+static void round_trip(void **state)
+{
+    static const char *const said[][2] = {
+        {"vm", NULL},
+        {"name", "web-1.a_b"},
+        {"kernel", "/boot/k"},
+        {"initrd", "/boot/i"},
+        {"append", "console=ttyS0 \"x\\y\" \t"},
+        {"disk", "/a.img"},
+        {"disk", "/b.img,ro,format=raw,serial=S1,cache=unsafe,discard=off"},
+        {"memory", "1g"},
+        {"cpus", "8"},
+        {"net", "nat"},
+        {"publish", "8080:80"},
+        {"publish", "0.0.0.0:53:53/udp"},
+        {"label", "a=b=c"},
+        {"label", "empty"},
+        {"accel", "interp"},
+        {"cpu", "model"},
+        {"machine", "pc"},
+        {"serial", "virtio"},
+        {"uuid", "12345678-9abc-def0-1234-56789abcdef0"},
+        {"mac", "52:54:00:ab:cd:ef"},
+        {"no-reboot", NULL},
+        {"paused", "true"},
+        {"rm", "false"},
+        {"tty", NULL},
+        {"interactive", NULL},
+        {"restart", "on-failure:7"},
+        {"stop-timeout", "0"},
+        {"log-max-size", "64k"},
+        {"log-max-files", "1"},
+        {"debug-exit", NULL},
+        {"debug-console", NULL}};
+    struct spec *s = spec_new(), *back;
+    cleanup_free char *json = NULL, *again = NULL;
+
+    for (size_t i = 0; i < array_size(said); i++)
+        if (spec_set(s, said[i][0], said[i][1], &err) < 0)
+            fail_msg("%s: %s", said[i][0], error_text(&err));
+    assert_int_equal(spec_check(s, &err), 0);
+    json = spec_to_json(s);
+    back = spec_from_json(json, strlen(json), &err);
+    if (!back)
+        fail_msg("%s", error_text(&err));
+    again = spec_to_json(back);
+    assert_string_equal(json, again);
+    assert_string_equal(back->append, "console=ttyS0 \"x\\y\" \t");
+    assert_int_equal(back->disk_count, 2);
+    assert_true(back->disks[1].readonly && !back->disks[1].discard);
+    assert_int_equal(back->disks[1].cache, SPEC_CACHE_UNSAFE);
+    assert_string_equal(back->disks[1].serial, "S1");
+    assert_string_equal(back->ports[0].address, "127.0.0.1");
+    assert_true(back->ports[1].udp && back->ports[1].guest == 53);
+    assert_string_equal(back->labels[0].value, "b=c");
+    assert_int_equal(back->restart_max, 7);
+    assert_int_equal(back->mac[5], 0xef);
+    assert_int_equal(back->uuid[15], 0xf0);
+    assert_true(back->paused && !back->rm && back->no_reboot);
+    spec_free(back);
+    spec_free(s);
+}
+
+static void bad_values_are_refused(void **state)
+{
+    static const char *const bad[][3] = {{"memory", "512", "suffix"},
+                                         {"memory", "x", "size"},
+                                         {"memory", "2t", "not in"},
+                                         {"memory", "-1", "size"},
+                                         {"cpus", "0", "not in"},
+                                         {"cpus", "9", "not in"},
+                                         {"cpus", "1.5", "whole number"},
+                                         {"name", "-x", "no name"},
+                                         {"name", "", "no name"},
+                                         {"name", "a b", "no name"},
+                                         {"net", "bridge", "nat, none"},
+                                         {"serial", "x", "virtio"},
+                                         {"restart", "sometimes", "unless-stopped"},
+                                         {"restart", "on-failure:x", "retries"},
+                                         {"mac", "52:54:00:ab:cd", "like"},
+                                         {"mac", "01:00:00:00:00:00", "multicast"},
+                                         {"mac", "52:54:00:ab:cd:eg", "like"},
+                                         {"uuid", "1234", "hexadecimal"},
+                                         {"disk", "", "names no file"},
+                                         {"disk", ",ro", "names no file"},
+                                         {"disk", "a,rox", "none of"},
+                                         {"disk", "a,ro=1", "no value"},
+                                         {"disk", "a,format=qcow2", "not supported"},
+                                         {"disk", "a,serial=123456789012345678901", "20"},
+                                         {"disk", "a,cache=fast", "writeback"},
+                                         {"disk", "a,discard=maybe", "neither"},
+                                         {"disk", "a,b=c", "none of"},
+                                         {"publish", "80", "like"},
+                                         {"publish", "0:80", "not a port"},
+                                         {"publish", "1:65536", "not a port"},
+                                         {"publish", "x:1:1", "IPv4"},
+                                         {"publish", "1:1/sctp", "neither"},
+                                         {"label", "=x", "without a key"},
+                                         {"kernel", "", "empty path"},
+                                         {"tty", "maybe", "neither"},
+                                         {"vm", "maybe", "neither"},
+                                         {"accel", "", "empty"},
+                                         {"stop-timeout", "999999", "not in"}};
+    struct spec *s = vm();
+
+    for (size_t i = 0; i < array_size(bad); i++) {
+        err = (struct error){0};
+        if (spec_set(s, bad[i][0], bad[i][1], &err) >= 0 || !strstr(err.text, bad[i][2]))
+            fail_msg("%s=%s: \"%s\" lacks \"%s\"", bad[i][0], bad[i][1], err.text, bad[i][2]);
+    }
+    assert_int_equal(spec_set(s, "nosuch", "x", &err), -ENOENT);
+    assert_int_equal(spec_set(s, "kernel", NULL, &err), -EINVAL);
+    assert_int_equal(spec_set(s, "publish", "1:1", &err), 0);
+    assert_int_equal(spec_set(s, "publish", "1:2", &err), -EINVAL); /* the same host port */
+    spec_free(s);
+}
+
+static void checks_of_the_whole(void **state)
+{
+    struct spec *s = vm();
+
+    assert_int_equal(spec_check(s, &err), 0);
+    assert_int_equal(spec_set(s, "rm", NULL, &err), 0);
+    assert_int_equal(spec_set(s, "restart", "always", &err), 0);
+    assert_int_equal(spec_check(s, &err), -EINVAL);
+    spec_free(s);
+    s = vm();
+    assert_int_equal(spec_set(s, "publish", "1:1", &err), 0);
+    assert_int_equal(spec_set(s, "net", "none", &err), 0);
+    assert_int_equal(spec_check(s, &err), -EINVAL);
+    spec_free(s);
+    s = vm();
+    assert_int_equal(spec_set(s, "image", "debian", &err), 0);
+    assert_int_equal(spec_check(s, &err), -ENOTSUP);
+    spec_free(s);
+    s = spec_new();
+    assert_int_equal(spec_set(s, "vm", NULL, &err), 0);
+    assert_int_equal(spec_check(s, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "--kernel"));
+    spec_free(s);
+}
+
+static void paths_become_absolute(void **state)
+{
+    struct spec *s = vm();
+    char cwd[4096], want[4200];
+
+    assert_non_null(getcwd(cwd, sizeof cwd));
+    snprintf(want, sizeof want, "%s/rel/disk.img", cwd);
+    assert_int_equal(spec_set(s, "disk", "rel/disk.img,ro", &err), 0);
+    assert_string_equal(s->disks[0].path, want);
+    spec_free(s);
+}
+
+static void memory_is_rounded_up(void **state)
+{
+    struct spec *s = vm();
+
+    assert_int_equal(spec_set(s, "memory", "5000000", &err), 0);
+    assert_int_equal(s->memory, 5 << 20);
+    spec_free(s);
+}
+
+static void broken_json_is_refused(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "x",
+        "[]",
+        "{}",
+        "{\"version\":2}",
+        "{\"version\":1,\"nosuch\":1}",
+        "{\"version\":1,\"cpus\":\"2\"}",
+        "{\"version\":1,\"cpus\":-1}",
+        "{\"version\":1,\"cpus\":99}",
+        "{\"version\":1,\"memory\":1.5}",
+        "{\"version\":1,\"kernel\":\"relative\"}",
+        "{\"version\":1,\"tty\":1}",
+        "{\"version\":1,\"wall\":\"moat\"}",
+        "{\"version\":1,\"disks\":{}}",
+        "{\"version\":1,\"disks\":[{}]}",
+        "{\"version\":1,\"disks\":[{\"path\":\"/a\",\"x\":1}]}",
+        "{\"version\":1,\"disks\":[{\"path\":\"/a\",\"serial\":\"x,ro\"}]}",
+        "{\"version\":1,\"disks\":[{\"path\":\"a\"}]}",
+        "{\"version\":1,\"ports\":[{\"address\":\"1.2.3.4\",\"host\":1,\"guest\":0,"
+        "\"protocol\":\"tcp\"}]}",
+        "{\"version\":1,\"labels\":[]}",
+        "{\"version\":1,\"labels\":{\"a\":1}}",
+        "{\"version\":1,\"version\":1}",
+        "{\"version\":1} x",
+        "{\"version\":1,\"name\":\"a\\u0000b\"}"};
+
+    for (size_t i = 0; i < array_size(bad); i++) {
+        struct spec *s = spec_from_json(bad[i], strlen(bad[i]), &err);
+        if (s)
+            fail_msg("accepted: %s", bad[i]);
+    }
+    /* a path with commas is a path, not options */
+    static const char good[] = "{\"version\":1,\"disks\":[{\"path\":\"/a,ro\"}]}";
+    struct spec *s = spec_from_json(good, sizeof good - 1, &err);
+    assert_non_null(s);
+    assert_string_equal(s->disks[0].path, "/a,ro");
+    assert_false(s->disks[0].readonly);
+    spec_free(s);
+}
+
+static void text_that_is_not_utf8_is_cleaned(void **state)
+{
+    struct spec *s = vm();
+    cleanup_free char *json = NULL;
+
+    assert_int_equal(spec_set(s, "append",
+                              "a\xff"
+                              "b",
+                              &err),
+                     0);
+    assert_int_equal(spec_set(s, "label", "k\xc0\x80=v", &err), 0);
+    json = spec_to_json(s);
+    assert_non_null(json);
+    assert_true(utf8_ok(json, strlen(json)));
+    spec_free(s);
+}
+
+static void allocation_failures_are_errors(void **state)
+{
+    for (unsigned long n = 1; n < 3; n++) {
+        mem_fail_at(n);
+        struct spec *s = spec_from_json("{\"version\":1}", 13, &err);
+        mem_fail_at(0);
+        assert_true(n > 1 || !s);
+        spec_free(s);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(bad_values_are_refused),
+        cmocka_unit_test(checks_of_the_whole),
+        cmocka_unit_test(paths_become_absolute),
+        cmocka_unit_test(memory_is_rounded_up),
+        cmocka_unit_test(broken_json_is_refused),
+        cmocka_unit_test(text_that_is_not_utf8_is_cleaned),
+        cmocka_unit_test(allocation_failures_are_errors),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
