@@ -51,6 +51,38 @@ int verb_ps(struct cli *cli, struct args *args)
     return output_print(cli, &o, rows);
 }
 
+/*
+ * Moves what changes while an instance lives into "state", where scripts written for Docker look
+ * for it: {{.State.Running}}, {{.State.ExitCode}}.
+ */
+static void shape_state(json_t *o)
+{
+    static const struct {
+        const char *from, *to;
+    } moved[] = {{"pid", "pid"},
+                 {"exit_code", "exit_code"},
+                 {"reason", "reason"},
+                 {"started", "started_at"},
+                 {"finished", "finished_at"}};
+    const char *name = json_string_value(json_object_get(o, "state"));
+    enum lifecycle_state state;
+    json_t *shaped;
+
+    if (!name || !lifecycle_state_parse(name, &state))
+        return;
+    shaped = json_pack("{s:s, s:b, s:b, s:b, s:b}", "status", name, "running",
+                       state == LIFECYCLE_RUNNING || state == LIFECYCLE_PAUSED, "paused",
+                       state == LIFECYCLE_PAUSED, "restarting", state == LIFECYCLE_RESTARTING,
+                       "dead", state == LIFECYCLE_DEAD);
+    for (size_t i = 0; i < array_size(moved); i++) {
+        json_t *value = json_object_get(o, moved[i].from);
+        if (value)
+            json_object_set(shaped, moved[i].to, value);
+        json_object_del(o, moved[i].from);
+    }
+    json_object_set_new(o, "state", shaped);
+}
+
 /* The description of @ref as a new object, NULL with @err set. */
 static json_t *describe(struct cli *cli, const char *ref, bool live, struct error *err)
 {
@@ -62,6 +94,8 @@ static json_t *describe(struct cli *cli, const char *ref, bool live, struct erro
         value = json_loads(str_text(&text), 0, &where);
         if (!value)
             error_set(err, -EPROTO, "inspect %s: %s in the description", ref, where.text);
+        else
+            shape_state(value);
     }
     str_done(&text);
     return value;

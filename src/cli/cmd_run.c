@@ -99,7 +99,8 @@ static int write_cidfile(int fd, const char *path, const char *id, struct error 
     return 0;
 }
 
-/* Makes the record. @ret is new. The exit status, 0 when all is well. */
+/* Makes the record of a request that was checked. @ret is new. The exit status, 0 when all is well.
+ */
 static int create(struct cli *cli, const struct args *args, struct instance **ret)
 {
     struct instances *home;
@@ -107,13 +108,10 @@ static int create(struct cli *cli, const struct args *args, struct instance **re
     struct spec *spec = NULL;
     const char *cidfile = args_text(args, "cidfile");
     cleanup_fd int fd = -1;
-    int r = check_request(args, &err);
+    int r;
 
-    if (r == 0) {
-        spec = make_spec(args, &err);
-        r = spec ? 0 : -EINVAL;
-    }
-    if (r < 0) {
+    spec = make_spec(args, &err);
+    if (!spec) {
         cli_error(cli, &err);
         return EXIT_OWN;
     }
@@ -141,8 +139,13 @@ static int create(struct cli *cli, const struct args *args, struct instance **re
 int verb_create(struct cli *cli, struct args *args)
 {
     struct instance *instance = NULL;
-    int status = create(cli, args, &instance);
+    struct error err = {0};
+    int status = EXIT_OWN;
 
+    if (check_request(args, &err) < 0)
+        cli_error(cli, &err);
+    else
+        status = create(cli, args, &instance);
     if (status == 0)
         printf("%s\n", instance->id);
     instance_free(instance);
@@ -172,9 +175,19 @@ static struct instance_attach attach_request(const struct connection *c)
     return a;
 }
 
-/* Serves @stream (taken) until the instance ends or the user detaches. */
-static int converse(struct cli *cli, const char *ref, struct instance_stream *stream,
-                    const struct connection *c)
+/* Statuses that are Isola's words and not the guest's: the guest cannot explain them. */
+static bool own_status(int status)
+{
+    return status == INSTANCE_EXIT_OWN || status == INSTANCE_EXIT_PANIC ||
+           status == INSTANCE_EXIT_TRIPLE;
+}
+
+/*
+ * Serves @stream (taken) of @ref until the instance ends or the user detaches. @name is what the
+ * user calls it.
+ */
+static int converse(struct cli *cli, const char *ref, const char *name,
+                    struct instance_stream *stream, const struct connection *c)
 {
     const struct instance_terminal terminal = {
         .input_fd = c->input ? STDIN_FILENO : -1,
@@ -195,7 +208,13 @@ static int converse(struct cli *cli, const char *ref, struct instance_stream *st
         cli_error(cli, &err);
         return EXIT_OWN;
     }
-    return result.detached ? 0 : result.exit_code;
+    if (result.detached) {
+        fprintf(stderr, "\r\nisola: detached; \"isola attach %s\" returns\r\n", name);
+        return 0;
+    }
+    if (result.reason[0] && own_status(result.exit_code))
+        cli_complain(cli, "%s: %s", name, result.reason);
+    return result.exit_code;
 }
 
 int verb_run(struct cli *cli, struct args *args)
@@ -211,8 +230,10 @@ int verb_run(struct cli *cli, struct args *args)
     struct instance_stream *stream = NULL;
     struct instance *instance = NULL;
     struct error err = {0};
-    int status, r = detach ? 0 : check_connection(&c, &err);
+    int status, r = check_request(args, &err);
 
+    if (r == 0 && !detach)
+        r = check_connection(&c, &err);
     if (r < 0) {
         cli_error(cli, &err);
         return EXIT_OWN;
@@ -233,7 +254,7 @@ int verb_run(struct cli *cli, struct args *args)
     } else if (detach) {
         printf("%s\n", instance->id);
     } else {
-        status = converse(cli, instance->id, stream, &c);
+        status = converse(cli, instance->id, instance->name, stream, &c);
     }
     instance_free(instance);
     return status;
@@ -267,7 +288,7 @@ static int start_connected(struct cli *cli, const struct args *args)
         cli_error(cli, &err);
         return EXIT_OWN;
     }
-    return converse(cli, args->words[0], stream, &c);
+    return converse(cli, args->words[0], args->words[0], stream, &c);
 }
 
 int verb_start(struct cli *cli, struct args *args)
@@ -315,5 +336,5 @@ int verb_attach(struct cli *cli, struct args *args)
         cli_error(cli, &err);
         return EXIT_FAILED;
     }
-    return converse(cli, args->words[0], stream, &c);
+    return converse(cli, args->words[0], args->words[0], stream, &c);
 }

@@ -104,7 +104,7 @@ bool doctor_has_flag(const char *cpuinfo, const char *flag)
 enum doctor_result doctor_kvm(int open_errno, bool vmx, struct str *out)
 {
     if (open_errno == ENOENT) {
-        str_add(out, vmx ? "no /dev/kvm, though the processor could: load the kernel's kvm module"
+        str_add(out, vmx ? "no /dev/kvm, though vmx or svm is there: load the module kvm"
                          : "no /dev/kvm and no vmx or svm in the processor's flags");
         return DOCTOR_NO;
     }
@@ -117,8 +117,7 @@ enum doctor_result doctor_kvm(int open_errno, bool vmx, struct str *out)
         return DOCTOR_NO;
     }
     if (!vmx) {
-        str_add(out, "/dev/kvm is there, but the processor has neither vmx nor svm: such a KVM "
-                     "interprets guests very slowly and is passed over");
+        str_add(out, "/dev/kvm has no vmx or svm behind it, so it is very slow: passed over");
         return DOCTOR_NO;
     }
     str_add(out, "/dev/kvm works");
@@ -334,7 +333,7 @@ static enum doctor_result check_tools(struct str *out)
         str_addf(out, "%s%s%s", i ? ", " : "", there ? "" : "no ", tools[i]);
         missing = missing || !there;
     }
-    str_add(out, " (to make disk images; running needs none)");
+    str_add(out, " (only to make disk images)");
     return missing ? DOCTOR_NO : DOCTOR_OK;
 }
 

@@ -5,7 +5,7 @@
 #include "cli/document.h"
 
 /* Letters and names of options take at most this many columns before their text. */
-enum { NAMES_MAX = 32, COMMAND_COLUMN = 40, COMMAND_NAME = 11 };
+enum { NAMES_MAX = 34, COMMAND_COLUMN = 40, COMMAND_NAME = 11 };
 
 void document_option(const struct option *o, struct str *out)
 {

@@ -62,7 +62,7 @@ struct verb {
     const char *aliases; /* other names, separated by blanks; NULL */
     const char *group;   /* heading in the list of commands; NULL: internal, never listed */
     const char *synopsis;
-    const char *brief; /* for the list of commands, at most 30 characters */
+    const char *brief; /* for the list of commands, at most 26 characters */
     const char *help;  /* one sentence */
     const char *man;   /* description in the manual page; paragraphs are separated by "\n\n" */
     const struct option *options; /* ends with a zero name; NULL: only --help */

@@ -80,10 +80,10 @@ const char *const verb_groups[] = {"Start", "Look", "Act", "Host", NULL};
         FLAG("interactive", 'i', "Connect standard input"),                                        \
         FLAG("tty", 't', "Connect the terminal"),                                                  \
         VALUE(OPTION_LIST, "label", 'l', "KEY=VALUE", "Attach a label; repeatable", .more = true), \
-        VALUE(OPTION_TEXT, "restart", 0, "POLICY",                                                 \
-              "Restart when it ends: no, on-failure[:N], "                                         \
-              "always, unless-stopped",                                                            \
-              .more = true, .initial = "no", .choices = "no|on-failure|always|unless-stopped",     \
+        VALUE(OPTION_TEXT, "restart", 0, "POLICY", "What to do when it ends by itself",            \
+              .more = true,                                                                        \
+              .man = "no, on-failure or on-failure:N (N attempts), always, or unless-stopped.",    \
+              .initial = "no", .choices = "no|on-failure|always|unless-stopped",                   \
               .complete = COMPLETE_CHOICE),                                                        \
         VALUE(OPTION_UINT, "stop-timeout", 0, "SECONDS", "Patience of stop until it kills",        \
               .more = true, .initial = "10"),                                                      \
@@ -145,7 +145,8 @@ static const struct option ps_options[] = {
           .complete = COMPLETE_FILTER,
           .man = "Keys: id, name (a part of it), label (KEY or KEY=VALUE), status (created, "
                  "running, paused, restarting, exited, dead), exited (a status), wall, accel. "
-                 "Values of one key are alternatives, different keys must all match. A filter "
+                 "Values of one key are alternatives, except labels, and different keys must all "
+                 "match. A filter "
                  "by status or exited implies --all."),
     VALUE(OPTION_UINT, "last", 'n', "N", "The N youngest, stopped ones too"),
     FLAG("latest", 'l', "The youngest, stopped or not"),
@@ -159,7 +160,7 @@ static const struct option inspect_options[] = {
           .man = "json prints one array of objects. Everything else is a template that is printed "
                  "once per instance: see TEMPLATES in isola(1)."),
     JSON,
-    FLAG("live", 0, "Add the running machine's processors, devices and counters"),
+    FLAG("live", 0, "Add what the running machine says of itself"),
     END,
 };
 
@@ -264,7 +265,7 @@ const struct verb verbs[] = {
         .name = "run",
         .group = "Start",
         .synopsis = "[OPTIONS] --vm --kernel FILE",
-        .brief = "Create and start an instance",
+        .brief = "Create and start",
         .help = "Create an instance, start it, and wait for its end.",
         .man = "Makes an instance and starts it. Without --detach the command shows the console "
                "of the guest until it ends: add -it to type into it.\n\n" EXIT_STATUS_OF_RUN

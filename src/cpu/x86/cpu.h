@@ -216,8 +216,10 @@ enum { X86_PCIDS = 4096, X86_TAG_END = 0xfff };
 struct x86_mmu {
     uint16_t tag_of_pcid[X86_PCIDS];
     uint16_t next_tag;
-    bool huge_seen;    /* a 1 GiB page was cached since the last full flush */
-    uint64_t large[8]; /* hash set of 2 MiB (4 MiB) regions with large pages cached since then */
+    bool huge_seen;       /* a 1 GiB page was cached since the last full flush */
+    uint64_t fetched[64]; /* hash set of pages that code was fetched from since fetch_gen grew */
+    bool fetch_moves;     /* one of them will move when it is written (not in the delta yet) */
+    uint64_t large[8];    /* hash set of 2 MiB (4 MiB) regions with large pages cached since then */
     uint64_t ram_gpa, ram_len, ram_gfn; /* last RAM range seen by a page walk */
     uint64_t phys_reserved;             /* bits of an entry's address above MAXPHYADDR */
 };
@@ -320,10 +322,9 @@ struct x86_cpu {
     uint8_t cpl;
     uint8_t mode;      /* enum x86_mode, derived */
     uint8_t mmu_class; /* enum x86_access_class for explicit data accesses, derived */
-    uint8_t shadow;    /* X86_SHADOW_* in force for the current instruction boundary */
+    uint8_t shadow;    /* X86_SHADOW_*, in force at the boundary where rip is shadow_rip */
     uint64_t asid;     /* low 12 bits of TLB tags */
-    /* Grows whenever the place of code may have changed: TLB flush, other address space or mode,
-     * CPL to or from 3. */
+    /* Grows when code may have moved for an unchanged asid, CPL and mode: TLB flushes. */
     uint64_t fetch_gen;
     struct x86_seg seg[X86_SEGS];
     union x86_xmm xmm[16];
@@ -348,6 +349,7 @@ struct x86_cpu {
     uint64_t insn_count; /* instructions retired */
 
     /* Debug exceptions (debugreg.c). */
+    uint64_t shadow_rip;
     uint64_t debug_hits; /* DR6 bits of data and I/O breakpoints met by this instruction */
     bool debug_data;     /* data breakpoints are armed: derived from DR7 */
     bool debug_code;     /* instruction breakpoints are armed */

@@ -94,8 +94,10 @@ void x86_debug_io(struct x86_cpu *c, uint16_t port, unsigned size)
 
 enum x86_result x86_step_begin(struct x86_cpu *c)
 {
+    bool held_back = (c->shadow & X86_SHADOW_SS) && c->shadow_rip == c->rip;
     unsigned hits;
 
+    c->shadow = 0; /* only what this instruction sets holds at its end */
     c->step_rule = X86_STEP_BEFORE;
     if (c->rflags & X86_RF) {
         /* Used up by this instruction; a fault of it pushes RF set all the same, and an RF that it
@@ -103,7 +105,7 @@ enum x86_result x86_step_begin(struct x86_cpu *c)
         c->rflags &= ~(uint64_t)X86_RF;
         return X86_NEXT;
     }
-    if (!c->debug_code || (c->shadow & X86_SHADOW_SS))
+    if (!c->debug_code || held_back)
         return X86_NEXT;
     hits = hits_if_armed(c, matches(c, c->seg[X86_CS].lin_base + c->rip, 1, 1u << DR7_EXEC));
     if (!hits)
@@ -117,7 +119,6 @@ enum x86_result x86_step_end(struct x86_cpu *c, bool tf, uint8_t shadow)
 {
     uint64_t dr6 = c->debug_hits;
 
-    c->shadow &= (uint8_t)~shadow;
     if (c->step_rule == X86_STEP_AFTER)
         tf = c->rflags & X86_TF;
     if (tf && c->step_rule != X86_STEP_NEVER)

@@ -102,10 +102,14 @@ void x86_slow_update(struct x86_cpu *c)
         x86_attention_clear(c, X86_ATTN_SLOW);
 }
 
-void x86_shadow_set(struct x86_cpu *c, uint8_t shadow)
+/*
+ * A shadow is bound to the address behind its instruction, so that nobody has to end it while no
+ * event is due: x86_take_events asks for the single-step loop only when the shadow holds one back.
+ */
+void x86_shadow_set(struct x86_cpu *c, const struct x86_insn *i, uint8_t shadow)
 {
-    c->shadow |= shadow;
-    x86_slow_update(c);
+    c->shadow = shadow;
+    c->shadow_rip = x86_next_rip(c, i);
 }
 
 static enum x86_result stop(struct x86_cpu *c, enum x86_exit why)
@@ -130,7 +134,6 @@ static enum x86_result take_startup(struct x86_cpu *c, unsigned attention)
     x86_seg_set_real(c, X86_CS, (uint16_t)(c->sipi_vector << 8));
     c->rip = 0;
     c->activity = X86_ACTIVE;
-    c->fetch_gen++;
     return X86_BRANCH;
 }
 
@@ -171,12 +174,18 @@ enum x86_result x86_take_events(struct x86_cpu *c)
         return stop(c, X86_EXIT_SHUTDOWN);
     if (c->activity == X86_WAIT_SIPI)
         return stop(c, X86_EXIT_IDLE);
-    if ((attention & X86_ATTN_NMI) && !c->nmi_blocked && !c->shadow) {
+    if (c->shadow && (c->shadow_rip != c->rip || c->activity != X86_ACTIVE))
+        c->shadow = 0;
+    if (c->shadow && (attention & (X86_ATTN_NMI | X86_ATTN_INTR))) {
+        x86_attention_set(c, X86_ATTN_SLOW); /* x86_step_end takes it back */
+        return X86_NEXT;
+    }
+    if ((attention & X86_ATTN_NMI) && !c->nmi_blocked) {
         x86_attention_clear(c, X86_ATTN_NMI);
         c->nmi_blocked = true;
         return x86_deliver(c, X86_NMI, X86_EVENT_EXTERNAL, false, 0);
     }
-    if ((attention & X86_ATTN_INTR) && (c->rflags & X86_IF) && !c->shadow) {
+    if ((attention & X86_ATTN_INTR) && (c->rflags & X86_IF)) {
         r = take_interrupt(c);
         if (r != X86_NEXT)
             return r;

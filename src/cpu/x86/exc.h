@@ -61,9 +61,9 @@ enum x86_result x86_take_events(struct x86_cpu *c);
  * the debug registers keep that bit: TF, interrupt shadow, RF, armed breakpoints), calls these
  * around each instruction. x86_step_begin looks at instruction breakpoints (unless RF) and delivers
  * #DB: X86_NEXT: execute the instruction at c->rip; X86_BRANCH, X86_STOP as x86_deliver.
- * x86_step_end follows an instruction that completed without a fault, c->rip already advanced: ends
- * the interrupt shadow that was in force at x86_step_begin (@shadow), and delivers the traps
- * (@tf: TF was set before the instruction; data and I/O breakpoints noticed; task switch).
+ * x86_step_end follows an instruction that completed without a fault, c->rip already advanced:
+ * delivers its traps (@tf: TF was set before the instruction; data and I/O breakpoints noticed;
+ * task switch) and recomputes X86_ATTN_SLOW. @shadow is not used: x86_step_begin ends the shadow.
  */
 enum x86_result x86_step_begin(struct x86_cpu *c);
 enum x86_result x86_step_end(struct x86_cpu *c, bool tf, uint8_t shadow);

@@ -241,8 +241,6 @@ void x86_mode_update(struct x86_cpu *c)
     enum x86_access_class cls = x86_class_at(c, c->cpl);
     bool align = c->cpl == 3 && (c->cr0 & X86_CR0_AM) && (c->rflags & X86_AC);
 
-    if ((cls == X86_CLASS_USER) != (c->mmu_class == X86_CLASS_USER) || mode != c->mode)
-        c->fetch_gen++;
     c->mmu_class = (uint8_t)cls;
     x86_tlb_update_asid(c);
     if (mode != c->mode || align != c->align_check) {

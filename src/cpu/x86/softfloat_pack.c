@@ -158,6 +158,10 @@ static struct packed round_pack(struct sf_env *env, const struct sf_num *n, cons
         if (!(env->masked & SF_UE)) {
             env->flags |= SF_UE;
             exp += WRAP;
+            if (unlikely(exp + c.carry < f->emin)) { /* FSCALE can go that far */
+                env->flags |= SF_PE;
+                return (struct packed){0, 0};
+            }
             goto wrapped;
         } else if (env->ftz) {
             env->flags |= SF_UE | SF_PE;
@@ -173,6 +177,12 @@ static struct packed round_pack(struct sf_env *env, const struct sf_num *n, cons
             return overflow(env, n, f, precision);
         env->flags |= SF_OE;
         exp -= WRAP;
+        if (unlikely(exp + c.carry > f->emax)) {
+            env->flags |= SF_PE;
+            env->up = true;
+            return (struct packed){(unsigned)(f->emax - f->emin + 2), UINT64_C(1)
+                                                                          << (precision - 1)};
+        }
     }
 wrapped:
     if (c.inexact)

@@ -8,8 +8,8 @@
 
 /* Keeps X86_ATTN_SLOW: TF, RF, interrupt shadow or armed breakpoints. */
 void x86_slow_update(struct x86_cpu *c);
-/* Puts the interrupt shadow of STI or MOV SS in force for the next boundary. */
-void x86_shadow_set(struct x86_cpu *c, uint8_t shadow);
+/* Puts the interrupt shadow of STI or MOV SS in force at the boundary after @i. */
+void x86_shadow_set(struct x86_cpu *c, const struct x86_insn *i, uint8_t shadow);
 
 /* After DR7 changed: which breakpoints are armed. */
 void x86_debug_update(struct x86_cpu *c);
@@ -61,6 +61,22 @@ bool x86_io_permitted(struct x86_cpu *c, uint16_t port, unsigned size, bool *ret
 /* Interrupt redirection bit of v8086 mode extensions: 1 = not redirected, 0 = redirected, -1 = a
  * fault was raised. */
 int x86_vme_redirect(struct x86_cpu *c, uint8_t vector);
+
+/* Far returns (far.c): checks of CS and SS, and the switch to an outer ring. Nonzero after a
+ * fault. */
+int x86_return_cs(struct x86_cpu *c, uint16_t sel, struct x86_desc *cs);
+int x86_return_ss(struct x86_cpu *c, uint16_t sel, unsigned rpl, const struct x86_desc *cs,
+                  struct x86_desc *ss, bool *ret_null);
+void x86_return_outer(struct x86_cpu *c, uint16_t cs_sel, const struct x86_desc *cs,
+                      uint16_t ss_sel, const struct x86_desc *ss, bool null_ss);
+void x86_return_sp(struct x86_cpu *c, uint64_t sp);
+
+/* Writes a general register by size (log2 of bytes, at least 16 bits). */
+void x86_put_reg(struct x86_cpu *c, unsigned reg, unsigned size, uint64_t value);
+/* The 16-bit r/m operand. Nonzero after a fault. */
+int x86_load_rm16(struct x86_cpu *c, const struct x86_insn *i, uint16_t *ret);
+/* Reads a far pointer operand: offset of the operand size, then the selector. */
+int x86_load_far(struct x86_cpu *c, const struct x86_insn *i, uint64_t *ret_off, uint16_t *ret_sel);
 
 /* Ends an instruction that may have changed anything the dispatcher caches. */
 static inline enum x86_result x86_resync(struct x86_cpu *c, const struct x86_insn *i)

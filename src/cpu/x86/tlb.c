@@ -33,7 +33,7 @@ static struct x86_itlb_entry *itlb_slot(struct x86_cpu *c, bool user, uint64_t l
     return &c->itlb[user][(lin >> GMEM_PAGE_BITS) & (X86_ITLB_SIZE - 1)];
 }
 
-static void update_asid(struct x86_cpu *c)
+void x86_tlb_update_asid(struct x86_cpu *c)
 {
     unsigned pcid = (c->cr4 & X86_CR4_PCIDE) ? c->cr3 & (X86_PCIDS - 1) : 0;
     uint16_t *tag = &c->mmu.tag_of_pcid[pcid];
@@ -44,15 +44,21 @@ static void update_asid(struct x86_cpu *c)
         if (!*tag)
             *tag = c->mmu.next_tag++;
     }
-    if (c->asid != *tag) {
-        c->asid = *tag;
-        c->fetch_gen++;
-    }
+    c->asid = *tag;
 }
 
-void x86_tlb_update_asid(struct x86_cpu *c)
+static unsigned fetched_hash(uint64_t lin)
 {
-    update_asid(c);
+    uint64_t page = lin >> GMEM_PAGE_BITS;
+    return (unsigned)((page ^ page >> 12 ^ page >> 24) & 4095);
+}
+
+/* What was learnt of the place of code is void. */
+static void refetch(struct x86_cpu *c)
+{
+    memset(c->mmu.fetched, 0, sizeof(c->mmu.fetched));
+    c->mmu.fetch_moves = false;
+    c->fetch_gen++;
 }
 
 void x86_tlb_flush_all(struct x86_cpu *c)
@@ -64,14 +70,14 @@ void x86_tlb_flush_all(struct x86_cpu *c)
     c->mmu.huge_seen = false;
     c->mmu.ram_len = 0;
     c->mmu.next_tag = 1;
-    c->fetch_gen++;
-    update_asid(c);
+    refetch(c);
+    x86_tlb_update_asid(c);
 }
 
 void x86_tlb_flush_pcid(struct x86_cpu *c, unsigned pcid)
 {
     c->mmu.tag_of_pcid[pcid & (X86_PCIDS - 1)] = 0;
-    update_asid(c);
+    x86_tlb_update_asid(c);
 }
 
 void x86_tlb_flush_nonglobal(struct x86_cpu *c)
@@ -129,15 +135,18 @@ static void drop_region(struct x86_cpu *c, uint64_t lin, unsigned bits)
 
 void x86_tlb_flush_page(struct x86_cpu *c, uint64_t lin)
 {
-    unsigned hash = large_hash(lin);
+    unsigned hash = large_hash(lin), fetched = fetched_hash(lin);
+    bool large = c->mmu.large[hash / 64] >> hash % 64 & 1;
 
-    c->fetch_gen++;
     if (c->mmu.huge_seen)
         drop_region(c, lin, 30);
-    else if (c->mmu.large[hash / 64] >> hash % 64 & 1)
+    else if (large)
         drop_region(c, lin, c->efer & X86_EFER_LMA ? 21 : 22);
     else
         drop_page(c, lin & ~(uint64_t)(GMEM_PAGE_SIZE - 1));
+    /* Most pages a guest drops hold data: leave what is known about code alone then. */
+    if (c->mmu.huge_seen || large || (c->mmu.fetched[fetched / 64] >> fetched % 64 & 1))
+        refetch(c);
 }
 
 int x86_place(struct x86_cpu *c, enum x86_access_class cls, uint64_t lin, bool write,
@@ -209,6 +218,7 @@ uint8_t *x86_direct(struct x86_cpu *c, uint64_t lin, bool write, size_t *len)
 int x86_fetch_page_slow(struct x86_cpu *c, uint64_t lin, struct x86_itlb_entry **ret)
 {
     bool user = c->cpl == 3;
+    unsigned hash = fetched_hash(lin);
     struct x86_itlb_entry *e = itlb_slot(c, user, lin);
     uint64_t in_page = lin & (GMEM_PAGE_SIZE - 1);
     struct x86_xlat x;
@@ -223,13 +233,17 @@ int x86_fetch_page_slow(struct x86_cpu *c, uint64_t lin, struct x86_itlb_entry *
     e->gfn = x86_ram_gfn(c, x.gpa);
     e->gpa = x.gpa - in_page;
     if (e->gfn != UINT64_MAX) {
-        e->page = gmem_read_page(space_ram(c->vm->space), e->gfn);
+        struct gmem *ram = space_ram(c->vm->space);
+        e->page = gmem_read_page(ram, e->gfn);
+        if (!(gmem_page_flags(ram, e->gfn) & GMEM_DELTA))
+            c->mmu.fetch_moves = true;
     } else {
         /* Device registers are not executable memory here: they read as an empty bus. */
         space_resolve(c->vm->space, e->gpa, &hit);
         e->page = hit.kind == SPACE_ROM ? hit.rom : open_bus;
     }
     e->tag = (lin - in_page) | c->asid;
+    c->mmu.fetched[hash / 64] |= 1ull << hash % 64;
     if (x.level)
         note_large(c, lin, x.level);
     *ret = e;
@@ -248,17 +262,23 @@ int x86_translate_debug(struct x86_cpu *c, uint64_t lin, uint64_t *ret_gpa)
 
 static void drop_gfn(struct x86_cpu *c, uint64_t gfn)
 {
+    const uint8_t *page = gmem_read_page(space_ram(c->vm->space), gfn);
+    bool moved = false;
+
     for (unsigned cls = 0; cls < X86_CLASSES; cls++)
         for (unsigned i = 0; i < X86_TLB_SIZE; i++)
             if (c->tlb[cls][i].gfn == gfn)
                 c->tlb[cls][i].rtag = c->tlb[cls][i].wtag = UINT64_MAX;
+    /* Code is only read: it matters when the page moved, not when it became CODE or clean. */
     for (unsigned i = 0; i < 2 * X86_ITLB_SIZE; i++) {
         struct x86_itlb_entry *e = &c->itlb[i / X86_ITLB_SIZE][i % X86_ITLB_SIZE];
-        if (e->gfn == gfn && e->tag != UINT64_MAX) {
+        if (e->gfn == gfn && e->page != page) {
             e->tag = UINT64_MAX;
-            c->fetch_gen++;
+            moved = true;
         }
     }
+    if (moved || c->mmu.fetch_moves)
+        refetch(c);
 }
 
 static void page_changed(void *opaque, uint64_t gfn)

@@ -8,6 +8,7 @@
 
 #include "cpu/x86/access.h"
 #include "cpu/x86/fpu.h"
+#include "cpu/x86/softfloat.h"
 
 /* #NM of instructions that do not wait (FNxxx). */
 #define X87_ENTER_NOWAIT(c)                                                                        \
@@ -41,6 +42,55 @@ static inline void x87_record_mem(struct x86_cpu *c, const struct x86_insn *i, u
     x87_record(c, i);
     c->fpu.fdp = off;
     c->fpu.fds = c->seg[i->seg].sel;
+}
+
+/* Rounding, precision and masks of the control word. */
+static inline struct sf_env x87_env(const struct x86_cpu *c)
+{
+    static const uint8_t precision[] = {24, 64, 53, 64}; /* 01 is reserved */
+    return (struct sf_env){
+        .rounding = c->fpu.cw >> 10 & 3,
+        .precision = precision[c->fpu.cw >> 8 & 3],
+        .masked = c->fpu.cw & X87_EXCEPTIONS,
+        .x87 = true,
+    };
+}
+
+/* The same for instructions that precision control does not affect. */
+static inline struct sf_env x87_env_extended(const struct x86_cpu *c)
+{
+    struct sf_env env = x87_env(c);
+    env.precision = 64;
+    return env;
+}
+
+/*
+ * Moves the flags of an operation into the status word, sets C1 to the direction of rounding and
+ * updates the error summary. False: an unmasked exception found before computing (IE, DE, ZE)
+ * leaves destination and stack as they were; flags of the result are then not set.
+ */
+bool x87_finish(struct x86_cpu *c, const struct sf_env *env);
+/* The same for stores to memory, which unmasked overflow and underflow prevent, too. */
+bool x87_stores(const struct sf_env *env);
+
+/*
+ * Stack underflow or overflow: IE and SF, C1 tells which. True when it is masked: the instruction
+ * goes on with the indefinite NaN.
+ */
+bool x87_stack_fault(struct x86_cpu *c, bool overflow);
+
+/* Defines an execution function whose body is one call. */
+#define X87_HANDLER(name, call)                                                                    \
+    enum x86_result x86_op_##name(struct x86_cpu *c, const struct x86_insn *i)                     \
+    {                                                                                              \
+        return call;                                                                               \
+    }
+
+#define X87_INDEFINITE ((struct x86_f80){UINT64_C(3) << 62, 0xffff})
+
+static inline void x87_set_cc(struct x86_cpu *c, unsigned mask, unsigned cc)
+{
+    c->fpu.sw = (uint16_t)((c->fpu.sw & ~mask) | cc);
 }
 
 static inline unsigned x87_phys(const struct x86_fpu *f, unsigned sti)

@@ -92,6 +92,7 @@ enum x86_result x86_op_ffree(struct x86_cpu *c, const struct x86_insn *i)
     X87_ENTER(c);
     x87_record(c, i);
     x87_free(&c->fpu, i->modrm & 7);
+    x87_set_cc(c, X87_C1, 0);
     return X86_NEXT;
 }
 
@@ -100,6 +101,7 @@ enum x86_result x86_op_ffreep(struct x86_cpu *c, const struct x86_insn *i)
     X87_ENTER(c);
     x87_record(c, i);
     x87_free(&c->fpu, i->modrm & 7);
+    x87_set_cc(c, X87_C1, 0);
     x87_pop(&c->fpu);
     return X86_NEXT;
 }

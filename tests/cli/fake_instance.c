@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Instances that exist only on paper, for black-box tests of the command: six records in known
+ * states, a console that says what it was asked for, and no process. ISOLA_FAKE=empty has no
+ * records, ISOLA_FAKE=broken no store.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "instance/instance.h"
+#include "machine/accel.h"
+
+struct instances {
+    bool empty;
+};
+
+struct instance_stream {
+    int exit_code;
+    struct instance_attach request;
+};
+
+static const struct record {
+    const char *id, *name, *kernel;
+    enum lifecycle_state state;
+    int exit_code;
+    int age, up; /* seconds since creation and since start */
+} records[] = {
+    {"a1", "web", "/boot/vmlinuz-6.1", LIFECYCLE_RUNNING, 0, 7300, 3700},
+    {"a2", "ice", "/boot/vmlinuz-6.1", LIFECYCLE_PAUSED, 0, 7400, 90},
+    {"b1", "db", "/srv/kernel", LIFECYCLE_EXITED, 3, 90000, 86400},
+    {"b2", "fresh", "/srv/kernel", LIFECYCLE_CREATED, 0, 172801, 0},
+    {"c1", "ghost", "/srv/kernel", LIFECYCLE_DEAD, 125, 172900, 600},
+    {"c2", "loop", "/srv/kernel", LIFECYCLE_RESTARTING, 1, 259300, 5},
+};
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+static struct instance *make(const struct record *r)
+{
+    struct instance *i = mem_new(struct instance);
+    int failed = 0;
+
+    snprintf(i->id, sizeof(i->id), "%s%062d", r->id, 7);
+    i->name = strdup(r->name);
+    i->spec = spec_new();
+    failed |= spec_set(i->spec, "vm", "true", NULL);
+    failed |= spec_set(i->spec, "kernel", r->kernel, NULL);
+    if (strcmp(r->name, "web") == 0) {
+        failed |= spec_set(i->spec, "publish", "8080:80", NULL);
+        failed |= spec_set(i->spec, "publish", "5353:53/udp", NULL);
+        failed |= spec_set(i->spec, "label", "tier=front", NULL);
+    }
+    if (failed)
+        abort();
+    i->state = r->state;
+    i->exit_code = r->exit_code;
+    i->created = now_ns() - r->age * 1000000000ll;
+    i->started = r->up ? now_ns() - r->up * 1000000000ll : 0;
+    if (r->state >= LIFECYCLE_RESTARTING)
+        i->finished = i->started;
+    return i;
+}
+
+struct instances *instances_open(const struct instances_config *config, struct error *err)
+{
+    const char *fake = getenv("ISOLA_FAKE");
+    struct instances *home;
+
+    if (fake && strcmp(fake, "broken") == 0) {
+        error_set(err, -EIO, "open the store: it is broken\nbeyond repair");
+        return NULL;
+    }
+    home = mem_new(struct instances);
+    home->empty = fake && strcmp(fake, "empty") == 0;
+    return home;
+}
+
+void instances_close(struct instances *home)
+{
+    free(home);
+}
+
+const char *instances_data_dir(const struct instances *home)
+{
+    return "/tmp";
+}
+
+const char *instances_runtime_dir(const struct instances *home)
+{
+    return "/tmp";
+}
+
+void instance_free(struct instance *i)
+{
+    if (!i)
+        return;
+    free(i->name);
+    spec_free(i->spec);
+    free(i);
+}
+
+void instance_list_free(struct instance **list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        instance_free(list[i]);
+    free(list);
+}
+
+int instance_list(struct instances *home, struct instance ***ret_list, size_t *ret_count,
+                  struct error *err)
+{
+    size_t n = home->empty ? 0 : array_size(records);
+
+    *ret_list = mem_alloc(n + 1, sizeof(**ret_list));
+    for (size_t i = 0; i < n; i++)
+        (*ret_list)[i] = make(&records[i]);
+    *ret_count = n;
+    return 0;
+}
+
+static const struct record *find(const char *ref, struct error *err)
+{
+    for (size_t i = 0; i < array_size(records); i++) {
+        if (strcmp(records[i].name, ref) == 0 || strncmp(records[i].id, ref, 2) == 0)
+            return &records[i];
+    }
+    error_set(err, -ENOENT, "no instance %s", ref);
+    return NULL;
+}
+
+int instance_find(struct instances *home, const char *ref, struct instance **ret, struct error *err)
+{
+    const struct record *r = find(ref, err);
+
+    if (!r)
+        return -ENOENT;
+    *ret = make(r);
+    return 0;
+}
+
+int instance_create(struct instances *home, const struct spec *spec, struct instance **ret,
+                    struct error *err)
+{
+    if (spec->name && strcmp(spec->name, "web") == 0)
+        return error_set(err, -EEXIST, "name web: taken");
+    *ret = make(&records[3]);
+    return 0;
+}
+
+/* Prints what was asked for, so that tests see that it arrived. */
+static int act(const char *what, const char *ref, enum lifecycle_verb verb, struct error *err)
+{
+    const struct record *r = find(ref, err);
+    const struct lifecycle_cell *cell;
+
+    if (!r)
+        return -ENOENT;
+    if (getenv("ISOLA_FAKE_SAY"))
+        fprintf(stderr, "fake: %s %s\n", what, r->name);
+    return lifecycle_check(r->state, verb, &cell, err);
+}
+
+int instance_start(struct instances *home, const char *ref, const struct instance_attach *attach,
+                   struct instance_stream **ret_stream, struct error *err)
+{
+    int r = act("start", ref, LIFECYCLE_START, err);
+
+    if (r == 0 && attach) {
+        *ret_stream = mem_new(struct instance_stream);
+        (*ret_stream)->request = *attach;
+        (*ret_stream)->exit_code = getenv("ISOLA_FAKE_EXIT") ? atoi(getenv("ISOLA_FAKE_EXIT")) : 0;
+    }
+    return r;
+}
+
+int instance_attach(struct instances *home, const char *ref, const struct instance_attach *attach,
+                    struct instance_stream **ret_stream, struct error *err)
+{
+    int r = act("attach", ref, LIFECYCLE_ATTACH, err);
+
+    if (r == 0) {
+        *ret_stream = mem_new(struct instance_stream);
+        (*ret_stream)->request = *attach;
+    }
+    return r;
+}
+
+int instance_stop(struct instances *home, const char *ref, int timeout, struct error *err)
+{
+    char what[32];
+    snprintf(what, sizeof(what), "stop %d", timeout);
+    return act(what, ref, LIFECYCLE_STOP, err);
+}
+
+int instance_kill(struct instances *home, const char *ref, const char *signal, struct error *err)
+{
+    char what[32];
+    snprintf(what, sizeof(what), "kill %s", signal);
+    return act(what, ref, LIFECYCLE_KILL, err);
+}
+
+int instance_restart(struct instances *home, const char *ref, int timeout, struct error *err)
+{
+    return act("restart", ref, LIFECYCLE_RESTART, err);
+}
+
+int instance_pause(struct instances *home, const char *ref, struct error *err)
+{
+    return act("pause", ref, LIFECYCLE_PAUSE, err);
+}
+
+int instance_unpause(struct instances *home, const char *ref, struct error *err)
+{
+    return act("unpause", ref, LIFECYCLE_UNPAUSE, err);
+}
+
+int instance_rm(struct instances *home, const char *ref, bool force, struct error *err)
+{
+    return act(force ? "rm force" : "rm", ref, force ? LIFECYCLE_RM_FORCE : LIFECYCLE_RM, err);
+}
+
+int instance_rename(struct instances *home, const char *ref, const char *name, struct error *err)
+{
+    return act(name, ref, LIFECYCLE_RENAME, err);
+}
+
+int instance_wait(struct instances *home, const char *ref, enum instance_wait condition,
+                  int *ret_exit_code, struct error *err)
+{
+    const struct record *r = find(ref, err);
+
+    if (!r)
+        return -ENOENT;
+    *ret_exit_code = r->exit_code + (int)condition;
+    return 0;
+}
+
+int instance_prune(struct instances *home, bool created,
+                   void (*removed)(void *opaque, const struct instance *instance), void *opaque,
+                   struct error *err)
+{
+    for (size_t i = 2; i < 5; i++) {
+        struct instance *instance = make(&records[i]);
+        if (instance->state != LIFECYCLE_CREATED || created)
+            removed(opaque, instance);
+        instance_free(instance);
+    }
+    return 0;
+}
+
+int instance_inspect(struct instances *home, const char *ref, bool live, struct str *out,
+                     struct error *err)
+{
+    const struct record *r = find(ref, err);
+
+    if (!r)
+        return -ENOENT;
+    str_addf(out, "{\"id\":\"%s\",\"name\":\"%s\",\"state\":\"%s\",\"exit_code\":%d,\"live\":%s}",
+             r->id, r->name, lifecycle_state_name(r->state), r->exit_code, live ? "true" : "false");
+    return 0;
+}
+
+int instance_stats(struct instances *home, const char *ref, struct instance_stats *ret,
+                   struct error *err)
+{
+    const struct record *r = find(ref, err);
+
+    if (!r)
+        return -ENOENT;
+    if (!lifecycle_supervised(r->state))
+        return error_set(err, -ESTALE, "not running");
+    *ret = (struct instance_stats){.time = now_ns(),
+                                   .memory_used = 64 << 20,
+                                   .memory_limit = 512 << 20,
+                                   .net_rx = 1500,
+                                   .block_read = 1000000,
+                                   .cpus = 2,
+                                   .pids = 3};
+    return 0;
+}
+
+int instance_logs(struct instances *home, const char *ref, const struct instance_log_query *query,
+                  bool (*line)(void *opaque, const struct instance_log_line *line), void *opaque,
+                  struct error *err)
+{
+    static const struct instance_log_line lines[] = {
+        {1700000000000000000, "stdout", "one\n", 4},
+        {1700000001000000000, "debug", "firmware\n", 9},
+        {1700000002000000000, "stdout", "two\n", 4},
+    };
+    size_t first = query->tail >= 0 && query->tail < 3 ? 3 - (size_t)query->tail : 0;
+
+    if (!find(ref, err))
+        return -ENOENT;
+    for (size_t i = first; i < 3; i++) {
+        if (!line(opaque, &lines[i]))
+            break;
+    }
+    return 0;
+}
+
+int instance_events(struct instances *home, const struct instance_event_query *query,
+                    bool (*event)(void *opaque, const struct instance_event *event), void *opaque,
+                    struct error *err)
+{
+    static const struct instance_event events[] = {
+        {1700000000000000000, "start", "a1xxxxxxxxxxxxxx", "web", -1, NULL},
+        {1700000005000000000, "die", "b1xxxxxxxxxxxxxx", "db", 3, "power-off"},
+    };
+
+    for (size_t i = 0; i < 2; i++) {
+        if (!event(opaque, &events[i]))
+            break;
+    }
+    return 0;
+}
+
+int instance_supervise(struct instances *home, const char *id)
+{
+    return 0;
+}
+
+void instance_stream_close(struct instance_stream *stream)
+{
+    free(stream);
+}
+
+int instance_terminal_run(struct instances *home, const char *ref, struct instance_stream *stream,
+                          const struct instance_terminal *terminal,
+                          struct instance_terminal_result *ret, struct error *err)
+{
+    char text[128];
+    int n =
+        snprintf(text, sizeof(text), "console input=%d tty=%d proxy=%d keys=%s replay=%d\n",
+                 stream->request.input, terminal->tty, terminal->proxy_signals,
+                 terminal->detach_keys ? terminal->detach_keys : "default", stream->request.replay);
+
+    if (write(terminal->output_fd, text, (size_t)n) != n)
+        return error_set_errno(err, -errno, "write");
+    *ret = (struct instance_terminal_result){.exit_code = stream->exit_code};
+    return 0;
+}
+
+int instance_detach_keys_check(const char *keys, struct error *err)
+{
+    return strcmp(keys, "bad") == 0 ? error_set(err, -EINVAL, "detach keys \"bad\": no") : 0;
+}
+
+void instance_terminal_size(int fd, unsigned *ret_columns, unsigned *ret_rows)
+{
+    *ret_columns = *ret_rows = 0;
+}
+
+const struct accel_ops *accel_at(unsigned index)
+{
+    static const struct accel_ops interp = {.name = "interp", .about = "a processor on paper"};
+    return index == 0 ? &interp : NULL;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a device test stands on: simulated time, the two address spaces, and wires that remember. */
+#ifndef TESTS_DEVICE_RIG_H
+#define TESTS_DEVICE_RIG_H
+
+#include "bus/clock.h"
+#include "bus/gmem.h"
+#include "bus/irq.h"
+#include "bus/space.h"
+#include "device/device.h"
+#include "io/chardev.h"
+
+enum { RIG_WIRES = 64, RIG_MEMORY = 1 << 20 };
+
+struct rig_wire {
+    int level;
+    unsigned rises;
+};
+
+struct rig {
+    struct gmem *gmem;
+    struct space *space;
+    struct ports *ports;
+    struct gclock *clock;
+    uint64_t ns; /* the clock's source */
+    struct rig_wire wire[RIG_WIRES];
+    uint64_t msi_address; /* the last message */
+    uint32_t msi_data;
+    unsigned messages;
+};
+
+void rig_set_up(struct rig *rig);
+void rig_tear_down(struct rig *rig);
+
+/* A wire that ends in rig->wire[n]; for lines whose input the device chooses, n must be 0. */
+struct irq_line rig_line(struct rig *rig, unsigned n);
+struct msi_sink rig_msi(struct rig *rig);
+
+/* Lets guest time pass and runs the timers that become due, each at its own instant. */
+void rig_pass(struct rig *rig, uint64_t ns);
+
+static inline void rig_out(struct rig *rig, uint16_t port, uint8_t value)
+{
+    ports_write(rig->ports, port, 1, value);
+}
+
+static inline uint8_t rig_in(struct rig *rig, uint16_t port)
+{
+    return (uint8_t)ports_read(rig->ports, port, 1);
+}
+
+/* A character device of memory: keeps what is written, refuses when told to. */
+struct rig_char {
+    struct chardev ch;
+    const struct chardev_client *client;
+    uint8_t written[256];
+    size_t written_len;
+    size_t refuse_after; /* bytes taken before write refuses */
+    unsigned ready_calls;
+};
+void rig_char_init(struct rig_char *c);
+
+#endif
