@@ -21,20 +21,12 @@ static void leaf_vendor(const struct x86_model *m, uint32_t max, uint32_t ret[4]
     memcpy(&ret[ECX], m->vendor + 8, 4);
 }
 
-static uint32_t signature(const struct x86_model *m)
-{
-    unsigned base = m->family < 15 ? m->family : 15;
-
-    return (uint32_t)m->stepping | (m->model & 0xfu) << 4 | base << 8 | (m->model >> 4u) << 16 |
-           (m->family - base) << 20;
-}
-
 static void leaf_1(struct x86_cpu *c, const struct x86_model *m, uint32_t ret[4])
 {
     unsigned cpus = c->vm->cpu_count ? c->vm->cpu_count : 1;
     uint64_t apic_base = 1ull << 11;
 
-    ret[EAX] = signature(m);
+    ret[EAX] = x86_model_signature(m);
     ret[EBX] = c->index << 24 | (cpus & 0xff) << 16 | 8 << 8; /* CLFLUSH line: 8 * 8 bytes */
     ret[ECX] = m->words[X86_W_1_ECX];
     ret[EDX] = m->words[X86_W_1_EDX];
@@ -182,7 +174,7 @@ static void extended_leaf(struct x86_cpu *c, uint32_t leaf, uint32_t ret[4])
         break;
     case 0x80000001:
         if (!m->intel)
-            ret[EAX] = signature(m);
+            ret[EAX] = x86_model_signature(m);
         ret[ECX] = m->words[X86_W_81_ECX];
         ret[EDX] = m->words[X86_W_81_EDX];
         if (m->intel && c->mode != X86_MODE_64)

@@ -177,6 +177,14 @@ unsigned x86_model_phys_bits(const struct x86_model *m)
     return m->phys_bits;
 }
 
+uint32_t x86_model_signature(const struct x86_model *m)
+{
+    unsigned base = m->family < 15 ? m->family : 15;
+
+    return (uint32_t)m->stepping | (m->model & 0xfu) << 4 | base << 8 | (m->model >> 4u) << 16 |
+           (m->family - base) << 20;
+}
+
 bool x86_model_has(const struct x86_model *m, unsigned feature)
 {
     if (feature == X86_FEAT_ALWAYS)

@@ -36,6 +36,8 @@ enum x86_feature_word {
     X86_FEATURE_WORDS
 };
 bool x86_model_has(const struct x86_model *m, unsigned feature);
+/* Family, model and stepping as CPUID leaf 1 has them in EAX (and EDX after a reset). */
+uint32_t x86_model_signature(const struct x86_model *m);
 /* MAXPHYADDR. */
 unsigned x86_model_phys_bits(const struct x86_model *m);
 

@@ -22,11 +22,8 @@ static void reset_segments(struct x86_cpu *c)
 /* What RESET# and INIT have in common. */
 static void start_state(struct x86_cpu *c)
 {
-    uint32_t id[4];
-
     memset(c->gpr, 0, sizeof(c->gpr));
-    x86_cpuid(c, 1, 0, id);
-    c->gpr[X86_RDX] = id[0];
+    c->gpr[X86_RDX] = x86_model_signature(c->vm->model);
     c->rip = 0xfff0;
     c->rflags = X86_F1;
     x86_flags_set(c, 0, X86_ARITH);
