@@ -67,7 +67,10 @@ static enum x86_result pair(struct x86_cpu *c, const struct x86_insn *i, unsigne
     struct x86_f80 v = sf_to80(&env, &r);
     bool go = x87_finish(c, &env);
     /* Without a numeric result C0 and C3 stay. */
-    x87_set_cc(c, !go || sf_is_nan(&r) ? cc_mask & X87_C2 : cc_mask, cc);
+    if (!go || sf_is_nan(&r))
+        x87_set_cc(c, cc_mask & X87_C2, 0);
+    else
+        x87_set_cc(c, cc_mask, cc);
     if (go)
         x87_set(f, 0, v);
     return X86_NEXT;
