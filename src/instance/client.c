@@ -151,8 +151,8 @@ static int check_greeting(int fd, const char *id, struct error *err)
     const char *theirs = "";
     int version = 0, r = read_line(fd, &line, ANSWER_MS, err);
     json_t *o = r == 0 ? json_parse(str_text(&line), line.len, err) : NULL;
-    cleanup_free char *text = str_steal(&line);
 
+    str_done(&line);
     if (r < 0)
         return r;
     if (o && json_is_false(json_object_get(o, "ok"))) {

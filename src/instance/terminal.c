@@ -376,8 +376,11 @@ int instance_terminal_run(struct instances *home, const char *ref, struct instan
     if (r == 0 || r == -EPIPE)
         r = run(s, err);
     set_raw(s, false);
-    if (ret->detached)
+    if (ret->detached) {
+        if (send_input(s) < 0) /* what was typed before the keys */
+            r = 0;
         stream_detach(stream);
+    }
     close(s->signals);
     sigprocmask(SIG_SETMASK, &old, NULL);
     free(s);

@@ -226,8 +226,8 @@ static void broken_json_is_refused(void **state)
         "{\"version\":1,\"disks\":[{\"path\":\"/a\",\"x\":1}]}",
         "{\"version\":1,\"disks\":[{\"path\":\"/a\",\"serial\":\"x,ro\"}]}",
         "{\"version\":1,\"disks\":[{\"path\":\"a\"}]}",
-        "{\"version\":1,\"ports\":[{\"address\":\"1.2.3.4\",\"host\":1,\"guest\":0,"
-        "\"protocol\":\"tcp\"}]}",
+        ("{\"version\":1,\"ports\":[{\"address\":\"1.2.3.4\",\"host\":1,\"guest\":0,"
+         "\"protocol\":\"tcp\"}]}"),
         "{\"version\":1,\"labels\":[]}",
         "{\"version\":1,\"labels\":{\"a\":1}}",
         "{\"version\":1,\"version\":1}",
