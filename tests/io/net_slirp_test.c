@@ -315,7 +315,8 @@ static void tcp_send(struct tcp *t, unsigned flags, const void *data, size_t len
     p[12] = TCP / 4 << 4;
     p[13] = (uint8_t)flags;
     put16(p + 14, 60000);
-    memcpy(p + TCP, data, len);
+    if (len)
+        memcpy(p + TCP, data, len);
     send_ip(t->g, 6, host_ip, guest_ip, p, TCP + len, 16, true);
     t->seq += (uint32_t)len + !!(flags & (SYN | FIN));
 }
