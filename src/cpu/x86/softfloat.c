@@ -178,24 +178,40 @@ struct sf_num sf_div(struct sf_env *env, const struct sf_num *a, const struct sf
     return normalise(sign, a->exp - b->exp, (u128)q << 64 | q2 | (rest2 != 0));
 }
 
-/* floor(sqrt(n)) for n >= 2^126 by the schoolbook method, two bits a step; *ret_rest is what is
- * left. */
-static uint64_t root(u128 n, u128 *ret_rest)
+/* floor(sqrt(n)) by the schoolbook method, two bits a step. */
+static uint32_t root64(uint64_t n)
 {
-    u128 rest = 0;
-    uint64_t r = 0;
-    for (int k = 0; k < 64; k++) {
-        rest = rest << 2 | (uint64_t)(n >> 126);
+    uint64_t rest = 0;
+    uint32_t r = 0;
+    for (int k = 0; k < 32; k++) {
+        rest = rest << 2 | n >> 62;
         n <<= 2;
-        u128 trial = (u128)r << 2 | 1;
+        uint64_t trial = (uint64_t)r << 2 | 1;
         r <<= 1;
         if (rest >= trial) {
             rest -= trial;
             r |= 1;
         }
     }
-    *ret_rest = rest;
     return r;
+}
+
+/*
+ * floor(sqrt(n)) for n >= 2^126 from the root of the upper half and one division (Zimmermann's
+ * method); *ret_rest is what is left.
+ */
+static uint64_t root(u128 n, u128 *ret_rest)
+{
+    uint64_t upper = (uint64_t)(n >> 64), s = root64(upper), left = upper - s * s;
+    u128 t = (u128)left << 32 | (uint32_t)(n >> 32);
+    u128 q = t / (2 * s), u = t % (2 * s);
+    u128 r = ((u128)s << 32) + q, rest = u << 32 | (uint32_t)n;
+    if (rest < q * q) { /* one too large */
+        rest += 2 * r - 1;
+        r--;
+    }
+    *ret_rest = rest - q * q;
+    return (uint64_t)r;
 }
 
 struct sf_num sf_sqrt(struct sf_env *env, const struct sf_num *a)

@@ -9,49 +9,31 @@
 #include "cpu/x86/simd.h"
 #include "x86-opcodes.h"
 
-static enum x86_result sse_binary(struct x86_cpu *c, const struct x86_insn *i, union x86_vec *d,
-                                  union x86_vec *s)
-{
-    X86_SSE_ENTER(c);
-    if (x86_src128(c, i, &s->x))
-        return X86_FAULT;
-    d->x = c->xmm[i->reg];
-    return X86_NEXT;
-}
-
-static enum x86_result mmx_binary(struct x86_cpu *c, const struct x86_insn *i, union x86_vec *d,
-                                  union x86_vec *s)
-{
-    X86_MMX_ENTER(c);
-    uint64_t v;
-    if (x86_srcmm(c, i, &v))
-        return X86_FAULT;
-    x86_mmx_commit(c);
-    d->x = (union x86_xmm){.u64 = {x86_mmx_get(c, i->reg), 0}};
-    s->x = (union x86_xmm){.u64 = {v, 0}};
-    return X86_NEXT;
-}
-
 #define SSE_ONLY(name)                                                                             \
     enum x86_result x86_op_sse_##name(struct x86_cpu *c, const struct x86_insn *i)                 \
     {                                                                                              \
-        union x86_vec d, s;                                                                        \
-        enum x86_result r = sse_binary(c, i, &d, &s);                                              \
-        if (likely(r == X86_NEXT))                                                                 \
-            c->xmm[i->reg] = vec_##name(d, s).x;                                                   \
-        return r;                                                                                  \
+        X86_SSE_ENTER(c);                                                                          \
+        union x86_vec s;                                                                           \
+        if (x86_src128(c, i, &s.x))                                                                \
+            return X86_FAULT;                                                                      \
+        union x86_vec d = {.x = c->xmm[i->reg]};                                                   \
+        c->xmm[i->reg] = vec_##name(d, s).x;                                                       \
+        return X86_NEXT;                                                                           \
     }
-/* MMX form with operands @dd and @ss made from d and s, result lane @lane. */
+/* MMX form: d and s as @prepare leaves them, result half @lane of operation @op. */
 #define MMX_FORM(name, op, prepare, lane)                                                          \
     enum x86_result x86_op_mmx_##name(struct x86_cpu *c, const struct x86_insn *i)                 \
     {                                                                                              \
-        union x86_vec d, s;                                                                        \
-        enum x86_result r = mmx_binary(c, i, &d, &s);                                              \
-        if (likely(r == X86_NEXT)) {                                                               \
-            prepare;                                                                               \
-            x86_mmx_set(c, i->reg, vec_##op(d, s).x.u64[lane]);                                    \
-        }                                                                                          \
-        return r;                                                                                  \
+        X86_MMX_ENTER(c);                                                                          \
+        uint64_t v;                                                                                \
+        if (x86_srcmm(c, i, &v))                                                                   \
+            return X86_FAULT;                                                                      \
+        x86_mmx_commit(c);                                                                         \
+        union x86_vec d = {.x = {.u64 = {x86_mmx_get(c, i->reg), 0}}};                             \
+        union x86_vec s = {.x = {.u64 = {v, 0}}};                                                  \
+        prepare;                                                                                   \
+        x86_mmx_set(c, i->reg, vec_##op(d, s).x.u64[lane]);                                        \
+        return X86_NEXT;                                                                           \
     }
 #define BOTH(name) SSE_ONLY(name) MMX_FORM(name, name, (void)0, 0)
 /* Both 64-bit operands side by side as the first operand of the 128-bit operation. */
@@ -215,31 +197,22 @@ MMX_JOINED(packsswb) MMX_JOINED(packuswb) MMX_JOINED(packssdw)
 MMX_JOINED(phaddw) MMX_JOINED(phsubw) MMX_JOINED(phaddd) MMX_JOINED(phsubd)
 MMX_JOINED(phaddsw) MMX_JOINED(phsubsw)
 MMX_UPPER(punpckhbw, punpcklbw) MMX_UPPER(punpckhwd, punpcklwd) MMX_UPPER(punpckhdq, punpckldq)
-    /* clang-format on */
+/* clang-format on */
 
-    /* PUNPCKL of MMX reads only 4 bytes of memory. */
-    static enum x86_result
-    mmx_unpack_low(struct x86_cpu *c, const struct x86_insn *i, union x86_vec *d, union x86_vec *s)
-{
-    X86_MMX_ENTER(c);
-    uint32_t v = (uint32_t)x86_mmx_get(c, i->rm & 7);
-    if (i->mem && x86_load32(c, i->seg, x86_ea(c, i), &v))
-        return X86_FAULT;
-    x86_mmx_commit(c);
-    d->x = (union x86_xmm){.u64 = {x86_mmx_get(c, i->reg), 0}};
-    s->x = (union x86_xmm){.u64 = {v, 0}};
-    return X86_NEXT;
-}
-
+/* PUNPCKL of MMX reads only 4 bytes of memory. */
 #define MMX_UNPACK_LOW(name)                                                                       \
     enum x86_result x86_op_mmx_##name(struct x86_cpu *c, const struct x86_insn *i)                 \
     {                                                                                              \
-        union x86_vec d, s;                                                                        \
-        enum x86_result r = mmx_unpack_low(c, i, &d, &s);                                          \
-        if (likely(r == X86_NEXT))                                                                 \
-            x86_mmx_set(c, i->reg, vec_##name(d, s).x.u64[0]);                                     \
-        return r;                                                                                  \
+        X86_MMX_ENTER(c);                                                                          \
+        uint32_t v = (uint32_t)x86_mmx_get(c, i->rm);                                              \
+        if (i->mem && x86_load32(c, i->seg, x86_ea(c, i), &v))                                     \
+            return X86_FAULT;                                                                      \
+        x86_mmx_commit(c);                                                                         \
+        union x86_vec d = {.x = {.u64 = {x86_mmx_get(c, i->reg), 0}}};                             \
+        union x86_vec s = {.x = {.u64 = {v, 0}}};                                                  \
+        x86_mmx_set(c, i->reg, vec_##name(d, s).x.u64[0]);                                         \
+        return X86_NEXT;                                                                           \
     }
-MMX_UNPACK_LOW(punpcklbw)
-MMX_UNPACK_LOW(punpcklwd)
-MMX_UNPACK_LOW(punpckldq)
+                                                                MMX_UNPACK_LOW(punpcklbw)
+                                                                    MMX_UNPACK_LOW(punpcklwd)
+                                                                        MMX_UNPACK_LOW(punpckldq)

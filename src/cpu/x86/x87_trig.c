@@ -375,7 +375,7 @@ static struct sf_num y_log2_x(struct sf_env *env, const struct sf_num *y, const 
     if (x->hi << 1 == 0) { /* a power of two; PE is set even when the product is exact */
         struct sf_num e = sf_from_int(x->exp);
         r = sf_mul(env, &e, y);
-        env->flags |= SF_PE;
+        env->flags |= r.exp < -16382 ? SF_PE | SF_UE : SF_PE;
     }
     return r;
 }
