@@ -106,7 +106,7 @@ void state_save(const struct state_table *t, const void *dev, struct str *out)
         if (f->kind == STATE_TIMER) {
             const struct gtimer *timer = (const struct gtimer *)(const void *)at;
             put(out, timer->armed, 1);
-            put(out, timer->deadline, 8);
+            put(out, timer->armed ? timer->deadline : 0, 8);
         } else {
             str_add_n(out, at, (size_t)f->count * f->size);
         }

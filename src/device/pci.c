@@ -395,9 +395,17 @@ uint8_t *pci_config_wmask(struct pci_function *f)
 
 /* ---- functions ---- */
 
+/* All of config was replaced, by a reset or a load. */
+static void config_replaced(struct pci_function *f)
+{
+    config_changed(f);
+    if (f->ops && f->ops->config_written)
+        f->ops->config_written(f->opaque, 0, PCI_CONFIG_SIZE);
+}
+
 static void function_after(void *dev)
 {
-    config_changed(dev);
+    config_replaced(dev);
 }
 
 static const struct state_field function_fields[] = {
@@ -421,7 +429,7 @@ void pci_function_reset(struct pci_function *f)
         f->msix_table[n * MSIX_ENTRY + MSIX_VECTOR_CONTROL] = MSIX_VECTOR_MASKED;
     f->msix_pending = 0;
     f->intx_level = 0;
-    config_changed(f);
+    config_replaced(f);
 }
 
 static void function_device_reset(struct device *dev)

@@ -37,8 +37,8 @@ struct pci_ident {
 struct pci_function_ops {
     /*
      * Registers that are the device's own (beyond header, BARs and capabilities). Called after
-     * config space has been written, with the old bytes already replaced under the write mask. May
-     * be NULL.
+     * config space has been written, with the old bytes already replaced under the write mask; and
+     * for the whole space after a reset or a load. May be NULL.
      */
     void (*config_written)(void *dev, unsigned offset, unsigned size);
     /* Before the guest reads bytes that the device computes: it may refresh them. May be NULL. */

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pc_rig.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "device/debugcon.h"
+#include "device/fw_cfg.h"
+#include "device/hpet.h"
+#include "device/i440fx.h"
+#include "device/i8042.h"
+#include "device/i8254.h"
+#include "device/i8259.h"
+#include "device/ioapic.h"
+#include "device/isa_debug_exit.h"
+#include "device/mc146818.h"
+#include "device/piix3.h"
+#include "device/piix4_pm.h"
+#include "device/pvpanic.h"
+#include "device/uart16550.h"
+
+static void cpu_intr(void *opaque, unsigned cpu, int level)
+{
+    ((struct pc_rig *)opaque)->intr[cpu] = (unsigned)level;
+}
+
+static void cpu_nmi(void *opaque, unsigned cpu)
+{
+    ((struct pc_rig *)opaque)->nmis++;
+}
+
+static void cpu_init(void *opaque, unsigned cpu)
+{
+    ((struct pc_rig *)opaque)->inits++;
+}
+
+static void cpu_sipi(void *opaque, unsigned cpu, uint8_t vector)
+{
+    ((struct pc_rig *)opaque)->sipis += vector;
+}
+
+static void cpu_eoi(void *opaque, uint8_t vector)
+{
+    ioapic_eoi(((struct pc_rig *)opaque)->io, vector);
+}
+
+static uint8_t extint_ack(void *opaque)
+{
+    return i8259_ack(((struct pc_rig *)opaque)->pic);
+}
+
+static uint64_t tsc(void *opaque, unsigned cpu)
+{
+    return gclock_now(((struct pc_rig *)opaque)->rig.clock) * 2;
+}
+
+static int64_t wall_time(void *opaque)
+{
+    return 1700000000000000000 + (int64_t)gclock_now(((struct pc_rig *)opaque)->rig.clock);
+}
+
+static void gsi_set(void *opaque, unsigned n, int level)
+{
+    struct pc_rig *pc = opaque;
+    struct irq_line pin = ioapic_input(pc->io, n ? n : 2);
+
+    irq_set(&pin, level);
+    if (n < 16) {
+        struct irq_line isa = i8259_input(pc->pic, n);
+        irq_set(&isa, level);
+    }
+}
+
+void pc_rig_gsi(struct pc_rig *pc, unsigned n, int level)
+{
+    gsi_set(pc, n, level);
+}
+
+static struct irq_line gsi(struct pc_rig *pc, unsigned n)
+{
+    return (struct irq_line){.set = gsi_set, .opaque = pc, .input = n};
+}
+
+static void pci_intx(void *opaque, unsigned input, int level)
+{
+    struct pc_rig *pc = opaque;
+    if (pc->piix3)
+        piix3_intx(pc->piix3, input, level);
+}
+
+static void note_reset(void *opaque)
+{
+    ((struct pc_rig *)opaque)->resets++;
+}
+
+static void note_end(void *opaque)
+{
+    ((struct pc_rig *)opaque)->ends++;
+}
+
+static void note_exit(void *opaque, int status)
+{
+    ((struct pc_rig *)opaque)->ends += (unsigned)status;
+}
+
+static void note_panic(void *opaque, unsigned events)
+{
+    ((struct pc_rig *)opaque)->ends += events;
+}
+
+static uint64_t bar_read(void *dev, uint64_t offset, unsigned size)
+{
+    return offset * size;
+}
+
+static uint32_t bar_in(void *dev, uint16_t offset, unsigned size)
+{
+    return offset * size;
+}
+
+static void add(struct pc_rig *pc, struct device *dev)
+{
+    assert(dev && pc->devices < PC_RIG_DEVICES);
+    pc->device[pc->devices++] = dev;
+}
+
+static void add_interrupts(struct pc_rig *pc)
+{
+    const struct lapic_ops ops = {.intr = cpu_intr,
+                                  .nmi = cpu_nmi,
+                                  .init = cpu_init,
+                                  .sipi = cpu_sipi,
+                                  .eoi = cpu_eoi,
+                                  .extint_ack = extint_ack,
+                                  .tsc = tsc,
+                                  .opaque = pc};
+    struct irq_line line;
+    struct msi_sink msi;
+
+    pc->apics = lapics_new(pc->rig.space, pc->rig.clock, PC_RIG_CPUS, 2000000, &ops, NULL);
+    for (unsigned i = 0; i < PC_RIG_CPUS; i++)
+        add(pc, lapic_device(pc->apics, i));
+    line = lapics_lint0(pc->apics);
+    pc->pic = i8259_new(pc->rig.ports, &line, NULL);
+    add(pc, i8259_device(pc->pic));
+    msi = lapics_msi_sink(pc->apics);
+    pc->io = ioapic_new(pc->rig.space, 0xfec00000, &msi, NULL);
+    add(pc, ioapic_device(pc->io));
+}
+
+static void add_timers(struct pc_rig *pc)
+{
+    struct irq_line gsi0 = gsi(pc, 0), gsi8 = gsi(pc, 8), irq0, irq8;
+    struct msi_sink msi = lapics_msi_sink(pc->apics);
+
+    pc->hpet = hpet_new(pc->rig.space, 0xfed00000, pc->rig.clock, &gsi0, &gsi0, &gsi8, &msi, NULL);
+    irq0 = hpet_irq0_input(pc->hpet);
+    irq8 = hpet_irq8_input(pc->hpet);
+    add(pc, i8254_device(i8254_new(pc->rig.ports, pc->rig.clock, &irq0, NULL)));
+    add(pc,
+        mc146818_device(mc146818_new(pc->rig.ports, pc->rig.clock, &irq8, wall_time, pc, NULL)));
+    add(pc, hpet_device(pc->hpet));
+}
+
+static void add_pci(struct pc_rig *pc)
+{
+    static const struct pci_ident ident = {.vendor = 0x1234, .device = 0x5678, .intx = true};
+    static const struct mmio_ops mmio = {.read = bar_read};
+    static const struct port_ops io = {.read = bar_in};
+    struct irq_line intx = {.set = pci_intx, .opaque = pc}, isa = gsi(pc, 0), sci = gsi(pc, 9);
+    struct msi_sink msi = lapics_msi_sink(pc->apics);
+
+    pc->bus = pci_bus_new(pc->rig.space, pc->rig.ports, &intx, &msi, NULL);
+    add(pc, i440fx_device(i440fx_new(pc->bus, NULL, NULL, NULL)));
+    pc->piix3 = piix3_new(pc->bus, 1, pc->rig.ports, &isa,
+                          &(struct piix3_ops){.reset = note_reset, .opaque = pc}, NULL);
+    add(pc, piix3_device(pc->piix3));
+    pc->pm = piix4_pm_new(pc->bus, 1, 3, pc->rig.ports, pc->rig.clock, &sci,
+                          &(struct piix4_pm_ops){.poweroff = note_end, .opaque = pc}, NULL);
+    add(pc, piix4_pm_device(pc->pm));
+    pc->function = pci_add(pc->bus, 2, 0, &ident, NULL, pc, NULL);
+    pci_set_bar(pc->function, 0,
+                &(struct pci_bar){.kind = PCI_BAR_IO, .size = 32, .ports = &io, .dev = pc});
+    assert(pci_add_msix(pc->function, 1, 3, NULL) == 0);
+    pci_set_bar(pc->function, 2,
+                &(struct pci_bar){.kind = PCI_BAR_MEM64, .size = 4096, .mmio = &mmio, .dev = pc});
+    for (struct pci_function *f = pci_next(pc->bus, NULL); f; f = pci_next(pc->bus, f))
+        add(pc, pci_function_device(f));
+}
+
+static void add_ports(struct pc_rig *pc)
+{
+    struct irq_line irq1 = gsi(pc, 1), irq12 = gsi(pc, 12), irq4 = gsi(pc, 4);
+    struct fw_cfg *fw = fw_cfg_new(pc->rig.ports, pc->rig.space, NULL);
+
+    fw_cfg_add_file(fw, "etc/x", "content", 7, NULL);
+    add(pc, fw_cfg_device(fw));
+    add(pc, i8042_device(i8042_new(pc->rig.ports, &irq1, &irq12,
+                                   &(struct i8042_ops){.reset = note_reset, .opaque = pc}, NULL)));
+    rig_char_init(&pc->ch);
+    pc->uart = uart16550_new(pc->rig.ports, 0x3f8, pc->rig.clock, &irq4, &pc->ch.ch, NULL);
+    add(pc, uart16550_device(pc->uart));
+    add(pc, isa_debug_exit_device(isa_debug_exit_new(pc->rig.ports, 0xf4, note_exit, pc, NULL)));
+    add(pc, pvpanic_device(pvpanic_new(pc->rig.ports, 0x505, note_panic, pc, NULL)));
+}
+
+void pc_rig_set_up(struct pc_rig *pc, uint64_t now)
+{
+    memset(pc, 0, sizeof(*pc));
+    rig_set_up(&pc->rig);
+    pc->rig.ns += now;
+    add_interrupts(pc);
+    add_timers(pc);
+    add_pci(pc);
+    add_ports(pc);
+}
+
+void pc_rig_tear_down(struct pc_rig *pc)
+{
+    while (pc->devices) {
+        struct device *dev = pc->device[--pc->devices];
+        dev->free(dev);
+    }
+    pci_bus_free(pc->bus);
+    lapics_free(pc->apics);
+    rig_tear_down(&pc->rig);
+}

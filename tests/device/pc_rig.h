@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All platform devices wired as on board pc, without processors: for tests over all of them. */
+#ifndef TESTS_DEVICE_PC_RIG_H
+#define TESTS_DEVICE_PC_RIG_H
+
+#include "device/lapic.h"
+#include "device/pci.h"
+#include "rig.h"
+
+enum { PC_RIG_DEVICES = 32, PC_RIG_CPUS = 2 };
+
+struct pc_rig {
+    struct rig rig;
+    struct rig_char ch;
+    struct i8259 *pic;
+    struct ioapic *io;
+    struct hpet *hpet;
+    struct piix3 *piix3;
+    struct piix4_pm *pm;
+    struct uart16550 *uart;
+    struct lapics *apics;
+    struct pci_bus *bus;
+    struct pci_function *function; /* one with all kinds of BARs, MSI-X and INTx */
+    struct device *device[PC_RIG_DEVICES];
+    unsigned devices;
+    unsigned intr[PC_RIG_CPUS], nmis, inits, sipis, resets, ends; /* what was driven */
+};
+
+/* A board at guest time @now. The struct must not move afterwards. */
+void pc_rig_set_up(struct pc_rig *pc, uint64_t now);
+void pc_rig_tear_down(struct pc_rig *pc);
+/* Drives ISA interrupt / GSI @n. */
+void pc_rig_gsi(struct pc_rig *pc, unsigned n, int level);
+
+#endif
