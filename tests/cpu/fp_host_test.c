@@ -20,6 +20,7 @@
 #include "cpu/x86/access.h"
 #include "cpu/x86/flags.h"
 #include "cpu/x86/fpu.h"
+#include "cpu/x86/model.h"
 #include "cpu/x86/optable.h"
 
 #ifndef __x86_64__
@@ -116,6 +117,7 @@ static void guest_setup(void)
 {
     cpu = calloc(1, sizeof(*cpu));
     cpu->vm = &vm;
+    vm.model = x86_model_find(NULL);
     cpu->mode = X86_MODE_64;
     cpu->cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_NE;
     cpu->cr4 = X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT;
@@ -322,6 +324,10 @@ static void random_state(struct state *s, bool x87)
     sw |= (uint16_t)((rnd() % 8) << 11);
     if (rnd() % 4 == 0)
         sw |= rnd() & 0x3f & cw; /* nothing pending */
+    if (rnd() % 16 == 0)
+        sw |= rnd() & 0x3f;
+    if (sw & ~cw & 0x3f)
+        sw |= 0x8080;
     store_le16(s->fx, cw);
     store_le16(s->fx + 2, sw);
     s->fx[4] = (uint8_t)(rnd() % 3 ? 0xff : rnd());

@@ -12,6 +12,7 @@
 
 #include "cpu/x86/access.h"
 #include "cpu/x86/fpu.h"
+#include "cpu/x86/model.h"
 #include "x86-opcodes.h"
 
 enum { GUEST_PAGE = 0x10000, AREA = 0x100, AREA_BYTES = 832 };
@@ -35,6 +36,7 @@ static struct x86_cpu *new_cpu(void)
     struct x86_cpu *c = calloc(1, sizeof(*c));
     assert_non_null(c);
     c->vm = &vm;
+    vm.model = x86_model_find(NULL);
     c->mode = X86_MODE_64;
     c->cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_NE;
     c->cr4 = X86_CR4_OSFXSR | X86_CR4_OSXSAVE;

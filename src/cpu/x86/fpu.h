@@ -5,6 +5,7 @@
 #define CPU_X86_FPU_H
 
 #include "cpu/x86/exc.h"
+#include "cpu/x86/model.h"
 
 /* Status word bits (vol. 1, 8.1.3). */
 enum {
@@ -31,7 +32,6 @@ enum {
     X87_CW_WRITABLE = 0x1f3f, /* masks, PC, RC and the dead infinity bit */
     X87_CW_ONE = 0x40,        /* reads as one */
     MXCSR_INIT = 0x1f80,
-    MXCSR_MASK = 0xffff,
 };
 
 /*
@@ -39,6 +39,12 @@ enum {
  * the FERR# wire goes up (IRQ 13) and X86_NEXT lets the instruction proceed.
  */
 enum x86_result x86_fpu_pending(struct x86_cpu *c);
+
+/* Bits of MXCSR that can be set; DAZ came with SSE2. */
+static inline uint32_t x86_mxcsr_mask(const struct x86_cpu *c)
+{
+    return x86_model_has(c->vm->model, X86_FEATURE(X86_W_1_EDX, 26)) ? 0xffff : 0xffbf;
+}
 
 /* Status word with TOP. */
 static inline uint16_t x86_fpu_sw(const struct x86_fpu *f)

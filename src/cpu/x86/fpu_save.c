@@ -102,7 +102,7 @@ enum x86_result x86_op_fxsave(struct x86_cpu *c, const struct x86_insn *i)
     uint8_t area[AREA_USED];
     put_control(c, area, i->rex & 8);
     store_le32(area + AREA_MXCSR, c->mxcsr);
-    store_le32(area + AREA_MXCSR + 4, MXCSR_MASK);
+    store_le32(area + AREA_MXCSR + 4, x86_mxcsr_mask(c));
     put_st(&c->fpu, area + AREA_ST);
     unsigned n = xmm_count(c);
     memcpy(area + AREA_XMM, c->xmm, n * 16);
@@ -123,7 +123,7 @@ enum x86_result x86_op_fxrstor(struct x86_cpu *c, const struct x86_insn *i)
     if (load_bytes(c, i, off, area, 0, AREA_XMM + n * 16))
         return X86_FAULT;
     uint32_t mxcsr = load_le32(area + AREA_MXCSR);
-    if (mxcsr & ~(uint32_t)MXCSR_MASK)
+    if (mxcsr & ~x86_mxcsr_mask(c))
         return x86_raise_gp(c, 0);
     get_control(c, area, i->rex & 8);
     get_st(&c->fpu, area + AREA_ST);
@@ -187,7 +187,7 @@ static enum x86_result xsave(struct x86_cpu *c, const struct x86_insn *i, bool o
     }
     if (rfbm & XSTATE_SSE) {
         store_le32(area + AREA_MXCSR, c->mxcsr);
-        store_le32(area + AREA_MXCSR + 4, MXCSR_MASK);
+        store_le32(area + AREA_MXCSR + 4, x86_mxcsr_mask(c));
         if (store_bytes(c, i, off, area, AREA_MXCSR, AREA_ST))
             return X86_FAULT;
     }
@@ -228,7 +228,7 @@ enum x86_result x86_op_xrstor(struct x86_cpu *c, const struct x86_insn *i)
     if (load_bytes(c, i, off, area, 0, AREA_XMM + n * 16))
         return X86_FAULT;
     uint32_t mxcsr = load_le32(area + AREA_MXCSR);
-    if ((rfbm & XSTATE_SSE) && (mxcsr & ~(uint32_t)MXCSR_MASK))
+    if ((rfbm & XSTATE_SSE) && (mxcsr & ~x86_mxcsr_mask(c)))
         return x86_raise_gp(c, 0);
     if (rfbm & bv & XSTATE_X87) {
         get_control(c, area, i->rex & 8);
@@ -253,7 +253,7 @@ enum x86_result x86_op_ldmxcsr(struct x86_cpu *c, const struct x86_insn *i)
     uint32_t v;
     if (x86_load32(c, i->seg, x86_ea(c, i), &v))
         return X86_FAULT;
-    if (v & ~(uint32_t)MXCSR_MASK)
+    if (v & ~x86_mxcsr_mask(c))
         return x86_raise_gp(c, 0);
     c->mxcsr = v;
     return X86_NEXT;

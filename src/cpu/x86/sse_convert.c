@@ -207,22 +207,26 @@ CONVERT(cvttpd2dq, x86_src128(c, i, &s),
         LANES(2) r.i32[k] = (int32_t)int_from64(&env, s.u64[k], 32, true))
 /* clang-format on */
 
-/*
- * MMX registers. Processors enter MMX mode even when the conversion raises #XM, but not for a
- * memory source.
- */
+/* MMX registers. Processors enter MMX mode even when the conversion raises #XM. */
+
+/* The source of CVTPI2xx; x87 state matters and changes only when it is a register. */
+static enum x86_result source_pi(struct x86_cpu *c, const struct x86_insn *i, union x86_xmm *ret)
+{
+    X86_SSE_ENTER(c);
+    if (!i->mem) {
+        X86_MMX_ENTER(c);
+        x86_mmx_commit(c);
+    }
+    return x86_srcmm(c, i, &ret->u64[0]) ? X86_FAULT : X86_NEXT;
+}
 
 enum x86_result x86_op_sse_cvtpi2ps(struct x86_cpu *c, const struct x86_insn *i)
 {
-    X86_SSE_ENTER(c);
-    X86_MMX_ENTER(c);
     union x86_xmm s;
-    if (x86_srcmm(c, i, &s.u64[0]))
+    if (source_pi(c, i, &s) != X86_NEXT)
         return X86_FAULT;
     struct sf_env env = x86_sse_env(c);
     uint32_t low = int_to32(&env, s.i32[0]), high = int_to32(&env, s.i32[1]);
-    if (!i->mem)
-        x86_mmx_commit(c);
     if (x86_sse_finish(c, &env) != X86_NEXT)
         return X86_FAULT;
     c->xmm[i->reg].u32[0] = low;
@@ -232,13 +236,8 @@ enum x86_result x86_op_sse_cvtpi2ps(struct x86_cpu *c, const struct x86_insn *i)
 
 enum x86_result x86_op_sse_cvtpi2pd(struct x86_cpu *c, const struct x86_insn *i)
 {
-    X86_SSE_ENTER(c);
     union x86_xmm s;
-    if (!i->mem) {
-        X86_MMX_ENTER(c);
-        x86_mmx_commit(c);
-    }
-    if (x86_srcmm(c, i, &s.u64[0]))
+    if (source_pi(c, i, &s) != X86_NEXT)
         return X86_FAULT;
     struct sf_env env = x86_sse_env(c);
     c->xmm[i->reg] = (union x86_xmm){.u64 = {int_to64(&env, s.i32[0]), int_to64(&env, s.i32[1])}};
