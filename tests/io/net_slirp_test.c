@@ -440,6 +440,40 @@ static void published_ports(void **state)
     stop(t.g);
 }
 
+/* A router solicitation (RFC 4861, 4.1) is answered with the prefix; without IPv6 by nothing. */
+static void ipv6_routers(void **state)
+{
+    static const uint8_t from[16] = {0xfe, 0x80, [8] = 0x50, 0x54, 0, 0xff, 0xfe, 1, 2, 3};
+    static const uint8_t to[16] = {0xff, 2, [15] = 2}, prefix[16] = {0xfe, 0xc0};
+
+    for (int off = 0; off < 2; off++) {
+        struct guest *g = start(&(struct net_slirp_options){.no_ipv6 = off});
+        uint8_t f[ETH + 40 + 8] = {0x33, 0x33, 0, 0, 0, 2}, *ip = f + ETH, *icmp = ip + 40;
+        bool found = false;
+        memcpy(f + 6, guest_mac, 6);
+        put16(f + 12, 0x86dd);
+        ip[0] = 0x60;
+        put16(ip + 4, 8);
+        ip[6] = 58;
+        ip[7] = 255;
+        memcpy(ip + 8, from, 16);
+        memcpy(ip + 24, to, 16);
+        icmp[0] = 133;
+        put16(icmp + 2, ~sum_of(ip + 8, 32 + 8, 58 + 8) & 0xffff);
+        send_frame(g, f, sizeof(f));
+        for (unsigned i = 0; i < g->count; i++) {
+            const uint8_t *ra = g->frame[i] + ETH + 40;
+            if (get16(g->frame[i] + 12) != 0x86dd || ra[0] != 134)
+                continue;
+            for (size_t at = 16; at + 32 <= g->len[i] - ETH - 40 && ra[at + 1];
+                 at += (size_t)ra[at + 1] * 8)
+                found |= ra[at] == 3 && ra[at + 2] == 64 && memcmp(ra + at + 16, prefix, 16) == 0;
+        }
+        assert_int_equal(found, !off);
+        stop(g);
+    }
+}
+
 /* Frames wait while the guest has no room, and come in order afterwards. */
 static void frames_wait_for_room(void **state)
 {
@@ -509,7 +543,8 @@ int main(void)
         cmocka_unit_test(arp_and_ping),    cmocka_unit_test(dhcp),
         cmocka_unit_test(udp_to_the_host), cmocka_unit_test(tcp_to_the_host),
         cmocka_unit_test(published_ports), cmocka_unit_test(frames_wait_for_room),
-        cmocka_unit_test(bad_options),     cmocka_unit_test(nobody),
+        cmocka_unit_test(ipv6_routers),    cmocka_unit_test(bad_options),
+        cmocka_unit_test(nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
