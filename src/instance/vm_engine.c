@@ -78,6 +78,7 @@ static int open_drives(struct vm *vm, struct error *err)
         const struct spec_disk *d = &spec->disks[i];
         struct block_file_options o = {.readonly = d->readonly,
                                        .no_discard = !d->discard,
+                                       .no_flush = d->cache == SPEC_CACHE_UNSAFE,
                                        .serial = d->serial[0] ? d->serial : NULL};
         struct block *b = block_file_open(vm->env.loop, d->path, &o, err);
         if (!b)

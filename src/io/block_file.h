@@ -11,6 +11,7 @@ struct block_file_options {
     bool readonly;
     bool no_discard;    /* do not offer discard even where the file could do it */
     bool no_lock;       /* do not keep others from opening the file */
+    bool no_flush;      /* flushes do nothing: fast, and the host's crash loses writes */
     const char *serial; /* at most 20 characters; NULL: none */
 };
 

@@ -57,7 +57,6 @@ static int device_limits(struct block_file_data *d, struct block *ret, struct er
         return error_set_errno(err, -errno, "read the size of the device");
     (void)ioctl(d->fd, BLKPBSZGET, &physical);
     ret->physical_block = physical;
-    d->device = true;
     return 0;
 }
 
@@ -100,6 +99,7 @@ int block_file_open_data(struct block_file_data *d, const struct block_file_opti
     d->size = (d->file_bytes + 511) & ~511ull;
     ret->size = d->size;
     ret->readonly = options->readonly;
+    d->no_flush = options->no_flush;
     ret->can_discard = !options->readonly && !options->no_discard;
     return 0;
 }
@@ -182,6 +182,8 @@ int block_file_read_cached(struct block_file_data *d, const struct block_request
 
 static int flush(struct block_file_data *d)
 {
+    if (d->no_flush)
+        return 0;
     /*
      * After a failed fdatasync the host may have dropped what it could not write and would call the
      * next one a success.

@@ -10,7 +10,7 @@ struct block_file_data {
     const char *path;    /* for messages; borrowed */
     uint64_t size;       /* as the guest sees it */
     uint64_t file_bytes; /* when opened; between this and size there are zeroes */
-    bool device;
+    bool no_flush;
     bool flush_failed; /* atomic: an fdatasync failed, so nothing is sure any more */
     bool no_zero_range, no_punch, no_nowait, told; /* atomic: found out on the way */
 };
