@@ -54,9 +54,11 @@ void state_json(const struct state_table *t, const void *dev, struct str *out)
         case STATE_UINT:
             if (f->count > 1)
                 str_add(out, "[");
-            for (unsigned i = 0; i < f->count; i++)
-                str_addf(out, "%s%llu", i ? "," : "",
-                         (unsigned long long)load_uint(at + i * f->size, f->size));
+            for (unsigned i = 0; i < f->count; i++) {
+                uint64_t value = load_uint(at + i * f->size, f->size);
+                str_addf(out, value > INT64_MAX ? "%s\"0x%llx\"" : "%s%llu", i ? "," : "",
+                         (unsigned long long)value);
+            }
             if (f->count > 1)
                 str_add(out, "]");
             break;
@@ -69,7 +71,8 @@ void state_json(const struct state_table *t, const void *dev, struct str *out)
         case STATE_TIMER: {
             const struct gtimer *timer = (const struct gtimer *)(const void *)at;
             if (timer->armed)
-                str_addf(out, "%llu", (unsigned long long)timer->deadline);
+                str_addf(out, "%llu",
+                         (unsigned long long)min_of(timer->deadline, (uint64_t)INT64_MAX));
             else
                 str_add(out, "null");
             break;

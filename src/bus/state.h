@@ -64,7 +64,10 @@ struct state_table {
 
 /* Sets every field to its reset value (bytes to 0, timers disarmed), then calls after. */
 void state_reset(const struct state_table *t, void *dev);
-/* Appends the fields of @dev as one JSON object. */
+/*
+ * Appends the fields of @dev as one JSON object; a number above 2^63, which JSON readers refuse, as
+ * a hexadecimal text.
+ */
 void state_json(const struct state_table *t, const void *dev, struct str *out);
 /*
  * Appends the fields in binary: name, version and field count, then per field its name, kind, size

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include "base/mem.h"
@@ -141,6 +142,8 @@ int verb_man(struct cli *cli, struct args *args)
     struct error err = {0};
     int r;
 
+    /* A build makes the directory, too; one that is not there shows at the first page. */
+    mkdir(directory, 0777);
     document_man(&text);
     r = write_page(directory, "isola", &text, &err);
     for (const struct verb *v = verbs; r == 0 && v->name; v++) {

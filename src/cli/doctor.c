@@ -117,7 +117,7 @@ enum doctor_result doctor_kvm(int open_errno, bool vmx, struct str *out)
         return DOCTOR_NO;
     }
     if (!vmx) {
-        str_add(out, "/dev/kvm has no vmx or svm behind it, so it is very slow: passed over");
+        str_add(out, "no vmx or svm behind /dev/kvm: too slow, passed over");
         return DOCTOR_NO;
     }
     str_add(out, "/dev/kvm works");

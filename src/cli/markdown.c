@@ -87,8 +87,13 @@ static void add_verb(const struct verb *verb, struct str *out)
     add_text(out, verb->help);
     if (verb->aliases) {
         str_add(out, "\nAlso called: ");
-        for (const char *a = verb->aliases; *a; a += strcspn(a, " "), a += *a == ' ')
-            str_addf(out, "%s`%.*s`", a == verb->aliases ? "" : ", ", (int)strcspn(a, " "), a);
+        for (const char *a = verb->aliases; *a; a += *a == ' ') {
+            size_t n = strcspn(a, " ");
+            str_add(out, a == verb->aliases ? "`" : ", `");
+            str_add_n(out, a, n);
+            str_add_char(out, '`');
+            a += n;
+        }
         str_add(out, ".\n");
     }
     if (verb->man) {

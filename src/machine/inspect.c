@@ -7,8 +7,14 @@
 
 static void add_segment(struct str *out, const char *name, const struct x86_seg *s)
 {
-    str_addf(out, ",\"%s\":{\"selector\":%u,\"base\":%llu,\"limit\":%u,\"attributes\":%u}", name,
-             s->sel, (unsigned long long)s->base, s->limit, s->attr);
+    str_addf(out, ",\"%s\":{\"selector\":%u,\"base\":\"0x%llx\",\"limit\":%u,\"attributes\":%u}",
+             name, s->sel, (unsigned long long)s->base, s->limit, s->attr);
+}
+
+/* In hexadecimal as text: many JSON readers know no number above 2^53, or 2^63 at most. */
+static void add_register(struct str *out, const char *name, uint64_t value)
+{
+    str_addf(out, ",\"%s\":\"0x%llx\"", name, (unsigned long long)value);
 }
 
 static void add_u64(struct str *out, const char *name, uint64_t value)
@@ -28,19 +34,19 @@ static void add_processor(struct str *out, const struct x86_cpu *c)
              "{\"index\":%u,\"activity\":\"%s\",\"mode\":\"%s\",\"ring\":%u,\"instructions\":%llu",
              c->index, activities[c->activity & 3], modes[min_of(c->mode, (uint8_t)X86_MODE_64)],
              c->cpl, (unsigned long long)c->insn_count);
-    add_u64(out, "rip", c->rip);
-    add_u64(out, "rflags", x86_flags_get(c));
+    add_register(out, "rip", c->rip);
+    add_register(out, "rflags", x86_flags_get(c));
     for (unsigned i = 0; i < 16; i++)
-        add_u64(out, gprs[i], c->gpr[i]);
+        add_register(out, gprs[i], c->gpr[i]);
     for (unsigned i = 0; i < X86_SEGS; i++)
         add_segment(out, segs[i], &c->seg[i]);
     add_segment(out, "ldtr", &c->ldt);
     add_segment(out, "tr", &c->tr);
-    add_u64(out, "cr0", c->cr0);
-    add_u64(out, "cr2", c->cr2);
-    add_u64(out, "cr3", c->cr3);
-    add_u64(out, "cr4", c->cr4);
-    add_u64(out, "efer", c->efer);
+    add_register(out, "cr0", c->cr0);
+    add_register(out, "cr2", c->cr2);
+    add_register(out, "cr3", c->cr3);
+    add_register(out, "cr4", c->cr4);
+    add_register(out, "efer", c->efer);
     str_add(out, "}");
 }
 

@@ -34,8 +34,7 @@ static void test_kvm(void **state)
         const char *text;
     } cases[] = {
         {0, true, DOCTOR_OK, "/dev/kvm works"},
-        {0, false, DOCTOR_NO,
-         "/dev/kvm has no vmx or svm behind it, so it is very slow: passed over"},
+        {0, false, DOCTOR_NO, "no vmx or svm behind /dev/kvm: too slow, passed over"},
         {ENOENT, true, DOCTOR_NO, "no /dev/kvm, though vmx or svm is there: load the module kvm"},
         {ENOENT, false, DOCTOR_NO, "no /dev/kvm and no vmx or svm in the processor's flags"},
         {EACCES, true, DOCTOR_NO, "/dev/kvm may not be opened; join its group (often kvm)"},

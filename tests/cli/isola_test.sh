@@ -46,6 +46,7 @@ until_true() {
     done
     fail "never: $*"
 }
+is_dead() { [ "$("$isola" ps -a -f "name=$1" --format '{{.State}}')" = dead ]; }
 shows() { "$isola" logs "$1" 2> /dev/null | grep -q "$2"; }
 
 machine=(--vm --kernel "$guest" --memory 16m --network none --debug-exit)
@@ -107,7 +108,7 @@ if command -v script > /dev/null; then
         local keys=$1
         shift
         # shellcheck disable=SC2016
-        script -qec 'before=$(stty -g); '"$*"'; status=$?; [ "$before" = "$(stty -g)" ] || echo CHANGED; exit $status' \
+        script -qec 'before=$(stty -g); '"$*"'; echo "status $?"; [ "$before" = "$(stty -g)" ] || echo CHANGED' \
             /dev/null < <(for _ in $(seq 100); do
             sleep 0.1
             "$isola" logs four 2> /dev/null | grep -q ready && break
@@ -116,12 +117,13 @@ if command -v script > /dev/null; then
         printf "$keys"
         sleep 2)
     }
-    expect 43 '*guest ready*ab*' type_into 'abq' "$isola" run -it --name four "${machine[@]}"
+    expect 0 '*guest ready*abstatus 43*' type_into 'abq' "$isola" run -it --name four "${machine[@]}"
     [[ $(type_into 'q' "$isola" start -ai four) == *CHANGED* ]] && fail "the terminal was not restored"
     expect 0 four "$isola" rm four
-    expect 0 '*guest ready*' type_into '\020\021' "$isola" run -it --name four "${machine[@]}"
+    expect 0 '*guest ready*detached; *status 0*' type_into '\020\021' "$isola" run -it --name four "${machine[@]}"
     expect 0 '*Up *four' "$isola" ps
-    expect 0 '*' type_into '\035' "$isola" attach four
+    expect 0 '*detached; *status 0*' type_into 'typed\035' "$isola" attach four
+    until_true shows four typed
     expect 0 '*Up *four' "$isola" ps
     expect 0 four "$isola" rm -f four
 fi
@@ -129,7 +131,7 @@ fi
 # A lost supervisor is told truthfully, and what it left is removed.
 expect 0 '*' "$isola" run -d "${machine[@]}" --name five
 kill -9 "$("$isola" inspect -f '{{.State.Pid}}' five)"
-until_true test "$("$isola" ps -a -f name=five --format '{{.State}}')" = dead
+until_true is_dead five
 expect 1 'isola: attach: *' "$isola" attach five
 expect 0 '*' "$isola" prune -f
 expect 0 'INSTANCE ID *NAME' "$isola" ps -a
