@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "instance/sandbox.h"
 
 int confine_begin(struct error *err)
 {
@@ -55,5 +56,5 @@ int confine_privileges(bool reopens, struct error *err)
         prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); /* needs CAP_SETPCAP; without it there is no use */
     if (syscall(SYS_capset, &header, keep) < 0)
         return error_set_errno(err, -errno, "drop capabilities");
-    return 0;
+    return sandbox_enter(err);
 }

@@ -15,7 +15,8 @@ int confine_begin(struct error *err) error_must_check;
 
 /*
  * After drives, network and sockets are open: no new privileges, and no capabilities but, with
- * @reopens, those needed to open the same things again at a restart.
+ * @reopens, those needed to open the same things again at a restart; and only the system calls of
+ * sandbox.h.
  */
 int confine_privileges(bool reopens, struct error *err) error_must_check;
 

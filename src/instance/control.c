@@ -13,6 +13,8 @@
 #include "base/own.h"
 #include "instance/json.h"
 
+/* syscalls: accept4 bind getsockopt geteuid listen recvfrom sendto umask unlink */
+
 enum { OUTPUT_CHUNK = PROTOCOL_FRAME_MAX };
 
 struct control_client {

@@ -13,6 +13,8 @@
 #include "base/own.h"
 #include "instance/json.h"
 
+/* syscalls: close fstat ftruncate newfstatat openat rename unlink write */
+
 struct pending {
     uint8_t bytes[LOG_LINE_MAX];
     size_t len;

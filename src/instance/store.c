@@ -9,6 +9,11 @@
 #include "base/own.h"
 #include "instance/crash.h"
 
+/* SQLite. */
+/* syscalls: access close fchmod fchown fcntl fdatasync fstat fsync ftruncate getcwd geteuid getpid
+ * lseek lstat mmap mremap munmap newfstatat openat pread64 pwrite64 read readlink stat unlink write
+ * clock_nanosleep */
+
 /* "Isol" in ASCII: marks the file for file(1) and refuses a foreign database. */
 enum { STORE_APPLICATION = 0x49736f6c, STORE_BUSY_MS = 10000 };
 

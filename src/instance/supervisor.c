@@ -30,6 +30,13 @@
 #include "instance/json.h"
 #include "instance/supervisor.h"
 
+/* The loop, locks, files in place, and the end; the C library's memory, clocks and aborts. */
+/* syscalls: brk chdir clock_getres clock_gettime clock_nanosleep close epoll_create1 epoll_ctl
+ * epoll_pwait2 eventfd2 exit exit_group fcntl futex getdents64 getpid getrandom gettid
+ * gettimeofday madvise mkdir mmap mprotect mremap munmap nanosleep newfstatat openat prctl pwrite64
+ * read restart_syscall rmdir rt_sigaction rt_sigpending rt_sigprocmask rt_sigreturn rt_sigtimedwait
+ * signalfd4 sigaltstack sysinfo time unlink unlinkat write writev */
+
 #define BACKOFF_MIN_NS  (100ull * 1000000)
 #define BACKOFF_MAX_NS  (60ull * 1000000000)
 #define RAN_WELL_NS     (10ull * 1000000000)

@@ -18,6 +18,12 @@
 #include "io/kernel_file.h"
 #include "machine/machine.h"
 
+/* Processors' threads, guest memory, drives, and libraries loaded on use. */
+/* syscalls: arch_prctl clock_nanosleep fallocate fdatasync flock fstatfs fsync ftruncate futex
+ * getcpu getrusage madvise membarrier memfd_create mmap mprotect msync munmap pread64 preadv
+ * preadv2 pwrite64 pwritev pwritev2 rseq sched_getaffinity sched_yield set_robust_list
+ * set_tid_address statfs statx sync_file_range uname */
+
 struct file_map {
     void *data; /* NULL: none */
     size_t len;

@@ -3,6 +3,12 @@
 
 #include "io/net_slirp.h"
 
+/* libslirp and glib. */
+/* syscalls: accept accept4 bind connect epoll_wait epoll_pwait eventfd2 fcntl getegid geteuid
+ * getgid getpeername getppid getsockname getsockopt getuid listen lseek openat pipe2 poll ppoll
+ * read readv recvfrom recvmsg select pselect6 sendmmsg sendmsg sendto setsockopt shutdown
+ * socketpair write writev */
+
 int vm_net_open(const struct engine_env *env, struct netdev **ret, struct error *err)
 {
     const struct spec *spec = env->spec;
