@@ -269,6 +269,12 @@ int instance_rm(struct instances *home, const char *ref, bool force, struct erro
     char id[INSTANCE_ID_LEN + 1];
     int r = instance_find(home, ref, &i, err);
 
+    if (r == -EUCLEAN && force) {
+        r = store_delete_damaged(home->store, ref, err);
+        if (r == 0)
+            home_sweep(home); /* its directory, unless somebody holds it */
+        return r;
+    }
     if (r < 0)
         return r;
     memcpy(id, i->id, sizeof id);

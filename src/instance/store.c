@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/own.h"
 #include "instance/crash.h"
@@ -260,12 +261,14 @@ static int read_row(sqlite3_stmt *q, struct instance **ret, struct error *err)
     if (!id || strlen(id) != INSTANCE_ID_LEN || !name || !spec || !state ||
         !lifecycle_state_parse(state, &i->state)) {
         instance_free(i);
-        return error_set(err, -EUCLEAN, "the record of \"%.80s\" is damaged", name ? name : "?");
+        return error_set(err, -EUCLEAN, "the record of \"%.80s\" is damaged; rm --force removes it",
+                         name ? name : "?");
     }
     i->spec = spec_from_json(spec, strlen(spec), err);
     if (!i->spec) {
         instance_free(i);
-        return error_wrap(err, -EUCLEAN, "the record of \"%.80s\" is damaged", name);
+        return error_wrap(err, -EUCLEAN,
+                          "the record of \"%.80s\" is damaged; rm --force removes it", name);
     }
     memcpy(i->id, id, sizeof i->id);
     i->name = strdup(name);
@@ -285,9 +288,9 @@ static int read_row(sqlite3_stmt *q, struct instance **ret, struct error *err)
     return 0;
 }
 
-/* Collects the rows of @q, which it frees. */
-static int read_rows(struct store *s, sqlite3_stmt *q, struct instance ***ret, size_t *ret_count,
-                     struct error *err)
+/* Collects the rows of @q, which it frees. @lenient: passes over damaged ones. */
+static int read_rows(struct store *s, sqlite3_stmt *q, bool lenient, struct instance ***ret,
+                     size_t *ret_count, struct error *err)
 {
     struct instance **list = NULL, *one = NULL;
     size_t count = 0;
@@ -303,6 +306,11 @@ static int read_rows(struct store *s, sqlite3_stmt *q, struct instance ***ret, s
             list = more;
         }
         r = read_row(q, &one, err);
+        if (r == -EUCLEAN && lenient) {
+            log_warn("instance", "%s", error_text(err));
+            r = 0;
+            continue;
+        }
         if (r < 0)
             break;
         list[count++] = one;
@@ -325,7 +333,7 @@ int store_list(struct store *s, struct instance ***ret, size_t *ret_count, struc
     int r = prepare(s, "SELECT " COLUMNS " FROM instances ORDER BY created DESC, id",
                     "read records", &q, err);
 
-    return r < 0 ? r : read_rows(s, q, ret, ret_count, err);
+    return r < 0 ? r : read_rows(s, q, true, ret, ret_count, err);
 }
 
 /* The only record for which @where (one parameter) holds: 1, 0 (none) or a negative errno. */
@@ -340,7 +348,7 @@ static int find_one(struct store *s, const char *sql, const char *value, const c
     if (r < 0)
         return r;
     bind_text(q, 1, value);
-    r = read_rows(s, q, &list, &count, err);
+    r = read_rows(s, q, false, &list, &count, err);
     if (r < 0)
         return r;
     if (count == 1) {
@@ -434,6 +442,29 @@ int store_delete(struct store *s, const struct instance *i, struct error *err)
     bind_text(q, 3, lifecycle_state_name(i->state));
     r = change(s, q, "delete record", err);
     return r == 0 ? error_set(err, -ESTALE, "its state changed meanwhile") : r < 0 ? r : 0;
+}
+
+int store_delete_damaged(struct store *s, const char *ref, struct error *err)
+{
+    struct instance *i = NULL;
+    sqlite3_stmt *q = NULL;
+    int r = prepare(s, "SELECT " COLUMNS " FROM instances WHERE id = ?1 OR name = ?1",
+                    "read record", &q, err);
+
+    if (r < 0)
+        return r;
+    bind_text(q, 1, ref);
+    r = sqlite3_step(q) == SQLITE_ROW ? read_row(q, &i, err) : -ENOENT;
+    sqlite3_finalize(q);
+    instance_free(i);
+    if (r != -EUCLEAN)
+        return error_set(err, -ENOENT, "no such damaged record");
+    r = prepare(s, "DELETE FROM instances WHERE id = ?1 OR name = ?1", "delete record", &q, err);
+    if (r < 0)
+        return r;
+    bind_text(q, 1, ref);
+    r = change(s, q, "delete record", err);
+    return r < 0 ? r : 0;
 }
 
 int store_rename(struct store *s, const char *id, const char *name, struct error *err)

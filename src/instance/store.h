@@ -29,6 +29,7 @@ bool store_readonly(const struct store *store);
 
 /* -EEXIST when the name is taken. */
 int store_insert(struct store *store, const struct instance *i, struct error *err) error_must_check;
+/* Newest first. Damaged records are left out, and logged. */
 int store_list(struct store *store, struct instance ***ret, size_t *ret_count,
                struct error *err) error_must_check;
 /* By id, prefix or name as instance_find. */
@@ -40,6 +41,11 @@ int store_find(struct store *store, const char *ref, struct instance **ret,
  */
 int store_update(struct store *store, const struct instance *i, unsigned run,
                  enum lifecycle_state state, struct error *err) error_must_check;
+/*
+ * Deletes the damaged record whose id or name is @ref, which nothing else can name: 0, or -ENOENT
+ * when there is none.
+ */
+int store_delete_damaged(struct store *store, const char *ref, struct error *err) error_must_check;
 /* Deletes the record while it has the run and state of @i; -ESTALE when it has not. */
 int store_delete(struct store *store, const struct instance *i, struct error *err) error_must_check;
 int store_rename(struct store *store, const char *id, const char *name,
