@@ -182,10 +182,12 @@ static void a_stream_that_is_not_read_stalls_no_guest(void **state)
     char line[4096];
     int fd, code = -1;
 
-    fake_make(home, "spill", "flood=5000000 exit=6 after=200", true);
+    fake_make(home, "spill", "flood=5000000 onstop=6", true);
     fd = dial("spill");
     assert_true(hear(fd, line, sizeof line));
     say(fd, "{\"do\":\"attach\",\"replay\":true}\n");
+    assert_true(hear(fd, line, sizeof line));
+    assert_int_equal(instance_kill(home, "spill", "TERM", &err), 0);
     assert_int_equal(instance_wait(home, "spill", INSTANCE_WAIT_NOT_RUNNING, &code, &err), 0);
     assert_int_equal(code, 6);
     close(fd);

@@ -126,7 +126,7 @@ static void full_disk_loses_nothing(void **state)
     if (!have_disk)
         skip();
     home = fake_reopen();
-    fake_make(home, "ends", "exit=3 after=300", true);
+    fake_make(home, "ends", "onstop=3", true);
     fake_make(home, "talks", "echo", true);
     ok(instance_attach(home, "talks", &attach, &stream, &err));
     fill();
@@ -134,6 +134,7 @@ static void full_disk_loses_nothing(void **state)
     assert_int_equal(fake_state(home, "ends"), LIFECYCLE_RUNNING);
     assert_int_equal(instance_create(home, s, NULL, &err), -ENOSPC);
     /* an end is known although the store could not be written */
+    ok(instance_kill(home, "ends", "TERM", &err));
     ok(instance_wait(home, "ends", INSTANCE_WAIT_NOT_RUNNING, &code, &err));
     assert_int_equal(code, 3);
     ok(instance_find(home, "ends", &i, &err));

@@ -155,10 +155,11 @@ static int fake_start(struct engine *e, struct error *err)
 static int fake_stop(struct engine *e, struct error *err)
 {
     struct fake *f = fake_of(e);
+    const char *code = word(append_of(f), "onstop=");
 
+    f->code = code ? atoi(code) : 0;
     if (!word(append_of(f), "deaf"))
         loop_timer_set(f->end, loop_now_ns());
-    f->code = 0;
     return 0;
 }
 

@@ -8,7 +8,8 @@
  *   echo          writes back what it is sent
  *   exit=N        ends with code N ...
  *   after=MS      ... that long after its start (0 without it)
- *   deaf          does nothing on the power button (else it ends with code 0)
+ *   onstop=N      ends with code N on the power button (0 without it)
+ *   deaf          does nothing on the power button
  *   nocreate, nostart   fail there
  */
 #ifndef TESTS_INSTANCE_FAKE_H

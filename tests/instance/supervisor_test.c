@@ -371,7 +371,7 @@ static void rm_removes_what_it_ran(void **state)
     assert_int_equal(instance_find(home, "gone", &i, &err), -ENOENT);
     /* and one that waits for such a one gets its code */
     spec_free(s);
-    s = fake_spec("gone2", "exit=4 after=300");
+    s = fake_spec("gone2", "exit=4 after=1500");
     ok(spec_set(s, "rm", NULL, &err));
     ok(instance_create(home, s, NULL, &err));
     spec_free(s);
@@ -468,9 +468,16 @@ static void update_changes_a_living_one(void **state)
     struct instance *i;
     int code;
 
-    fake_make(home, "up", "exit=1 after=200", true);
+    fake_make(home, "up", "onstop=1", true);
     ok(instance_update(home, "up", "restart", "on-failure:1", &err));
     assert_int_equal(instance_update(home, "up", "memory", "1g", &err), -ENOTSUP);
+    ok(instance_kill(home, "up", "TERM", &err));
+    for (i = find("up"); i->restarts != 1 || i->state != LIFECYCLE_RUNNING; i = find("up")) {
+        instance_free(i);
+        usleep(5000);
+    }
+    instance_free(i);
+    ok(instance_kill(home, "up", "TERM", &err));
     ok(instance_wait(home, "up", INSTANCE_WAIT_NOT_RUNNING, &code, &err));
     i = find("up");
     assert_int_equal(i->restarts, 1);
