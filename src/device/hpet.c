@@ -97,9 +97,9 @@ static void expire(struct hpet *h, unsigned n)
         if (t->config & TN_ENABLE)
             set_gsi(h, n, 1);
     } else if (t->config & TN_ENABLE) {
+        /* Stays high until the next edge: the 8259 wants to see it while it acknowledges. */
         set_gsi(h, n, 0);
         set_gsi(h, n, 1);
-        set_gsi(h, n, 0);
     }
 }
 
@@ -163,6 +163,8 @@ static void timer_due(void *opaque)
     expire(h, arg->n);
     if (is_periodic(&h->timer[arg->n]))
         arm(h, arg->n);
+    else if (h->timer[arg->n].config & TN_32BIT) /* matches again when 32 bits have gone round */
+        gtimer_set(&h->due[arg->n], gclock_now(h->clock) + ((uint64_t)TICK_NS << 32));
 }
 
 static void arm_all(struct hpet *h)
@@ -255,6 +257,8 @@ static void write_timer_config(struct hpet *h, unsigned n, uint64_t value)
 
     if (h->status & 1u << n && (value ^ t->config) & (TN_LEVEL | TN_ENABLE | TN_ROUTE | TN_FSB))
         clear_status(h, 1u << n);
+    else if (!(t->config & TN_LEVEL))
+        set_gsi(h, n, 0);
     t->config = value & TN_WRITABLE;
     if (t->config & TN_32BIT) {
         t->compare = (uint32_t)t->compare;

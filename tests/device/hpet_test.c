@@ -87,8 +87,9 @@ static void one_shot_edge_and_level(void **state)
     assert_int_equal(f->rig.wire[2].rises, 0);
     rig_pass(&f->rig, 1);
     assert_int_equal(f->rig.wire[2].rises, 1);
-    assert_int_equal(f->rig.wire[2].level, 0);
     assert_int_equal(get(f, STATUS), 0);
+    put(f, 0x100, 1ull << 2 | 3 << 9); /* the old route is let go */
+    assert_int_equal(f->rig.wire[2].level, 0);
     put(f, 0x120, 1ull << 1 | 1 << 2 | 16 << 9); /* timer 1, level, to pin 16 */
     put(f, 0x128, 200);
     rig_pass(&f->rig, 1000);
@@ -100,6 +101,19 @@ static void one_shot_edge_and_level(void **state)
     assert_int_equal(f->rig.wire[16].level, 0);
     assert_int_equal(get(f, STATUS), 0);
     assert_int_equal(f->rig.wire[2].rises, 1);
+}
+
+static void narrow_one_shot_matches_each_round(void **state)
+{
+    struct fixture *f = *state;
+
+    put(f, 0x100, 1 << 2 | 1 << 8 | 2 << 9);
+    put(f, 0x108, 100);
+    put(f, CONFIG, 1);
+    rig_pass(&f->rig, 42000000000);
+    assert_int_equal(f->rig.wire[2].rises, 1);
+    rig_pass(&f->rig, 1000000000);
+    assert_int_equal(f->rig.wire[2].rises, 2);
 }
 
 static void periodic(void **state)
@@ -181,6 +195,7 @@ int main(void)
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {test(counter_runs_when_enabled),
                                        test(one_shot_edge_and_level),
+                                       test(narrow_one_shot_matches_each_round),
                                        test(periodic),
                                        test(fsb_delivery),
                                        test(legacy_replacement),
