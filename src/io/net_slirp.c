@@ -10,6 +10,7 @@
 #include "io/net_slirp.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
 #include <slirp/libslirp.h>
@@ -30,9 +31,24 @@ struct watch {
     unsigned round; /* of the refill that last saw it */
 };
 
+/*
+ * libslirp is loaded by the first network that needs it: it brings a large library along, which
+ * commands that only look at instances should not pay for.
+ */
+struct slirp_api {
+    __typeof__(&slirp_new) new;
+    __typeof__(&slirp_cleanup) cleanup;
+    __typeof__(&slirp_input) input;
+    __typeof__(&slirp_pollfds_fill) pollfds_fill;
+    __typeof__(&slirp_pollfds_poll) pollfds_poll;
+    __typeof__(&slirp_handle_timer) handle_timer;
+    __typeof__(&slirp_add_hostfwd) add_hostfwd;
+};
+
 struct net_slirp {
     struct netdev netdev;
     struct loop *loop;
+    struct slirp_api api;
     Slirp *slirp;
     const struct netdev_client *client;
     struct loop_timer *timer; /* libslirp's protocol timeouts */
@@ -152,7 +168,7 @@ static void refill(struct net_slirp *s)
 
     s->round++;
     s->poll_count = 0;
-    slirp_pollfds_fill(s->slirp, &timeout, add_poll, s);
+    s->api.pollfds_fill(s->slirp, &timeout, add_poll, s);
     for (size_t i = 0; i < s->poll_count; i++)
         set_watch(s, &s->polls[i]);
     /* What is open but not of interest now would go on reporting. */
@@ -169,7 +185,7 @@ static void process(struct net_slirp *s)
 {
     int r = poll(s->polls, s->poll_count, 0);
 
-    slirp_pollfds_poll(s->slirp, r < 0, get_revents, s);
+    s->api.pollfds_poll(s->slirp, r < 0, get_revents, s);
     refill(s);
 }
 
@@ -220,7 +236,7 @@ static void timer_fired(void *opaque)
 {
     struct timer *t = opaque;
 
-    slirp_handle_timer(t->net->slirp, t->id, t->opaque);
+    t->net->api.handle_timer(t->net->slirp, t->id, t->opaque);
     refill(t->net);
 }
 
@@ -309,7 +325,7 @@ static void net_send(struct netdev *n, const struct netdev_span *spans, unsigned
         frame = s->gather;
     }
     if (len >= 14 && len <= NETDEV_FRAME_MAX)
-        slirp_input(s->slirp, frame, (int)len);
+        s->api.input(s->slirp, frame, (int)len);
 }
 
 static void net_sent(struct netdev *n)
@@ -337,7 +353,7 @@ static void net_close(struct netdev *n)
 
     s->client = NULL;
     if (s->slirp)
-        slirp_cleanup(s->slirp);
+        s->api.cleanup(s->slirp);
     for (size_t fd = 0; fd < s->watch_count; fd++)
         drop_watch(s, (int)fd);
     loop_timer_free(s->timer);
@@ -375,7 +391,7 @@ static int publish(struct net_slirp *s, const struct net_slirp_port *p, struct e
         return error_set(err, -EINVAL, "publish %s:%u/%s to port %u: a port is 1 to 65535", address,
                          p->host, proto, p->guest);
     errno = EADDRINUSE;
-    if (slirp_add_hostfwd(s->slirp, p->udp, host, p->host, guest, p->guest) < 0)
+    if (s->api.add_hostfwd(s->slirp, p->udp, host, p->host, guest, p->guest) < 0)
         return error_set_errno(err, -errno, "publish %s:%u/%s", address, p->host, proto);
     return 0;
 }
@@ -402,6 +418,37 @@ static void configure(SlirpConfig *config, const struct net_slirp_options *optio
     inet_pton(AF_INET6, "fec0::3", &config->vnameserver6);
 }
 
+/* The library stays loaded: glib, which it uses, cannot be unloaded. */
+static int load_api(struct slirp_api *api, struct error *err)
+{
+    void *library = dlopen("libslirp.so.0", RTLD_NOW | RTLD_LOCAL);
+    const struct {
+        const char *name;
+        void *address; /* of the member */
+    } members[] = {
+        {"slirp_new", &api->new},
+        {"slirp_cleanup", &api->cleanup},
+        {"slirp_input", &api->input},
+        {"slirp_pollfds_fill", &api->pollfds_fill},
+        {"slirp_pollfds_poll", &api->pollfds_poll},
+        {"slirp_handle_timer", &api->handle_timer},
+        {"slirp_add_hostfwd", &api->add_hostfwd},
+    };
+
+    if (!library)
+        return error_set(err, -ENOSYS,
+                         "create NAT network: %s; install libslirp0, or use --network none",
+                         dlerror());
+    for (size_t i = 0; i < array_size(members); i++) {
+        void *function = dlsym(library, members[i].name);
+        if (!function)
+            return error_set(err, -ENOSYS, "create NAT network: libslirp lacks %s",
+                             members[i].name);
+        memcpy(members[i].address, &function, sizeof(function));
+    }
+    return 0;
+}
+
 struct netdev *net_slirp_new(struct loop *loop, const struct net_slirp_options *options,
                              struct error *err)
 {
@@ -425,8 +472,12 @@ struct netdev *net_slirp_new(struct loop *loop, const struct net_slirp_options *
     s->loop = loop;
     s->last = &s->first;
     configure(&config, options);
+    if (load_api(&s->api, err) < 0) {
+        net_close(&s->netdev);
+        return NULL;
+    }
     s->timer = loop_timer_new(loop, on_timeout, s);
-    s->slirp = s->timer ? slirp_new(&config, &callbacks, s) : NULL;
+    s->slirp = s->timer ? s->api.new(&config, &callbacks, s) : NULL;
     if (!s->slirp) {
         error_set(err, -ENOMEM, "create NAT network: libslirp does not start");
         net_close(&s->netdev);
