@@ -314,6 +314,7 @@ struct x86_cpu {
     uint64_t gpr[16];
     uint64_t zero;      /* always 0: the register of an absent base or index */
     uint64_t code_base; /* interp: RIP of the start of the block that runs, see interp.c */
+    uint64_t loaded;    /* scratch of the integer core */
     uint64_t rip;       /* of the current instruction; see insn.h for when it is exact */
     struct x86_lazy lazy;
     uint64_t

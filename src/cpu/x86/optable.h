@@ -24,7 +24,8 @@ enum {
     X86_ATTR_SERIAL = 1 << 10, /* may change mode, flags in force or translations */
 };
 enum x86_row_prefix { X86_PREFIX_ANY, X86_PREFIX_NP, X86_PREFIX_66, X86_PREFIX_F3, X86_PREFIX_F2 };
-enum x86_row_mod { X86_MOD_ANY, X86_MOD_MEM, X86_MOD_REG };
+/* IGNORE: taken as a register whatever ModRM.mod says (MOV CRn, DRn). */
+enum x86_row_mod { X86_MOD_ANY, X86_MOD_MEM, X86_MOD_REG, X86_MOD_IGNORE };
 /* Immediate bytes. IB, IW: zero-extended. IBS, JB, JZ, IZ (16 or 32 bits): sign-extended. IV: up to
  * 64 bits. AP: offset and selector. MOFFS: an address of the address size. */
 enum x86_row_imm {
@@ -60,6 +61,7 @@ struct x86_row {
     uint8_t plus_r;                  /* register in the low three opcode bits */
     uint8_t byte_size;               /* operand size is 8 bits */
     uint8_t imm[2];                  /* enum x86_row_imm */
+    uint8_t reg_low, rm_low;         /* REX.R / REX.B are ignored (segment and MMX registers) */
 };
 struct x86_bucket {
     uint16_t first; /* in x86_candidates */

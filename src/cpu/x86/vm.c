@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "cpu/x86/access.h"
+#include "cpu/x86/interp.h"
 #include "cpu/x86/model.h"
 #include "cpu/x86/tlb.h"
 
@@ -50,6 +51,7 @@ void x86_vm_free(struct x86_vm *vm)
         return;
     if (vm->listener.opaque)
         x86_tlb_detach(vm);
+    x86_interp_release(vm);
     for (unsigned i = 0; i < vm->cpu_count; i++)
         free(vm->cpus[i]);
     free(vm->cpus);
