@@ -151,8 +151,6 @@ static void dsdt_pci(struct aml *a, const struct acpi_config *config)
     aml_open_device(a, "PCI0");
     aml_name(a, "_HID");
     aml_eisa_id(a, "PNP0A03");
-    aml_name(a, "_ADR");
-    aml_integer(a, 0);
     aml_name(a, "_UID");
     aml_integer(a, 0);
     aml_name(a, "_CRS");
