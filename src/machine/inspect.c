@@ -89,6 +89,7 @@ void machine_stats(struct machine *m, struct machine_stats *ret)
     for (unsigned i = 0; i < m->vm->cpu_count; i++)
         ret->instructions += m->vm->cpus[i]->insn_count;
     ret->memory_used = gmem_delta_pages(m->ram) << GMEM_PAGE_BITS;
+    m->board->stats(m, ret);
     for (unsigned i = 0; i < m->config.nic_count; i++) {
         ret->net_rx += m->config.nics[i].netdev->rx_bytes;
         ret->net_tx += m->config.nics[i].netdev->tx_bytes;

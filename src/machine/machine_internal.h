@@ -26,6 +26,7 @@ struct board_ops {
     /* After all devices were reset: what firmware would set up, then the guest's kernel. */
     int (*boot)(struct machine *m, struct error *err);
     void (*power_button)(struct machine *m);
+    void (*stats)(struct machine *m, struct machine_stats *ret);
     /* The processor that makes the accesses that follow (its local APIC answers). */
     void (*select_cpu)(struct machine *m, unsigned cpu);
     /* Fills the members of a struct x86_host that are the board's. */

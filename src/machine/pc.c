@@ -503,5 +503,6 @@ const struct board_ops pc_board = {
     .destroy = pc_destroy,
     .boot = pc_boot,
     .power_button = pc_power_button,
+    .stats = pc_stats,
     .select_cpu = pc_select_cpu,
     .fill_host = pc_fill_host};

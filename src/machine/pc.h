@@ -20,6 +20,7 @@ struct hpet;
 struct lapics;
 struct mc146818;
 struct pci_bus;
+struct virtio_blk;
 struct piix3;
 struct piix4_pm;
 
@@ -37,8 +38,11 @@ struct pc {
     struct boot_range ranges[BOOT_RANGES];
     unsigned range_count;
     uint64_t low_memory;
+    struct virtio_blk *drives[MACHINE_DRIVES];
 };
 
 /* Creates the virtio devices of the machine's configuration (pc_virtio.c). */
 int pc_create_virtio(struct pc *pc, struct error *err);
+/* Adds what the drives have moved. */
+void pc_stats(struct machine *m, struct machine_stats *ret);
 #endif
