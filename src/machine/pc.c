@@ -145,7 +145,12 @@ static int host_intr_ack(void *opaque, unsigned cpu)
 
 static int host_apic_rdmsr(void *opaque, unsigned cpu, uint32_t msr, uint64_t *ret)
 {
-    return lapic_rdmsr(apics_of(opaque), cpu, msr, ret);
+    struct machine *m = opaque;
+
+    /* The processors are made, and say CPUID, before their APICs. */
+    if (!m->pc || !m->pc->lapics)
+        return -EINVAL;
+    return lapic_rdmsr(m->pc->lapics, cpu, msr, ret);
 }
 
 static int host_apic_wrmsr(void *opaque, unsigned cpu, uint32_t msr, uint64_t value)
