@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <lz4.h>
 #include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -59,6 +60,39 @@ static int unpack_zstd(const uint8_t *in, size_t in_len, uint8_t *out, size_t ou
     return r;
 }
 
+/* LZ4's legacy frames, as the kernel packs: a magic number, then blocks of up to 8 MiB behind their
+ * size. */
+static int unpack_lz4(const uint8_t *in, size_t in_len, uint8_t *out, size_t out_len)
+{
+    void *lib = dlopen("liblz4.so.1", RTLD_NOW | RTLD_LOCAL);
+    __typeof__(&LZ4_decompress_safe) decompress;
+    size_t at = 4, done = 0;
+    int r = -ENOSYS;
+
+    if (!lib)
+        return -ENOSYS;
+    *(void **)&decompress = dlsym(lib, "LZ4_decompress_safe");
+    if (decompress) {
+        r = 0;
+        while (r == 0 && done < out_len && in_len - at >= 4) {
+            size_t block = load_le32(in + at), room = min_of(out_len - done, (size_t)8 << 20);
+            int n;
+            at += 4;
+            n = block <= in_len - at
+                    ? decompress((const char *)in + at, (char *)out + done, (int)block, (int)room)
+                    : -1;
+            if (n < 0)
+                r = -EIO;
+            at += block;
+            done += n < 0 ? 0 : (size_t)n;
+        }
+        if (done != out_len)
+            r = -EIO;
+    }
+    dlclose(lib);
+    return r;
+}
+
 static int unpack_gzip(const uint8_t *in, size_t in_len, uint8_t *out, size_t out_len)
 {
     void *lib = dlopen("libz.so.1", RTLD_NOW | RTLD_LOCAL);
@@ -91,6 +125,7 @@ static const struct {
     int (*unpack)(const uint8_t *in, size_t in_len, uint8_t *out, size_t out_len);
 } formats[] = {
     {"xz", {0xfd, '7', 'z', 'X', 'Z', 0}, 6, unpack_xz},
+    {"lz4", {0x02, 0x21, 0x4c, 0x18}, 4, unpack_lz4},
     {"zstd", {0x28, 0xb5, 0x2f, 0xfd}, 4, unpack_zstd},
     {"gzip", {0x1f, 0x8b}, 2, unpack_gzip},
 };
