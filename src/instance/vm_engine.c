@@ -35,7 +35,6 @@ struct vm {
     struct machine *machine;
     struct file_map kernel, initrd;
     uint8_t *vmlinux;
-    size_t vmlinux_len;
     struct block *drives[MACHINE_DRIVES];
     unsigned drive_count;
     struct netdev *net;
@@ -147,6 +146,51 @@ static void fill_random(void *opaque, void *bytes, size_t n)
     }
 }
 
+/* Takes back what load_guest gave: it is in guest memory now. */
+static void unload_guest(void *opaque)
+{
+    struct vm *vm = opaque;
+
+    free(vm->vmlinux);
+    unmap_file(&vm->initrd);
+    unmap_file(&vm->kernel);
+    vm->vmlinux = NULL;
+    vm->initrd = vm->kernel = (struct file_map){0};
+}
+
+/* Reads the guest's files for one boot. */
+static int load_guest(void *opaque, struct machine_guest *ret, struct error *err)
+{
+    struct vm *vm = opaque;
+    const struct spec *spec = vm->env.spec;
+    size_t vmlinux_len = 0;
+    int r = map_file(spec->kernel, &vm->kernel, err);
+
+    if (r < 0)
+        return error_wrap(err, r, "kernel");
+    if (spec->initrd) {
+        r = map_file(spec->initrd, &vm->initrd, err);
+        if (r < 0)
+            r = error_wrap(err, r, "initrd");
+    }
+    if (r == 0) {
+        r = kernel_file_unpack(vm->kernel.data, vm->kernel.len, &vm->vmlinux, &vmlinux_len, err);
+        if (r < 0)
+            r = error_wrap(err, r, "kernel %s", spec->kernel);
+    }
+    if (r < 0) {
+        unload_guest(vm);
+        return r;
+    }
+    *ret = (struct machine_guest){.kernel = vm->kernel.data,
+                                  .kernel_len = vm->kernel.len,
+                                  .initrd = vm->initrd.data,
+                                  .initrd_len = vm->initrd.len,
+                                  .vmlinux = vm->vmlinux,
+                                  .vmlinux_len = vmlinux_len};
+    return 0;
+}
+
 static int configure(struct vm *vm, struct machine_config *c, struct error *err)
 {
     const struct spec *spec = vm->env.spec;
@@ -156,12 +200,9 @@ static int configure(struct vm *vm, struct machine_config *c, struct error *err)
                                  .cpu = spec->cpu,
                                  .cpus = spec->cpus,
                                  .memory = spec->memory,
-                                 .kernel = vm->kernel.data,
-                                 .kernel_len = vm->kernel.len,
-                                 .initrd = vm->initrd.data,
-                                 .initrd_len = vm->initrd.len,
-                                 .vmlinux = vm->vmlinux,
-                                 .vmlinux_len = vm->vmlinux_len,
+                                 .load = load_guest,
+                                 .unload = unload_guest,
+                                 .load_opaque = vm,
                                  .append = spec->append,
                                  .drive_count = vm->drive_count,
                                  .debug_console = vm->env.debug_console,
@@ -180,22 +221,9 @@ static int configure(struct vm *vm, struct machine_config *c, struct error *err)
 
 static int open_parts(struct vm *vm, struct error *err)
 {
-    const struct spec *spec = vm->env.spec;
-    int r = map_file(spec->kernel, &vm->kernel, err);
+    int r = open_drives(vm, err);
 
-    if (r < 0)
-        return error_wrap(err, r, "kernel");
-    if (spec->initrd)
-        r = map_file(spec->initrd, &vm->initrd, err);
-    if (r < 0)
-        return error_wrap(err, r, "initrd");
-    r = kernel_file_unpack(vm->kernel.data, vm->kernel.len, &vm->vmlinux, &vm->vmlinux_len, err);
-    if (r < 0)
-        return error_wrap(err, r, "kernel %s", spec->kernel);
-    r = open_drives(vm, err);
-    if (r < 0)
-        return r;
-    return vm_net_open(&vm->env, &vm->net, err);
+    return r < 0 ? r : vm_net_open(&vm->env, &vm->net, err);
 }
 
 static void vm_destroy(struct engine *e)
@@ -209,9 +237,6 @@ static void vm_destroy(struct engine *e)
     for (unsigned i = 0; i < vm->drive_count; i++)
         block_close(vm->drives[i]);
     netdev_close(vm->net);
-    free(vm->vmlinux);
-    unmap_file(&vm->initrd);
-    unmap_file(&vm->kernel);
     free(vm);
 }
 

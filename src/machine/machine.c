@@ -121,7 +121,7 @@ static int check_config(const struct machine_config *c, struct error *err)
         return error_set(err, -EINVAL,
                          "memory is a whole number of MiB, from 1 MiB to 1 TiB, not %llu bytes",
                          (unsigned long long)c->memory);
-    if (!c->kernel)
+    if (!c->load && !c->guest.kernel)
         return error_set(err, -EINVAL, "there is nothing to boot: give a kernel");
     if (c->drive_count > MACHINE_DRIVES || c->nic_count > MACHINE_NICS)
         return error_set(err, -EINVAL, "at most %d drives and %d network adapters", MACHINE_DRIVES,

@@ -34,19 +34,31 @@ struct machine_nic {
     uint8_t mac[6];
 };
 
-/* Everything borrowed until machine_free unless said otherwise. */
-struct machine_config {
-    const char *board;              /* NULL: "pc" */
-    const char *accel;              /* NULL: "auto" */
-    const char *cpu;                /* processor model; NULL: the default */
-    unsigned cpus;                  /* 1..MACHINE_CPUS */
-    uint64_t memory;                /* bytes, a multiple of 1 MiB */
-    const uint8_t *kernel, *initrd; /* file contents */
+/* What a machine boots: file contents. */
+struct machine_guest {
+    const uint8_t *kernel, *initrd;
     size_t kernel_len, initrd_len;
     /* The unpacked payload of a bzImage (io/kernel_file.h): the guest then skips its decompressor.
      */
     const uint8_t *vmlinux;
     size_t vmlinux_len;
+};
+
+/* Everything borrowed until machine_free unless said otherwise. */
+struct machine_config {
+    const char *board;          /* NULL: "pc" */
+    const char *accel;          /* NULL: "auto" */
+    const char *cpu;            /* processor model; NULL: the default */
+    unsigned cpus;              /* 1..MACHINE_CPUS */
+    uint64_t memory;            /* bytes, a multiple of 1 MiB */
+    struct machine_guest guest; /* used when load is NULL */
+    /*
+     * Gives the guest's files for one boot (machine_new and each reset), and takes them back once
+     * they are in guest memory, so that they need not be kept while it runs. 0 or a negative errno.
+     */
+    int (*load)(void *opaque, struct machine_guest *ret, struct error *err);
+    void (*unload)(void *opaque);
+    void *load_opaque;
     const char *append; /* kernel command line, NULL: "" */
     struct block *drives[MACHINE_DRIVES];
     unsigned drive_count;

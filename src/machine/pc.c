@@ -463,29 +463,40 @@ static void pc_destroy(struct machine *m)
     m->pc = NULL;
 }
 
-static int pc_boot(struct machine *m, struct error *err)
+static int load_guest(struct pc *pc, const struct machine_guest *guest, struct error *err)
 {
-    struct pc *pc = m->pc;
+    struct machine *m = pc->machine;
     struct boot_params p = {.space = m->space,
                             .range_count = pc->range_count,
                             .low_memory = pc->low_memory,
                             .memory = m->config.memory,
                             .rsdp = PC_RSDP,
-                            .kernel = m->config.kernel,
-                            .kernel_len = m->config.kernel_len,
-                            .vmlinux = m->config.vmlinux,
-                            .vmlinux_len = m->config.vmlinux_len,
-                            .initrd = m->config.initrd,
-                            .initrd_len = m->config.initrd_len,
+                            .kernel = guest->kernel,
+                            .kernel_len = guest->kernel_len,
+                            .vmlinux = guest->vmlinux,
+                            .vmlinux_len = guest->vmlinux_len,
+                            .initrd = guest->initrd,
+                            .initrd_len = guest->initrd_len,
                             .append = m->config.append};
-    int r;
 
     memcpy(p.ranges, pc->ranges, sizeof(p.ranges));
     if (!m->config.no_kaslr)
         machine_random(m, &p.random, sizeof(p.random));
-    r = pc_firmware_setup(pc, err);
-    if (r == 0)
-        r = boot_load(&p, &m->entry, err);
+    return boot_load(&p, &m->entry, err);
+}
+
+static int pc_boot(struct machine *m, struct error *err)
+{
+    struct machine_guest guest = m->config.guest;
+    int r = pc_firmware_setup(m->pc, err);
+
+    if (r == 0 && m->config.load)
+        r = m->config.load(m->config.load_opaque, &guest, err);
+    if (r < 0)
+        return r;
+    r = load_guest(m->pc, &guest, err);
+    if (m->config.unload)
+        m->config.unload(m->config.load_opaque);
     if (r == 0)
         pc_firmware_enter(m, &m->entry);
     return r;
