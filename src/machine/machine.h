@@ -86,6 +86,8 @@ struct machine;
 
 /* Builds the machine in reset state and loads the guest. NULL with @err set. */
 struct machine *machine_new(const struct machine_config *config, struct error *err);
+/* Ends the threads and frees all. Not from a callback of the loop, which holds the machine lock.
+ * NULL is fine. */
 void machine_free(struct machine *m);
 
 /*

@@ -100,7 +100,7 @@ static void rearm(void *opaque)
     struct machine *m = opaque;
     uint64_t next = gclock_next(m->clock), now;
 
-    if (next == UINT64_MAX) {
+    if (next == UINT64_MAX || m->paused) {
         loop_timer_clear(m->threads->timer);
         return;
     }
