@@ -1,0 +1,10 @@
+// Runs a WebAssembly program under Node.js with one directory mounted as /guest.
+//   node wasm-run.mjs PROGRAM DIRECTORY ARGUMENTS...
+import { readFile } from 'node:fs/promises';
+import { WASI } from 'node:wasi';
+
+const [program, directory, ...args] = process.argv.slice(2);
+const wasi = new WASI({ version: 'preview1', args: ['isola-step', ...args], preopens: { '/guest': directory } });
+const module = await WebAssembly.compile(await readFile(program));
+const instance = await WebAssembly.instantiate(module, wasi.getImportObject());
+process.exitCode = wasi.start(instance);
