@@ -9,7 +9,7 @@ cp --reflink=auto --sparse=always "$guests/cloud/debian.ext4" "$work/disk.ext4"
 mkdir -p "$work/repo/pkg/DEBIAN" "$work/repo/pkg/usr/share/isola-hello"
 printf 'Package: isola-hello\nVersion: 1.0\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\nDescription: test\n' >"$work/repo/pkg/DEBIAN/control"
 echo hello >"$work/repo/pkg/usr/share/isola-hello/text"
-dpkg-deb -q --root-owner-group --build "$work/repo/pkg" "$work/repo/isola-hello_1.0_all.deb" >/dev/null || die "dpkg-deb"
+dpkg-deb --root-owner-group --build "$work/repo/pkg" "$work/repo/isola-hello_1.0_all.deb" >/dev/null || die "dpkg-deb"
 (cd "$work/repo" && {
     dpkg-deb -f isola-hello_1.0_all.deb
     echo "Filename: ./isola-hello_1.0_all.deb"
