@@ -34,7 +34,7 @@ static bool predicate_quiet(unsigned imm)
     return (imm & 3) == 0 || (imm & 3) == 3;
 }
 
-static enum sf_relation relation32(struct sf_env *env, uint32_t a, uint32_t b, bool quiet)
+static inline enum sf_relation relation32(struct sf_env *env, uint32_t a, uint32_t b, bool quiet)
 {
     if (fast_ordered32(0, a, b)) {
         float x = fast_real32(a), y = fast_real32(b);
@@ -44,7 +44,7 @@ static enum sf_relation relation32(struct sf_env *env, uint32_t a, uint32_t b, b
     return sf_compare(env, &x, &y, quiet);
 }
 
-static enum sf_relation relation64(struct sf_env *env, uint64_t a, uint64_t b, bool quiet)
+static inline enum sf_relation relation64(struct sf_env *env, uint64_t a, uint64_t b, bool quiet)
 {
     if (fast_ordered64(0, a, b)) {
         double x = fast_real64(a), y = fast_real64(b);
@@ -115,19 +115,10 @@ enum x86_result x86_op_sse_cmpsd(struct x86_cpu *c, const struct x86_insn *i)
     return x86_src64(c, i, &s.u64[0]) ? X86_FAULT : compare64(c, i, &s, 1);
 }
 
-static enum x86_result set_relation(struct x86_cpu *c, const struct sf_env *env, enum sf_relation r)
+static void set_relation(struct x86_cpu *c, enum sf_relation r)
 {
-    if (x86_sse_finish(c, env) != X86_NEXT)
-        return X86_FAULT;
-    uint64_t flags = 0;
-    if (r == SF_UNORDERED)
-        flags = X86_ZF | X86_PF | X86_CF;
-    else if (r == SF_LESS)
-        flags = X86_CF;
-    else if (r == SF_EQUAL)
-        flags = X86_ZF;
-    x86_flags_set(c, flags, X86_ARITH);
-    return X86_NEXT;
+    static const uint8_t flags[] = {X86_CF, X86_ZF, 0, X86_ZF | X86_PF | X86_CF};
+    x86_flags_set(c, flags[r], X86_ARITH);
 }
 
 static enum x86_result comis32(struct x86_cpu *c, const struct x86_insn *i, bool quiet)
@@ -138,7 +129,10 @@ static enum x86_result comis32(struct x86_cpu *c, const struct x86_insn *i, bool
         return X86_FAULT;
     struct sf_env env = x86_sse_env(c);
     enum sf_relation r = relation32(&env, c->xmm[i->reg].u32[0], b, quiet);
-    return set_relation(c, &env, r);
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    set_relation(c, r);
+    return X86_NEXT;
 }
 
 static enum x86_result comis64(struct x86_cpu *c, const struct x86_insn *i, bool quiet)
@@ -149,7 +143,10 @@ static enum x86_result comis64(struct x86_cpu *c, const struct x86_insn *i, bool
         return X86_FAULT;
     struct sf_env env = x86_sse_env(c);
     enum sf_relation r = relation64(&env, c->xmm[i->reg].u64[0], b, quiet);
-    return set_relation(c, &env, r);
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    set_relation(c, r);
+    return X86_NEXT;
 }
 
 enum x86_result x86_op_sse_comiss(struct x86_cpu *c, const struct x86_insn *i)
