@@ -622,7 +622,7 @@ static bool has_operand(const struct x86_row *row, const char *name)
 
 int main(int argc, char **argv)
 {
-    unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 0) : 1000;
+    unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 0) : 500;
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
     const char *only = argc > 3 ? argv[3] : NULL;
     unsigned forms = 0;
