@@ -183,7 +183,8 @@ static void test_budget(void **state)
 }
 
 /* #DE in the middle of a block: rip is exact, registers are those of the fault. */
-RIG_CODE(divide, 64, "mov $7, %eax\n xor %edx, %edx\n xor %ecx, %ecx\n mov $5, %ebx\n div %ecx\n hlt");
+RIG_CODE(divide, 64,
+         "mov $7, %eax\n xor %edx, %edx\n xor %ecx, %ecx\n mov $5, %ebx\n div %ecx\n hlt");
 RIG_CODE(handler, 64, "mov (%rsp), %rsi\n hlt");
 static void test_fault(void **state)
 {
