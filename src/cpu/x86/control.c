@@ -346,6 +346,8 @@ enum x86_result x86_op_xsetbv(struct x86_cpu *c, const struct x86_insn *i)
 
 static enum x86_result set_ac(struct x86_cpu *c, const struct x86_insn *i, uint64_t ac)
 {
+    if (c->cpl != 0) /* #UD, not #GP: vol. 2, CLAC */
+        return x86_raise_ud(c);
     x86_flags_set(c, ac, X86_AC);
     x86_mode_update(c);
     return X86_NEXT;

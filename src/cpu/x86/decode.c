@@ -100,6 +100,9 @@ static uint8_t take_opcode(struct cursor *cur, uint8_t first, unsigned *ret_map)
 
 static bool prefix_fits(const struct x86_row *row, const struct prefixes *p)
 {
+    /* F3 90 is PAUSE only for the register that makes 90 a NOP: with REX.B it is XCHG R8. */
+    if (row->prefix == X86_PREFIX_F3 && row->map == 0 && (p->rex & REX_B))
+        return false;
     switch (row->prefix) {
     case X86_PREFIX_NP:
         return !p->opsize && !p->rep;
@@ -109,6 +112,8 @@ static bool prefix_fits(const struct x86_row *row, const struct prefixes *p)
         return p->rep == 0xf3;
     case X86_PREFIX_F2:
         return p->rep == 0xf2;
+    case X86_PREFIX_NR:
+        return !p->rep;
     default:
         return true;
     }
@@ -300,6 +305,14 @@ static uint8_t address_size(const struct x86_decode_env *env, const struct prefi
     return env->big ^ p->adsize ? X86_SIZE_32 : X86_SIZE_16;
 }
 
+/* Control and debug registers that do not exist are #UD even where the instruction is #GP. */
+static bool special_reg_exists(const struct x86_row *row, unsigned reg)
+{
+    if (likely(row->map != 1 || (row->opcode & 0xfc) != 0x20))
+        return true;
+    return row->opcode & 1 ? reg < 8 : reg == 0 || (reg >= 2 && reg <= 4) || reg == 8;
+}
+
 enum x86_decode_result x86_decode(const struct x86_decode_env *env, const uint8_t *bytes,
                                   size_t avail, struct x86_insn *ret)
 {
@@ -334,6 +347,8 @@ enum x86_decode_result x86_decode(const struct x86_decode_env *env, const uint8_
         take_modrm(&cur, row, &i, &p, is64);
     else if (row->plus_r)
         i.rm = (opcode & 7) | ((p.rex & REX_B) ? 8 : 0);
+    if (!special_reg_exists(row, i.reg))
+        return cur.trouble ? cur.trouble : X86_DECODE_INVALID;
     take_imm(&cur, &i, row->imm[0], false);
     take_imm(&cur, &i, row->imm[1], true);
     if (cur.trouble)

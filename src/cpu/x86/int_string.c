@@ -47,7 +47,7 @@ static uint8_t *run_at(struct x86_cpu *c, const struct string *s, unsigned seg, 
     size_t len;
     uint8_t *p;
 
-    if (bytes - 1 > max - off)
+    if (bytes - 1 > max - off || c->align_check)
         return NULL;
     if (c->mode != X86_MODE_64 && !(write ? sg->flat_w : sg->flat_r)) {
         /* Segment limits: try the whole page's worth, no fault is wanted here. */

@@ -23,7 +23,15 @@ enum {
     X86_ATTR_STOP = 1 << 9,    /* may leave the loop */
     X86_ATTR_SERIAL = 1 << 10, /* may change mode, flags in force or translations */
 };
-enum x86_row_prefix { X86_PREFIX_ANY, X86_PREFIX_NP, X86_PREFIX_66, X86_PREFIX_F3, X86_PREFIX_F2 };
+/* NR: neither F2 nor F3, while 66 is an operand size. */
+enum x86_row_prefix {
+    X86_PREFIX_ANY,
+    X86_PREFIX_NP,
+    X86_PREFIX_66,
+    X86_PREFIX_F3,
+    X86_PREFIX_F2,
+    X86_PREFIX_NR
+};
 /* IGNORE: taken as a register whatever ModRM.mod says (MOV CRn, DRn). */
 enum x86_row_mod { X86_MOD_ANY, X86_MOD_MEM, X86_MOD_REG, X86_MOD_IGNORE };
 /* Immediate bytes. IB, IW: zero-extended. IBS, JB, JZ, IZ (16 or 32 bits): sign-extended. IV: up to

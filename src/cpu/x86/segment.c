@@ -271,6 +271,9 @@ static int stack_linear(struct x86_cpu *c, const struct x86_stack *s, uint64_t o
     if (!ok)
         return x86_raise_code(c, X86_SSV, s->error_sel);
     *ret_lin = s->wide ? off : (uint32_t)(s->ss.base + off);
+    /* Stacks of inner rings are never checked: align_check is of the present ring. */
+    if (unlikely(c->align_check) && s->cls == X86_CLASS_USER && (*ret_lin & (bytes - 1)))
+        return x86_raise_code(c, X86_AC_VEC, 0);
     return 0;
 }
 

@@ -441,7 +441,8 @@ enum x86_result x86_op_arpl(struct x86_cpu *c, const struct x86_insn *i)
     uint16_t dest, src = (uint16_t)c->gpr[i->reg];
     uint64_t ea = i->mem ? x86_ea(c, i) : 0;
 
-    if (i->mem ? x86_load_rmw16(c, i->seg, ea, &dest) : x86_load_rm16(c, i, &dest))
+    /* Memory that needs no change may be read only. */
+    if (i->mem ? x86_load16(c, i->seg, ea, &dest) : x86_load_rm16(c, i, &dest))
         return X86_FAULT;
     if ((dest & 3) >= (src & 3))
         return set_zf(c, false);

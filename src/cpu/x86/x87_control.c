@@ -189,8 +189,7 @@ static void set_env(struct x86_cpu *c, const uint32_t field[7], bool wide)
         f->fcs = (uint16_t)field[4];
         f->fdp = field[5];
         f->fds = (uint16_t)field[6];
-        if (wide)
-            f->fop = field[4] >> 16 & 0x7ff;
+        f->fop = wide ? field[4] >> 16 & 0x7ff : 0; /* the 16-bit format has none */
     }
     x86_fpu_update_es(c);
 }
@@ -216,6 +215,27 @@ enum x86_result x86_op_fldenv(struct x86_cpu *c, const struct x86_insn *i)
     return X86_NEXT;
 }
 
+/* Registers in the save area stand ten bytes apart and are checked as words (vol. 3, table 6-7). */
+static int store_packed(struct x86_cpu *c, unsigned seg, uint64_t off, const struct x86_f80 *r)
+{
+    for (unsigned k = 0; k < 4; k++)
+        if (x86_store16(c, seg, off + 2 * k, (uint16_t)(r->frac >> 16 * k)))
+            return 1;
+    return x86_store16(c, seg, off + 8, r->se);
+}
+
+static int load_packed(struct x86_cpu *c, unsigned seg, uint64_t off, struct x86_f80 *ret)
+{
+    uint16_t word[5];
+    for (unsigned k = 0; k < 5; k++)
+        if (x86_load16(c, seg, off + 2 * k, &word[k]))
+            return 1;
+    ret->frac =
+        (uint64_t)word[3] << 48 | (uint64_t)word[2] << 32 | (uint64_t)word[1] << 16 | word[0];
+    ret->se = word[4];
+    return 0;
+}
+
 enum x86_result x86_op_fnsave(struct x86_cpu *c, const struct x86_insn *i)
 {
     X87_ENTER_NOWAIT(c);
@@ -225,8 +245,7 @@ enum x86_result x86_op_fnsave(struct x86_cpu *c, const struct x86_insn *i)
         return X86_FAULT;
     for (unsigned k = 0; k < 8; k++) {
         const struct x86_f80 *r = x87_st(&c->fpu, k);
-        if (x86_store64(c, i->seg, off + env + 10 * k, r->frac) ||
-            x86_store16(c, i->seg, off + env + 10 * k + 8, r->se))
+        if (store_packed(c, i->seg, off + env + 10 * k, r))
             return X86_FAULT;
     }
     x86_fpu_init(c);
@@ -243,8 +262,7 @@ enum x86_result x86_op_frstor(struct x86_cpu *c, const struct x86_insn *i)
     if (load_env(c, i, off, field))
         return X86_FAULT;
     for (unsigned k = 0; k < 8; k++) {
-        if (x86_load64(c, i->seg, off + env + 10 * k, &st[k].frac) ||
-            x86_load16(c, i->seg, off + env + 10 * k + 8, &st[k].se))
+        if (load_packed(c, i->seg, off + env + 10 * k, &st[k]))
             return X86_FAULT;
     }
     set_env(c, field, env == 28);

@@ -58,9 +58,24 @@ static int load80(struct x86_cpu *c, const struct x86_insn *i, uint64_t off, str
     return x86_load64(c, i->seg, off, &ret->frac) || x86_load16(c, i->seg, off + 8, &ret->se);
 }
 
+/* What a store would raise, for those that an unmasked exception keeps from storing. */
+static int probe_size(struct x86_cpu *c, const struct x86_insn *i, uint64_t off, unsigned size)
+{
+    uint64_t v64;
+    uint32_t v32;
+    uint16_t v16;
+    if (size == 2)
+        return x86_load_rmw16(c, i->seg, off, &v16);
+    if (size == 4)
+        return x86_load_rmw32(c, i->seg, off, &v32);
+    /* Alignment of 80 bits is that of the first 64. */
+    return x86_load_rmw64(c, i->seg, off, &v64) ||
+           (size > 8 && x86_probe_write(c, i->seg, off, size));
+}
+
 static int store80(struct x86_cpu *c, const struct x86_insn *i, uint64_t off, struct x86_f80 v)
 {
-    return x86_probe_write(c, i->seg, off, 10) || x86_store64(c, i->seg, off, v.frac) ||
+    return probe_size(c, i, off, 10) || x86_store64(c, i->seg, off, v.frac) ||
            x86_store16(c, i->seg, off + 8, v.se);
 }
 
@@ -127,7 +142,7 @@ static enum x86_result store(struct x86_cpu *c, const struct x86_insn *i, unsign
         env->flags &= (uint8_t)~SF_PE;
         env->up = false;
     }
-    if (go && store_size(c, i, off, size, v))
+    if (go ? store_size(c, i, off, size, v) : probe_size(c, i, off, size))
         return X86_FAULT;
     x87_record_mem(c, i, off);
     x87_finish(c, env);
@@ -142,7 +157,7 @@ static enum x86_result store_empty(struct x86_cpu *c, const struct x86_insn *i, 
 {
     uint64_t off = x86_ea(c, i);
     bool masked = c->fpu.cw & X87_IE;
-    if (masked && store_size(c, i, off, size, indefinite))
+    if (masked ? store_size(c, i, off, size, indefinite) : probe_size(c, i, off, size))
         return X86_FAULT;
     x87_record_mem(c, i, off);
     x87_stack_fault(c, false);
@@ -193,7 +208,8 @@ enum x86_result x86_op_fstp_m80(struct x86_cpu *c, const struct x86_insn *i)
     X87_ENTER(c);
     uint64_t off = x86_ea(c, i);
     bool empty = x87_empty(&c->fpu, 0), go = !empty || (c->fpu.cw & X87_IE);
-    if (go && store80(c, i, off, empty ? X87_INDEFINITE : *x87_st(&c->fpu, 0)))
+    if (go ? store80(c, i, off, empty ? X87_INDEFINITE : *x87_st(&c->fpu, 0))
+           : probe_size(c, i, off, 10))
         return X86_FAULT;
     x87_record_mem(c, i, off);
     if (empty)
@@ -246,7 +262,7 @@ enum x86_result x86_op_fbstp(struct x86_cpu *c, const struct x86_insn *i)
     if (empty || (env.flags & SF_IE))
         bcd = (struct x86_f80){UINT64_C(0xc000) << 48, 0xffff};
     bool go = empty ? (c->fpu.cw & X87_IE) != 0 : x87_stores(&env);
-    if (go && store80(c, i, off, bcd))
+    if (go ? store80(c, i, off, bcd) : probe_size(c, i, off, 10))
         return X86_FAULT;
     x87_record_mem(c, i, off);
     if (empty)
