@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs single instructions on the host's own processor, at ring 3, inside this process. */
+#ifndef TESTS_ORACLE_HOST_H
+#define TESTS_ORACLE_HOST_H
+
+#include "orc_state.h"
+
+/*
+ * Maps the code, stub and data pages, fills the LDT, installs signal handlers and a filter that
+ * turns system calls made from the tested code into ORC_SYSCALL. Once per process, which must be
+ * x86-64 Linux with the FSGSBASE instructions. NULL, or the reason why it cannot be done here.
+ */
+const char *orc_host_init(void);
+
+/* Limit of the descriptor by which Linux tells processor and node, the last of the GDT. */
+uint32_t orc_host_cpu_node(void);
+
+/* The writable views of the code (ORC_CODE_BYTES) and data pages (ORC_DATA_BYTES). */
+uint8_t *orc_host_code(void);
+uint8_t *orc_host_data(void);
+
+/*
+ * Runs from @in (rip, selectors and all) until the stub or an exception, and saves the state to
+ * @out. Modes are chosen by the CS selector: 64-bit when it is ORC_CS64.
+ */
+void orc_host_run(const struct orc_state *in, struct orc_state *out);
+
+#endif
