@@ -94,6 +94,19 @@ static int setup_pci(struct pc *pc, struct error *err)
     return 0;
 }
 
+/* The 8259 pair in its PC position: vectors 0x08 and 0x70, cascade on input 2, all masked. */
+static void setup_pic(struct pc *pc)
+{
+    static const struct {
+        uint16_t port;
+        uint8_t value;
+    } words[] = {{0x20, 0x11}, {0x21, 0x08}, {0x21, 0x04}, {0x21, 0x01}, {0x21, 0xff},
+                 {0xa0, 0x11}, {0xa1, 0x70}, {0xa1, 0x02}, {0xa1, 0x01}, {0xa1, 0xff}};
+
+    for (unsigned i = 0; i < array_size(words); i++)
+        ports_write(pc->machine->ports, words[i].port, 1, words[i].value);
+}
+
 /* ---- processors ---- */
 
 /* Software-enabled, LINT0 = ExtINT, LINT1 = NMI: virtual wire mode (MultiProcessor
@@ -136,6 +149,7 @@ int pc_firmware_setup(struct pc *pc, struct error *err)
 
     if (r < 0)
         return r;
+    setup_pic(pc);
     setup_apics(pc);
     for (unsigned i = 0; i < m->vm->cpu_count; i++)
         setup_mtrrs(m->vm->cpus[i]);
