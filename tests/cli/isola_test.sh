@@ -122,8 +122,8 @@ if command -v script > /dev/null; then
     expect 0 four "$isola" rm four
     expect 0 '*guest ready*detached; *status 0*' type_into '\020\021' "$isola" run -it --name four "${machine[@]}"
     expect 0 '*Up *four' "$isola" ps
-    expect 0 '*detached; *status 0*' type_into 'typed\035' "$isola" attach four
-    until_true shows four typed
+    expect 0 '*detached; *status 0*' type_into 'hello\035' "$isola" attach four
+    until_true shows four hello
     expect 0 '*Up *four' "$isola" ps
     expect 0 four "$isola" rm -f four
 fi
