@@ -59,10 +59,11 @@ static void test_int_from_ring3(void **state)
     rig_free(&r);
 }
 
-RIG_CODE(traps, 32, "trap_div: xor %ecx, %ecx; div %ecx; hlt; trap_ud: ud2; trap_bp: int3; nop\n"
-                    "trap_ds: mov $0x98, %ax; mov %ax, %ds; hlt\n"
-                    "trap_ss: mov $0x98, %ax; mov %ax, %ss; hlt\n"
-                    "trap_limit: mov $0x1000, %ax; mov %ax, %es; hlt\n");
+RIG_CODE(traps, 32,
+         "trap_div: xor %ecx, %ecx; div %ecx; hlt; trap_ud: ud2; trap_bp: int3; nop\n"
+         "trap_ds: mov $0x98, %ax; mov %ax, %ds; hlt\n"
+         "trap_ss: mov $0x98, %ax; mov %ax, %ss; hlt\n"
+         "trap_limit: mov $0x1000, %ax; mov %ax, %es; hlt\n");
 extern const uint8_t trap_ud[], trap_bp[], trap_ds[], trap_ss[], trap_limit[];
 static void test_exceptions(void **state)
 {
@@ -122,6 +123,19 @@ static void test_double_and_triple_fault(void **state)
     rig_free(&r);
 }
 
+static void test_fault_storm_ends(void **state)
+{
+    struct rig r;
+
+    rig_new(&r);
+    sys_protected(&r, 0);
+    rig_code(&r, RIG_CODE_AT, traps);
+    r.c->rip = AT(traps, trap_ud);
+    sys_set_idt(&r, X86_UD, sys_gate(SEL_CODE0, (uint32_t)AT(traps, trap_ud), 0x8e, 0));
+    assert_int_equal(x86_interp_run(r.c, 1000), X86_EXIT_BUDGET);
+    rig_free(&r);
+}
+
 RIG_CODE(gatecall, 32,
          "push $0x1111; push $0x2222; lcall $0x4b, $0; gate_back: int $0x31\n"
          "gate_in: mov 8(%esp), %eax; mov 12(%esp), %ebx; mov %cs, %ecx; lret $8\n");
@@ -149,8 +163,9 @@ static void test_call_gate(void **state)
     rig_free(&r);
 }
 
-RIG_CODE(farjmp, 32, "ljmp $0x93, $far_conforming - farjmp_start + 0x10000\n"
-                     "far_conforming: mov %cs, %eax; lcall $8, $0\n");
+RIG_CODE(farjmp, 32,
+         "ljmp $0x93, $far_conforming - farjmp_start + 0x10000\n"
+         "far_conforming: mov %cs, %eax; lcall $8, $0\n");
 extern const uint8_t far_conforming[];
 static void test_conforming(void **state)
 {
@@ -166,9 +181,10 @@ static void test_conforming(void **state)
     rig_free(&r);
 }
 
-RIG_CODE(toring3, 32, "push $0x23; push $0x9c000; pushf; push $0x1b;\n"
-                      "push $ring3_here - toring3_start + 0x10000; iret\n"
-                      "ring3_here: mov %ds, %eax; mov %es, %ebx; cli\n");
+RIG_CODE(toring3, 32,
+         "push $0x23; push $0x9c000; pushf; push $0x1b;\n"
+         "push $ring3_here - toring3_start + 0x10000; iret\n"
+         "ring3_here: mov %ds, %eax; mov %es, %ebx; cli\n");
 extern const uint8_t ring3_here[];
 static void test_iret_outer(void **state)
 {
@@ -224,8 +240,9 @@ static void test_long_interrupts(void **state)
     rig_free(&r);
 }
 
-RIG_CODE(syscalls, 64, "syscall; sys_back: mov %cs, %ebx; int $0x31\n"
-                       "sys_entry: mov %cs, %eax; mov %ss, %edx; pushf; pop %rsi; sysretq\n");
+RIG_CODE(syscalls, 64,
+         "syscall; sys_back: mov %cs, %ebx; int $0x31\n"
+         "sys_entry: mov %cs, %eax; mov %ss, %edx; pushf; pop %rsi; sysretq\n");
 extern const uint8_t sys_back[], sys_entry[];
 static void test_syscall(void **state)
 {
@@ -257,8 +274,9 @@ static void test_syscall(void **state)
     rig_free(&r);
 }
 
-RIG_CODE(pagefault, 64, "mov $0x0000008000001234, %rax; pf_here: movl $1, (%rax)\n"
-                        "movabs $0x0000800000000000, %rax; gp_here: mov (%rax), %rbx\n");
+RIG_CODE(pagefault, 64,
+         "mov $0x0000008000001234, %rax; pf_here: movl $1, (%rax)\n"
+         "movabs $0x0000800000000000, %rax; gp_here: mov (%rax), %rbx\n");
 extern const uint8_t pf_here[], gp_here[];
 static void test_long_faults(void **state)
 {
@@ -279,9 +297,10 @@ static void test_long_faults(void **state)
     rig_free(&r);
 }
 
-RIG_CODE(compat, 64, "push $0x23; push $0x9c000; pushf; push $0x1b\n"
-                     "lea compat_here(%rip), %rax; push %rax; iretq\n"
-                     ".code32; compat_here: mov %esp, %ecx; xor %eax, %eax; dec %eax; int $0x31\n");
+RIG_CODE(compat, 64,
+         "push $0x23; push $0x9c000; pushf; push $0x1b\n"
+         "lea compat_here(%rip), %rax; push %rax; iretq\n"
+         ".code32; compat_here: mov %esp, %ecx; xor %eax, %eax; dec %eax; int $0x31\n");
 static void test_compatibility_mode(void **state)
 {
     struct rig r;
@@ -300,17 +319,12 @@ static void test_compatibility_mode(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_int_same_ring),
-        cmocka_unit_test(test_int_from_ring3),
-        cmocka_unit_test(test_exceptions),
-        cmocka_unit_test(test_double_and_triple_fault),
-        cmocka_unit_test(test_call_gate),
-        cmocka_unit_test(test_conforming),
-        cmocka_unit_test(test_iret_outer),
-        cmocka_unit_test(test_long_interrupts),
-        cmocka_unit_test(test_syscall),
-        cmocka_unit_test(test_long_faults),
-        cmocka_unit_test(test_compatibility_mode),
+        cmocka_unit_test(test_int_same_ring),    cmocka_unit_test(test_int_from_ring3),
+        cmocka_unit_test(test_exceptions),       cmocka_unit_test(test_double_and_triple_fault),
+        cmocka_unit_test(test_fault_storm_ends), cmocka_unit_test(test_call_gate),
+        cmocka_unit_test(test_conforming),       cmocka_unit_test(test_iret_outer),
+        cmocka_unit_test(test_long_interrupts),  cmocka_unit_test(test_syscall),
+        cmocka_unit_test(test_long_faults),      cmocka_unit_test(test_compatibility_mode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

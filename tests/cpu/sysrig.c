@@ -147,8 +147,8 @@ void sys_long(struct rig *r, unsigned cpl)
 
 void sys_v86(struct rig *r, unsigned iopl)
 {
-    static const uint16_t sels[X86_SEGS] = {0x2000, RIG_CODE_AT >> 4, 0x9000, 0x3000, 0x4000,
-                                            0x5000};
+    static const uint16_t sels[X86_SEGS] = {0x2000, RIG_CODE_AT >> 4, 0x9000,
+                                            0x3000, 0x4000,           0x5000};
     struct x86_cpu *c = r->c;
 
     sys_protected(r, 3);

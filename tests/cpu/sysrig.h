@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rig with descriptor tables: a GDT with one of everything, a TSS, and an IDT whose 256 stubs push
- * their vector and halt, so that whatever a program runs into can be read off the stack.
+ * The rig with descriptor tables: a GDT with one of everything, a TSS, and an IDT whose 256 stubs
+ * push their vector and halt, so that whatever a program runs into can be read off the stack.
  */
 #ifndef TESTS_CPU_SYSRIG_H
 #define TESTS_CPU_SYSRIG_H
@@ -32,8 +32,8 @@ enum {
     SEL_DATA0 = 0x10,
     SEL_CODE3 = 0x18,
     SEL_DATA3 = 0x20,
-    SEL_TSS = 0x28, /* two slots */
-    SEL_LDT = 0x38, /* two slots */
+    SEL_TSS = 0x28,  /* two slots */
+    SEL_LDT = 0x38,  /* two slots */
     SEL_GATE = 0x48, /* call gate, two slots */
     SEL_CODE16 = 0x58,
     SEL_DATA16 = 0x60,
@@ -51,7 +51,8 @@ enum {
     SEL_GDT_END = 0xc0,
 };
 
-/* The eight bytes of a segment descriptor; @flags: type, S, DPL, P in bits 0..7, G DB L in 12..15. */
+/* The eight bytes of a segment descriptor; @flags: type, S, DPL, P in bits 0..7, G DB L in 12..15.
+ */
 uint64_t sys_desc(uint32_t base, uint32_t limit, unsigned flags);
 void sys_set_desc(struct rig *r, unsigned sel, uint64_t desc);
 /* Legacy gate of @type (with DPL and P in bits 5..7 as in sys_desc). */
@@ -67,7 +68,8 @@ void sys_v86(struct rig *r, unsigned iopl);
 /* Loads @sel into @seg at its RPL without checks. */
 void sys_load(struct rig *r, unsigned seg, uint16_t sel);
 
-/* Runs to the HLT of a stub (or of the program): the vector, or -1 when the program halted itself. */
+/* Runs to the HLT of a stub (or of the program): the vector, or -1 when the program halted itself.
+ */
 int sys_run(struct rig *r);
 /* The @n-th stack slot above the vector: with an error code 0 is the code, 1 EIP, 2 CS... */
 uint64_t sys_slot(struct rig *r, unsigned n);

@@ -245,7 +245,7 @@ enum x86_exit x86_interp_run(struct x86_cpu *c, uint64_t budget)
 {
     bool cached = prepare(c);
     struct x86_interp *en = c->engine;
-    uint64_t limit = c->insn_count + budget;
+    uint64_t limit = c->insn_count + budget, turns = 0;
 
     x86_enter_thread(c);
     if (en)
@@ -260,7 +260,8 @@ enum x86_exit x86_interp_run(struct x86_cpu *c, uint64_t budget)
         }
         if (unlikely(c->activity != X86_ACTIVE))
             return idle_exit(c);
-        if (unlikely(c->insn_count >= limit))
+        /* Turns count, too: a handler that faults on its first instruction never completes one. */
+        if (unlikely(c->insn_count >= limit || turns++ >= budget))
             return X86_EXIT_BUDGET;
         if (unlikely(!cached ||
                      (atomic_load_explicit(&c->attention, memory_order_relaxed) & X86_ATTN_SLOW)))

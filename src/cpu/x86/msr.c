@@ -44,6 +44,8 @@ enum {
 #define MSR_TSC_AUX        0xc0000103u
 #define MSR_AMD_SYSCFG     0xc0010010u
 #define MSR_AMD_HWCR       0xc0010015u
+#define MSR_AMD_NB_CFG     0xc001001fu
+#define MSR_AMD_INT_PEND   0xc0010055u
 
 #define FEAT_MTRR     X86_FEATURE(X86_W_1_EDX, 12)
 #define FEAT_PAT      X86_FEATURE(X86_W_1_EDX, 16)
@@ -238,6 +240,8 @@ int x86_msr_read(struct x86_cpu *c, uint32_t msr, uint64_t *ret)
         return !m->intel;
     case MSR_AMD_SYSCFG:
     case MSR_AMD_HWCR:
+    case MSR_AMD_NB_CFG:
+    case MSR_AMD_INT_PEND:
         *ret = 0;
         return m->intel;
     default:
@@ -344,6 +348,8 @@ int x86_msr_write(struct x86_cpu *c, uint32_t msr, uint64_t value)
         return m->intel && !value ? 0 : -1;
     case MSR_AMD_SYSCFG:
     case MSR_AMD_HWCR:
+    case MSR_AMD_NB_CFG:
+    case MSR_AMD_INT_PEND:
         return m->intel || value ? -1 : 0;
     case MSR_MTRRCAP:
     case MSR_ARCH_CAPABILITIES:

@@ -266,7 +266,7 @@ static int stack_linear(struct x86_cpu *c, const struct x86_stack *s, uint64_t o
                         uint64_t *ret_lin)
 {
     bool ok = s->wide ? x86_canonical(off) && x86_canonical(off + bytes - 1)
-                      : x86_seg_in_limit(&s->ss, off, bytes);
+                      : !s->ss.null && x86_seg_in_limit(&s->ss, off, bytes);
 
     if (!ok)
         return x86_raise_code(c, X86_SSV, s->error_sel);
