@@ -146,7 +146,7 @@ static void test_fields(void **state)
 static void test_every_row(void **state)
 {
     static const struct x86_decode_env *const envs[] = {&long64, &prot32, &real16};
-    static const uint8_t prefix_bytes[] = {0, 0, 0x66, 0xf3, 0xf2};
+    static const uint8_t prefix_bytes[] = {0, 0, 0x66, 0xf3, 0xf2, 0};
     unsigned reached = 0;
 
     for (unsigned row = 0; row < X86_ROWS; row++) {
