@@ -172,18 +172,32 @@ enum x86_result x86_op_sse_aeskeygenassist(struct x86_cpu *c, const struct x86_i
     return X86_NEXT;
 }
 
+/* Four bits of @b at a time from a table of small multiples of @a. */
+static union x86_xmm carryless_product(uint64_t a, uint64_t b)
+{
+    uint64_t lo[16] = {0, a}, hi[16] = {0, 0}, r_lo = 0, r_hi = 0;
+    for (unsigned k = 2; k < 16; k += 2) {
+        lo[k] = lo[k / 2] << 1;
+        hi[k] = hi[k / 2] << 1 | lo[k / 2] >> 63;
+        lo[k + 1] = lo[k] ^ a;
+        hi[k + 1] = hi[k];
+    }
+    for (int shift = 60; shift >= 0; shift -= 4) {
+        r_hi = r_hi << 4 | r_lo >> 60;
+        r_lo <<= 4;
+        r_lo ^= lo[b >> shift & 15];
+        r_hi ^= hi[b >> shift & 15];
+    }
+    return (union x86_xmm){.u64 = {r_lo, r_hi}};
+}
+
 enum x86_result x86_op_sse_pclmulqdq(struct x86_cpu *c, const struct x86_insn *i)
 {
     X86_SSE_ENTER(c);
     union x86_xmm s;
     if (x86_src128(c, i, &s))
         return X86_FAULT;
-    uint64_t a = c->xmm[i->reg].u64[i->imm & 1], b = s.u64[i->imm >> 4 & 1], lo = 0, hi = 0;
-    for (unsigned k = 0; k < 64; k++) {
-        uint64_t take = 0 - (b >> k & 1);
-        lo ^= (a << k) & take;
-        hi ^= (k ? a >> (64 - k) : 0) & take;
-    }
-    c->xmm[i->reg] = (union x86_xmm){.u64 = {lo, hi}};
+    union x86_xmm r = carryless_product(c->xmm[i->reg].u64[i->imm & 1], s.u64[i->imm >> 4 & 1]);
+    c->xmm[i->reg] = r;
     return X86_NEXT;
 }

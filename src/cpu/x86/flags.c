@@ -23,7 +23,9 @@ void x86_flags_set(struct x86_cpu *c, uint64_t value, uint64_t mask)
         (c->rflags & ~(mask & ~(uint64_t)X86_ARITH)) | (value & mask & ~(uint64_t)X86_ARITH);
     if (!(mask & X86_ARITH))
         return;
-    f = (x86_flags_get(c) & ~mask) | (value & mask);
+    f = value;
+    if ((mask & X86_ARITH) != X86_ARITH)
+        f = (x86_flags_get(c) & ~mask) | (value & mask);
     cf = f & X86_CF;
     /* A result with the wanted sign and (for nonzero: 1 odd, 3 even) parity; a zero result has SF =
      * 0 and PF = 1 of itself. */

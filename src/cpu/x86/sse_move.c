@@ -26,38 +26,82 @@ enum x86_result x86_op_sse_mov_rr_rev(struct x86_cpu *c, const struct x86_insn *
     return X86_NEXT;
 }
 
+/*
+ * Loads and stores of whole registers are what string functions are made of: a hit in the TLB needs
+ * no call and no stack frame here.
+ */
+static inline uint8_t *quick_place(struct x86_cpu *c, const struct x86_insn *i, bool write,
+                                   uint64_t align_mask)
+{
+    const struct x86_seg *s = &c->seg[i->seg];
+    uint64_t off = (uint64_t)(int64_t)i->disp;
+    if (unlikely(i->asize == X86_SIZE_16 || i->base == X86_NO_REG))
+        return NULL; /* RIP-relative ones, too */
+    off += c->gpr[i->base & 15];
+    if (i->index != X86_NO_REG)
+        off += c->gpr[i->index & 15] << (i->scale & 3);
+    uint64_t lin = s->lin_base + (i->asize == X86_SIZE_32 ? (uint32_t)off : off);
+    if (unlikely((lin & align_mask) || !(write ? s->flat_w : s->flat_r)))
+        return NULL;
+    return x86_tlb_hit(c, lin, 16, write);
+}
+
+static __attribute__((noinline)) enum x86_result load_slow(struct x86_cpu *c,
+                                                           const struct x86_insn *i, bool aligned)
+{
+    uint64_t off = x86_ea(c, i);
+    if (aligned && x86_misaligned16(c, i, off))
+        return x86_raise_gp(c, 0);
+    return x86_load128(c, i->seg, off, &c->xmm[i->reg]) ? X86_FAULT : X86_NEXT;
+}
+
+static __attribute__((noinline)) enum x86_result store_slow(struct x86_cpu *c,
+                                                            const struct x86_insn *i, bool aligned)
+{
+    uint64_t off = x86_ea(c, i);
+    if (aligned && x86_misaligned16(c, i, off))
+        return x86_raise_gp(c, 0);
+    return x86_store128(c, i->seg, off, c->xmm[i->reg]) ? X86_FAULT : X86_NEXT;
+}
+
 enum x86_result x86_op_sse_load_a(struct x86_cpu *c, const struct x86_insn *i)
 {
     X86_SSE_ENTER(c);
-    uint64_t off = x86_ea(c, i);
-    if (x86_misaligned16(c, i, off))
-        return x86_raise_gp(c, 0);
-    return x86_load128(c, i->seg, off, &c->xmm[i->reg]) ? X86_FAULT : X86_NEXT;
+    const uint8_t *p = quick_place(c, i, false, 15);
+    if (unlikely(!p))
+        return load_slow(c, i, true);
+    memcpy(&c->xmm[i->reg], p, 16);
+    return X86_NEXT;
 }
 
 enum x86_result x86_op_sse_load_u(struct x86_cpu *c, const struct x86_insn *i)
 {
     X86_SSE_ENTER(c);
-    union x86_xmm v;
-    if (x86_load128(c, i->seg, x86_ea(c, i), &v))
-        return X86_FAULT;
-    c->xmm[i->reg] = v;
+    const uint8_t *p = quick_place(c, i, false, 0);
+    if (unlikely(!p))
+        return load_slow(c, i, false);
+    memcpy(&c->xmm[i->reg], p, 16);
     return X86_NEXT;
 }
 
 enum x86_result x86_op_sse_store_a(struct x86_cpu *c, const struct x86_insn *i)
 {
     X86_SSE_ENTER(c);
-    uint64_t off = x86_ea(c, i);
-    if (x86_misaligned16(c, i, off))
-        return x86_raise_gp(c, 0);
-    return x86_store128(c, i->seg, off, c->xmm[i->reg]) ? X86_FAULT : X86_NEXT;
+    uint8_t *p = quick_place(c, i, true, 15);
+    if (unlikely(!p))
+        return store_slow(c, i, true);
+    memcpy(p, &c->xmm[i->reg], 16);
+    return X86_NEXT;
 }
 
 enum x86_result x86_op_sse_store_u(struct x86_cpu *c, const struct x86_insn *i)
 {
     X86_SSE_ENTER(c);
-    return x86_store128(c, i->seg, x86_ea(c, i), c->xmm[i->reg]) ? X86_FAULT : X86_NEXT;
+    uint8_t *p = quick_place(c, i, true, 0);
+    if (unlikely(!p))
+        return store_slow(c, i, false);
+    memcpy(p, &c->xmm[i->reg], 16);
+    return X86_NEXT;
 }
 
 /* Scalars: loads clear the rest of the register, register moves keep it. */
