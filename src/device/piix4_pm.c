@@ -42,6 +42,7 @@ struct piix4_pm {
     uint16_t status, enable, control;
     uint16_t gpe_status, gpe_enable;
     uint8_t apm_control, apm_status;
+    uint8_t rtc_level;   /* of the RTC's wire */
     uint64_t timer_seen; /* PM clocks up to which TMR_STS is known */
 };
 
@@ -84,6 +85,21 @@ void piix4_pm_power_button(struct piix4_pm *pm)
 {
     pm->status |= STS_POWER_BUTTON;
     update(pm);
+}
+
+static void rtc_set(void *opaque, unsigned input, int level)
+{
+    struct piix4_pm *pm = opaque;
+
+    if (level && !pm->rtc_level)
+        pm->status |= STS_RTC;
+    pm->rtc_level = level != 0;
+    update(pm);
+}
+
+struct irq_line piix4_pm_rtc_input(struct piix4_pm *pm)
+{
+    return (struct irq_line){.set = rtc_set, .opaque = pm};
 }
 
 void piix4_pm_gpe(struct piix4_pm *pm, unsigned bit)
@@ -259,8 +275,8 @@ static const struct state_field pm_fields[] = {
     STATE_FIELD(struct piix4_pm, status, 0),     STATE_FIELD(struct piix4_pm, enable, 0),
     STATE_FIELD(struct piix4_pm, control, 0),    STATE_FIELD(struct piix4_pm, gpe_status, 0),
     STATE_FIELD(struct piix4_pm, gpe_enable, 0), STATE_FIELD(struct piix4_pm, apm_control, 0),
-    STATE_FIELD(struct piix4_pm, apm_status, 0), STATE_FIELD(struct piix4_pm, timer_seen, 0),
-    STATE_GTIMER(struct piix4_pm, timer),
+    STATE_FIELD(struct piix4_pm, apm_status, 0), STATE_FIELD(struct piix4_pm, rtc_level, 0),
+    STATE_FIELD(struct piix4_pm, timer_seen, 0), STATE_GTIMER(struct piix4_pm, timer),
 };
 
 static void after(void *dev)
@@ -283,8 +299,11 @@ static void pm_reset(struct device *dev)
 {
     struct piix4_pm *pm = container_of(dev, struct piix4_pm, dev);
 
+    uint8_t rtc_level = pm->rtc_level; /* a wire */
+
     pci_function_reset(pm->function);
     state_reset(&pm_state, pm);
+    pm->rtc_level = rtc_level;
     pm->timer_seen = pm_clocks(pm);
     pm->status = 0;
     update(pm);

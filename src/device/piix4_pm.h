@@ -42,6 +42,8 @@ struct device *piix4_pm_device(struct piix4_pm *pm);
 void piix4_pm_place(struct piix4_pm *pm, uint16_t base, bool acpi);
 /* The button is pressed and let go. */
 void piix4_pm_power_button(struct piix4_pm *pm);
+/* What the RTC's interrupt is connected to besides IRQ 8: its rise sets RTC_STS. */
+struct irq_line piix4_pm_rtc_input(struct piix4_pm *pm);
 /* Sets status bit @bit (0..15) of GPE0. */
 void piix4_pm_gpe(struct piix4_pm *pm, unsigned bit);
 

@@ -56,6 +56,19 @@ static void pc_isa_irq(void *opaque, unsigned irq, int level)
     irq_set(&line, level);
 }
 
+/* The RTC reaches IRQ 8 by way of the HPET, and power management. */
+static void pc_rtc_irq(void *opaque, unsigned input, int level)
+{
+    struct pc *pc = opaque;
+    struct irq_line line = hpet_irq8_input(pc->hpet);
+
+    irq_set(&line, level);
+    if (pc->pm) {
+        line = piix4_pm_rtc_input(pc->pm);
+        irq_set(&line, level);
+    }
+}
+
 static struct irq_line isa_line(struct pc *pc, unsigned irq)
 {
     return (struct irq_line){.set = pc_isa_irq, .opaque = pc, .input = irq};
@@ -304,7 +317,7 @@ static int create_timers(struct pc *pc, struct error *err)
     if (!pit)
         return -ENOMEM;
     ADD(pc, i8254_device(pit));
-    line = hpet_irq8_input(pc->hpet);
+    line = (struct irq_line){.set = pc_rtc_irq, .opaque = pc};
     pc->rtc = mc146818_new(m->ports, m->clock, &line, pc_wall_ns, pc, err);
     if (!pc->rtc)
         return -ENOMEM;

@@ -217,6 +217,7 @@ static void pm_button_gpe_and_sleep(void **state)
     struct fixture *f = *state;
     struct pci_bus *bus;
     struct piix4_pm *pm = make_pm(f, &bus);
+    struct irq_line rtc = piix4_pm_rtc_input(pm);
 
     piix4_pm_place(pm, 0x600, true);
     ports_write(f->rig.ports, 0x602, 2, 0x120);
@@ -225,6 +226,11 @@ static void pm_button_gpe_and_sleep(void **state)
     assert_int_equal(ports_read(f->rig.ports, 0x600, 2), 0x100);
     rig_out(&f->rig, 0x601, 1);
     assert_int_equal(f->rig.wire[9].level, 0);
+    irq_set(&rtc, 1);
+    irq_set(&rtc, 1);
+    assert_int_equal(ports_read(f->rig.ports, 0x600, 2), 0x400);
+    ports_write(f->rig.ports, 0x600, 2, 0x400); /* once for each rise */
+    assert_int_equal(ports_read(f->rig.ports, 0x600, 2), 0);
     piix4_pm_gpe(pm, 3);
     assert_int_equal(f->rig.wire[9].level, 0);
     rig_out(&f->rig, 0xafe2, 8);

@@ -148,6 +148,18 @@ static void add_interrupts(struct pc_rig *pc)
     add(pc, ioapic_device(pc->io));
 }
 
+static void rtc_irq(void *opaque, unsigned input, int level)
+{
+    struct pc_rig *pc = opaque;
+    struct irq_line line = hpet_irq8_input(pc->hpet);
+
+    irq_set(&line, level);
+    if (pc->pm) {
+        line = piix4_pm_rtc_input(pc->pm);
+        irq_set(&line, level);
+    }
+}
+
 static void add_timers(struct pc_rig *pc)
 {
     struct irq_line gsi0 = gsi(pc, 0), gsi8 = gsi(pc, 8), irq0, irq8;
@@ -155,7 +167,7 @@ static void add_timers(struct pc_rig *pc)
 
     pc->hpet = hpet_new(pc->rig.space, 0xfed00000, pc->rig.clock, &gsi0, &gsi0, &gsi8, &msi, NULL);
     irq0 = hpet_irq0_input(pc->hpet);
-    irq8 = hpet_irq8_input(pc->hpet);
+    irq8 = (struct irq_line){.set = rtc_irq, .opaque = pc};
     add(pc, i8254_device(i8254_new(pc->rig.ports, pc->rig.clock, &irq0, NULL)));
     add(pc,
         mc146818_device(mc146818_new(pc->rig.ports, pc->rig.clock, &irq8, wall_time, pc, NULL)));
