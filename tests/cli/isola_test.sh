@@ -103,19 +103,24 @@ expect 0 '*create*start*die*destroy*' "$isola" events --until 0s -f instance=thr
 
 # On a terminal: raw input, detaching, and the terminal as it was.
 if command -v script > /dev/null; then
-    # Waits for the guest's greeting before it types.
+    # Waits for the guest's greeting before it types, and stays until the command has ended.
     type_into() {
         local keys=$1
         shift
+        rm -f "$work/done"
         # shellcheck disable=SC2016
-        script -qec 'before=$(stty -g); '"$*"'; echo "status $?"; [ "$before" = "$(stty -g)" ] || echo CHANGED' \
+        script -qec 'before=$(stty -g); '"$*"'; echo "status $?"; [ "$before" = "$(stty -g)" ] || echo CHANGED
+            touch "$HOME/done"' \
             /dev/null < <(for _ in $(seq 100); do
             sleep 0.1
             "$isola" logs four 2> /dev/null | grep -q ready && break
         done
-        sleep 0.3
+        sleep 0.2
         printf "$keys"
-        sleep 2)
+        for _ in $(seq 300); do
+            sleep 0.1
+            [ -e "$work/done" ] && break
+        done)
     }
     expect 0 '*guest ready*abstatus 43*' type_into 'abq' "$isola" run -it --name four "${machine[@]}"
     [[ $(type_into 'q' "$isola" start -ai four) == *CHANGED* ]] && fail "the terminal was not restored"
