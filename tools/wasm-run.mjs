@@ -7,4 +7,5 @@ const [program, directory, ...args] = process.argv.slice(2);
 const wasi = new WASI({ version: 'preview1', args: ['isola-step', ...args], preopens: { '/guest': directory } });
 const module = await WebAssembly.compile(await readFile(program));
 const instance = await WebAssembly.instantiate(module, wasi.getImportObject());
-process.exitCode = wasi.start(instance);
+const status = wasi.start(instance);
+process.exit(status);

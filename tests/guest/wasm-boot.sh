@@ -9,7 +9,7 @@ guests=${ISOLA_GUESTS:-$top/build-guests}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$top/tools/unpack-kernel" "$guests/cloud/vmlinuz" >"$guests/cloud/vmlinux" || exit 1
-timeout -k 5 600 node --no-warnings "$top/tools/wasm-run.mjs" "$build/src/machine/isola-step" "$guests/cloud" \
+timeout -k 5 600 node --no-warnings "$top/tools/wasm-run.mjs" "$build/src/machine/isola-step.wasm" "$guests/cloud" \
     /guest/vmlinuz -u /guest/vmlinux -i /guest/initrd.img -m 128 -a "console=ttyS0 panic=-1" -l 50 >"$work/out" 2>"$work/err"
 lines=$(grep -c '' "$work/out")
 tail -2 "$work/err"
