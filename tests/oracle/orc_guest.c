@@ -362,7 +362,11 @@ void orc_guest_run(struct orc_guest *g, const struct orc_state *in, struct orc_s
     out->cr2 = out->vector == X86_PFV ? c->cr2 : 0;
     read_frame(g, out);
     /* Arrived at the stub: only an instruction fetch faults there. */
-    if (out->vector == X86_PFV && c->cr2 >= ORC_STUB && c->cr2 < ORC_STUB + 192 && out->err & 16) {
+    uint16_t cs = in->sel[ORC_CS];
+    uint32_t stub = ORC_STUB + (cs == ORC_CS64                      ? ORC_STUB_64
+                                : cs == ORC_LDT_SEL(ORC_LDT_CODE16) ? ORC_STUB_16
+                                                                    : ORC_STUB_32);
+    if (out->vector == X86_PFV && c->cr2 == stub && out->err & 16) {
         out->vector = ORC_RAN;
         out->rip = in->rip;
         out->err = 0;

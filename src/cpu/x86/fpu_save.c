@@ -90,13 +90,23 @@ static int load_bytes(struct x86_cpu *c, const struct x86_insn *i, uint64_t off,
     return 0;
 }
 
+/* #GP(0), but of a stack operand the segment is looked at first (#SS), unlike SSE operands. */
+static enum x86_result raise_misaligned(struct x86_cpu *c, const struct x86_insn *i, uint64_t off)
+{
+    uint64_t lin;
+
+    if (x86_linear(c, i->seg, off, 16, false, &lin))
+        return X86_FAULT;
+    return x86_raise_gp(c, 0);
+}
+
 enum x86_result x86_op_fxsave(struct x86_cpu *c, const struct x86_insn *i)
 {
     if (c->cr0 & (X86_CR0_EM | X86_CR0_TS))
         return x86_raise(c, X86_NM);
     uint64_t off = x86_ea(c, i);
     if (x86_misaligned16(c, i, off))
-        return x86_raise_gp(c, 0);
+        return raise_misaligned(c, i, off);
     if (x86_probe_write(c, i->seg, off, 512))
         return X86_FAULT;
     uint8_t area[AREA_USED];
@@ -115,7 +125,7 @@ enum x86_result x86_op_fxrstor(struct x86_cpu *c, const struct x86_insn *i)
         return x86_raise(c, X86_NM);
     uint64_t off = x86_ea(c, i);
     if (x86_misaligned16(c, i, off))
-        return x86_raise_gp(c, 0);
+        return raise_misaligned(c, i, off);
     if (x86_probe_read(c, i->seg, off, 512))
         return X86_FAULT;
     uint8_t area[AREA_USED];

@@ -7,6 +7,7 @@
  */
 #include "cpu/x86/codecache.h"
 #include "cpu/x86/int_stack.h"
+#include "cpu/x86/segment.h"
 
 /* The target at operand size: IP and EIP wrap outside 64-bit mode. */
 static always_inline uint64_t target_of(unsigned sz, uint64_t rip)
@@ -32,10 +33,21 @@ enum x86_result x86_op_jcc(struct x86_cpu *c, const struct x86_insn *i)
     return x86_cond(c, i->opcode) ? x86_op_jmp_J(c, i) : X86_NEXT;
 }
 
+/* A call to where no code can be: #GP(0), but the stack's faults come first (vol. 2, CALL). */
+static enum x86_result raise_bad_call(struct x86_cpu *c, unsigned size)
+{
+    struct x86_stack s;
+
+    x86_stack_here(c, &s);
+    if (x86_probe_write(c, X86_SS, (s.sp - (1u << size)) & s.mask, 1u << size))
+        return X86_FAULT;
+    return x86_raise_gp(c, 0);
+}
+
 static enum x86_result call_to(struct x86_cpu *c, const struct x86_insn *i, uint64_t target)
 {
     if (!near_target_ok(c, target))
-        return x86_raise_gp(c, 0);
+        return raise_bad_call(c, i->osize);
     if (push(c, i->osize, x86_next_rip(c, i)))
         return X86_FAULT;
     c->rip = target;
@@ -143,8 +155,9 @@ static always_inline uint64_t direct_target(const struct x86_cpu *c, const struc
     JCC(sz, 0)                                                                                     \
     JCC(sz, 1)                                                                                     \
     JCC(sz, 2)                                                                                     \
-    JCC(sz, 3) JCC(sz, 4) JCC(sz, 5) JCC(sz, 6) JCC(sz, 7) JCC(sz, 8) JCC(sz, 9) JCC(sz, a)        \
-        JCC(sz, b) JCC(sz, c) JCC(sz, d) JCC(sz, e) JCC(sz, f)
+    JCC(sz, 3)                                                                                     \
+    JCC(sz, 4) JCC(sz, 5) JCC(sz, 6) JCC(sz, 7) JCC(sz, 8) JCC(sz, 9) JCC(sz, a) JCC(sz, b)        \
+        JCC(sz, c) JCC(sz, d) JCC(sz, e) JCC(sz, f)
 JCC_ALL(16)
 JCC_ALL(32)
 JCC_ALL(64)
@@ -195,7 +208,7 @@ static always_inline const struct x86_insn *fast_call(struct x86_cpu *c, const s
                                                       unsigned sz, uint64_t target)
 {
     if (unlikely(!near_target_ok(c, target))) {
-        x86_raise_gp(c, 0);
+        raise_bad_call(c, sz);
         return x86_fast_fault(c, i);
     }
     if (unlikely(push(c, sz, c->code_base + i->off + i->len)))
