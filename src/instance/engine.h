@@ -20,7 +20,8 @@ struct engine;
 /* What the supervisor gives to an engine. Borrowed until destroy. */
 struct engine_env {
     const struct spec *spec;
-    const char *id, *name;
+    const char *id;
+    const char *name; /* during create only: it may be renamed */
     struct loop *loop;
     struct chardev *console;       /* the instance's console */
     bool paused;                   /* begins with its processors stopped */

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/own.h"
 #include "instance/client.h"
@@ -199,6 +200,8 @@ int instance_rename(struct instances *home, const char *ref, const char *name, s
         free(i->name);
         i->name = copy;
         event_append(home, "rename", i, -1, NULL);
+        if (lifecycle_supervised(i->state) && client_update(home, i, "name", name, err) < 0)
+            log_debug("instance", "tell the supervisor: %s", error_text(err));
     }
     instance_free(i);
     return r;

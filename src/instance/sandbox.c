@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -103,6 +104,11 @@ int sandbox_enter(struct error *err)
     r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
     if (r > 0)
         return error_set(err, -EBUSY, "install the system call filter: thread %ld refuses it", r);
+    if (r < 0 && (errno == ENOSYS || errno == EINVAL)) {
+        /* A host that cannot filter is no reason not to run: other walls stand. */
+        log_warn("sandbox", "this host's kernel has no system call filters");
+        return 0;
+    }
     return r < 0 ? error_set_errno(err, -errno, "install the system call filter") : 0;
 }
 

@@ -12,8 +12,9 @@
 
 /*
  * Confines all threads of this process, for good. Needs no_new_privs. Does nothing on hosts other
- * than x86-64, in sanitizer builds (their run-time makes calls of its own), and with
- * ISOLA_SECCOMP=off in the environment, which is for finding a call that is missing here.
+ * than x86-64, under kernels without filters (said in the log), in sanitizer builds (their run-time
+ * makes calls of its own), and with ISOLA_SECCOMP=off in the environment, which is for finding a
+ * call that is missing here.
  */
 int sandbox_enter(struct error *err) error_must_check;
 

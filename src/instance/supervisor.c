@@ -231,7 +231,16 @@ static int do_kill(struct supervisor *s, struct control_client *client, int numb
 static int do_update(struct supervisor *s, const struct protocol_request *q, struct error *err)
 {
     struct spec *spec = s->i->spec;
+    char *name;
 
+    if (strcmp(q->key, "name") == 0) { /* for events; the store has it already */
+        name = strdup(q->value);
+        if (!name)
+            return error_set(err, -ENOMEM, "out of memory");
+        free(s->i->name);
+        s->i->name = name;
+        return 0;
+    }
     if (strcmp(q->key, "restart") != 0 && strcmp(q->key, "stop-timeout") != 0 &&
         strcmp(q->key, "label") != 0) {
         if (!s->ops->update || !alive(s))

@@ -454,12 +454,14 @@ static void events_tell_the_story(void **state)
     struct str out = {0};
     int code;
 
-    fake_make(home, "story", "exit=2 after=20", true);
+    fake_make(home, "tale", "onstop=2", true);
+    ok(instance_rename(home, "tale", "story", &err));
+    ok(instance_kill(home, "story", "TERM", &err));
     ok(instance_wait(home, "story", INSTANCE_WAIT_NOT_RUNNING, &code, &err));
     remove_it("story");
     ok(instance_events(home, &all, collect_event, &out, &err));
-    assert_non_null(strstr(out.data, "create(story,-1) start(story,-1) die(story,2) "
-                                     "destroy(story,-1)"));
+    assert_non_null(strstr(out.data, "create(tale,-1) start(tale,-1) rename(story,-1) "
+                                     "kill(story,-1) die(story,2) destroy(story,-1)"));
     str_done(&out);
 }
 
