@@ -29,6 +29,7 @@
 #include "instance/home.h"
 #include "instance/json.h"
 #include "instance/supervisor.h"
+#include "instance/supervisor_internal.h"
 
 /* The loop, locks, files in place, and the end; the C library's memory, clocks and aborts. */
 /* syscalls: brk chdir clock_getres clock_gettime clock_nanosleep close epoll_create1 epoll_ctl
@@ -44,46 +45,14 @@
 #define LOCK_ATTEMPT_NS (3 * 1000000)
 enum { LOCK_ATTEMPTS = 3333 };
 
-/* Why the loop is left; when there are several reasons, the highest counts. */
-enum leave { LEAVE_NOT, LEAVE_START, LEAVE_ABANDONED, LEAVE_END };
-
-struct supervisor {
-    struct instances *home;
-    struct instance *i; /* the record as we wrote it last */
-    int lock, signals;
-    struct loop *loop;
-    struct log_file *log;
-    struct console *console;
-    struct control *control;
-    const struct engine_ops *ops;
-    struct engine *engine;
-    char *socket;
-    struct loop_timer *timer; /* stop timeout, back-off or last words: one at a time */
-    struct loop_fd *signal_watch;
-    struct control_client *starter; /* who asked for this process; NULL: gone */
-    struct control_client *start_client;
-    struct protocol_request start_request;
-    enum leave leave;
-    bool ending, asked, killed; /* the end came; a command asked for it; by force */
-    bool over;                  /* the last record is written */
-    int exit_code;
-    char reason[400];
-    uint64_t started_ns, backoff_ns;
-};
-
-static void leave(struct supervisor *s, enum leave why)
+void supervisor_leave(struct supervisor *s, enum leave why)
 {
     s->leave = max_of(s->leave, why);
     loop_quit(s->loop, why);
 }
 
-static bool alive(const struct supervisor *s)
-{
-    return s->engine && !s->ending;
-}
-
 /* The engine is to be taken down; how it ended is what was said first. */
-static void end(struct supervisor *s, int exit_code, const char *reason)
+void supervisor_end(struct supervisor *s, int exit_code, const char *reason)
 {
     if (s->ending)
         return;
@@ -93,7 +62,7 @@ static void end(struct supervisor *s, int exit_code, const char *reason)
     for (char *p = s->reason; *p; p++) /* one line */
         if ((unsigned char)*p < ' ')
             *p = ' ';
-    leave(s, LEAVE_END);
+    supervisor_leave(s, LEAVE_END);
 }
 
 static void engine_ended(void *opaque, int exit_code, const char *reason)
@@ -101,11 +70,12 @@ static void engine_ended(void *opaque, int exit_code, const char *reason)
     struct supervisor *s = opaque;
 
     if (!s->killed)
-        end(s, exit_code, reason);
+        supervisor_end(s, exit_code, reason);
 }
 
 /* Writes the record with new values, where it still is as we know it. */
-static int record(struct supervisor *s, enum lifecycle_state from, unsigned run, struct error *err)
+int supervisor_record(struct supervisor *s, enum lifecycle_state from, unsigned run,
+                      struct error *err)
 {
     int r = store_update(s->home->store, s->i, run, from, err);
 
@@ -118,290 +88,6 @@ static void set_reason(struct supervisor *s, const char *reason)
 {
     free(s->i->reason);
     s->i->reason = reason && *reason ? strdup(reason) : NULL;
-}
-
-/* A change of state by @verb that needs no more than its record. */
-static int move(struct supervisor *s, enum lifecycle_verb verb, const char *event,
-                struct error *err)
-{
-    const struct lifecycle_cell *cell;
-    enum lifecycle_state from = s->i->state;
-    int r = lifecycle_check(from, verb, &cell, err);
-
-    if (r < 0 || cell->outcome != LIFECYCLE_MOVES)
-        return r;
-    s->i->state = cell->next;
-    crash_point();
-    r = record(s, from, s->i->run, err);
-    crash_point();
-    if (r < 0) {
-        s->i->state = from;
-        return r;
-    }
-    event_append(s->home, event, s->i, -1, NULL);
-    return 0;
-}
-
-static void kill_now(struct supervisor *s, const char *reason)
-{
-    s->killed = true;
-    if (alive(s))
-        end(s, INSTANCE_EXIT_KILLED, reason);
-    else if (s->i->state == LIFECYCLE_RESTARTING && !s->ending)
-        end(s, s->i->exit_code, s->i->reason);
-}
-
-static void timer_fired(void *opaque)
-{
-    struct supervisor *s = opaque;
-
-    if (s->i->state == LIFECYCLE_RESTARTING)
-        leave(s, LEAVE_START);
-    else if (s->asked && alive(s))
-        kill_now(s, "killed: it did not end in time after the power button");
-}
-
-static void do_stop(struct supervisor *s, int timeout, struct error *err)
-{
-    unsigned seconds = timeout < 0 ? s->i->spec->stop_timeout : (unsigned)timeout;
-
-    s->asked = true;
-    if (!alive(s)) { /* it waits for its restart */
-        kill_now(s, NULL);
-        return;
-    }
-    event_append(s->home, "stop", s->i, -1, NULL);
-    if (s->i->state == LIFECYCLE_PAUSED && s->ops->resume && s->ops->resume(s->engine, err) == 0 &&
-        move(s, LIFECYCLE_UNPAUSE, "unpause", err) < 0)
-        log_warn("supervisor", "%s", error_text(err));
-    if (!seconds || !s->ops->stop || s->ops->stop(s->engine, err) < 0)
-        kill_now(s, "killed on stop");
-    else
-        loop_timer_set(s->timer, loop_now_ns() + seconds * 1000000000ull);
-}
-
-static int do_pause(struct supervisor *s, bool pause, struct error *err)
-{
-    enum lifecycle_verb verb = pause ? LIFECYCLE_PAUSE : LIFECYCLE_UNPAUSE;
-    int (*op)(struct engine *, struct error *) = pause ? s->ops->pause : s->ops->resume;
-    int (*undo)(struct engine *, struct error *) = pause ? s->ops->resume : s->ops->pause;
-    int r = lifecycle_check(s->i->state, verb, NULL, err);
-
-    if (r < 0)
-        return r;
-    if (!op)
-        return engine_unsupported(s->ops, pause ? "pause" : "unpause", err);
-    if (!alive(s))
-        return error_set(err, -ESTALE, "it is ending");
-    r = op(s->engine, err);
-    if (r < 0)
-        return r;
-    r = move(s, verb, pause ? "pause" : "unpause", err);
-    if (r < 0 && undo) /* what can not be recorded must not be */
-        undo(s->engine, NULL);
-    return r;
-}
-
-static int do_kill(struct supervisor *s, struct control_client *client, int number,
-                   struct error *err)
-{
-    int r = lifecycle_check(s->i->state, LIFECYCLE_KILL, NULL, err);
-
-    if (r < 0)
-        return r;
-    if (number == SIGKILL) {
-        event_append(s->home, "kill", s->i, -1, NULL);
-        control_defer(client);
-        s->asked = true;
-        kill_now(s, "killed");
-        return 0;
-    }
-    if (!s->ops->signal)
-        return engine_unsupported(s->ops, "a signal other than KILL", err);
-    if (!alive(s))
-        return error_set(err, -ESTALE, "it does not run now");
-    r = s->ops->signal(s->engine, number, err);
-    if (r == 0) {
-        event_append(s->home, "kill", s->i, -1, NULL);
-        control_reply(client, NULL);
-    }
-    return r;
-}
-
-static int do_update(struct supervisor *s, const struct protocol_request *q, struct error *err)
-{
-    struct spec *spec = s->i->spec;
-    char *name;
-
-    if (strcmp(q->key, "name") == 0) { /* for events; the store has it already */
-        name = strdup(q->value);
-        if (!name)
-            return error_set(err, -ENOMEM, "out of memory");
-        free(s->i->name);
-        s->i->name = name;
-        return 0;
-    }
-    if (strcmp(q->key, "restart") != 0 && strcmp(q->key, "stop-timeout") != 0 &&
-        strcmp(q->key, "label") != 0) {
-        if (!s->ops->update || !alive(s))
-            return engine_unsupported(s->ops, "a live change of this", err);
-        return s->ops->update(s->engine, q->key, q->value, err);
-    }
-    return spec_set(spec, q->key, q->value, err);
-}
-
-static int do_stats(struct supervisor *s, json_t **ret, struct error *err)
-{
-    struct instance_stats st = {0};
-    int r = 0;
-
-    if (alive(s)) {
-        if (!s->ops->stats)
-            return engine_unsupported(s->ops, "stats", err);
-        r = s->ops->stats(s->engine, &st, err);
-    }
-    if (r < 0)
-        return r;
-    *ret =
-        json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:i}", "time", (json_int_t)home_now(),
-                  "cpu_ns", (json_int_t)st.cpu_ns, "instructions", (json_int_t)st.instructions,
-                  "memory_used", (json_int_t)st.memory_used, "memory_limit",
-                  (json_int_t)st.memory_limit, "block_read", (json_int_t)st.block_read,
-                  "block_written", (json_int_t)st.block_written, "net_rx", (json_int_t)st.net_rx,
-                  "net_tx", (json_int_t)st.net_tx, "cpus", (int)st.cpus, "pids", (int)st.pids);
-    return 0;
-}
-
-static int do_inspect(struct supervisor *s, json_t **ret, struct error *err)
-{
-    struct str text = {0};
-    json_t *engine;
-    int r;
-
-    if (!alive(s))
-        return error_set(err, -ESTALE, "it does not run now");
-    if (!s->ops->inspect)
-        return engine_unsupported(s->ops, "a live inspection", err);
-    r = s->ops->inspect(s->engine, &text, err);
-    if (r < 0) {
-        str_done(&text);
-        return r;
-    }
-    engine = json_parse(str_text(&text), text.len, err);
-    str_done(&text);
-    if (!engine)
-        return -EINVAL;
-    *ret = json_pack("{s:o}", "engine", engine);
-    return 0;
-}
-
-static json_t *state_object(const struct supervisor *s)
-{
-    return json_pack("{s:s,s:i,s:i,s:i}", "state", lifecycle_state_name(s->i->state), "run",
-                     (int)s->i->run, "restarts", (int)s->i->restarts, "pid", (int)getpid());
-}
-
-static int do_start(struct supervisor *s, struct control_client *client,
-                    const struct protocol_request *q, struct error *err)
-{
-    const struct lifecycle_cell *cell;
-    int r = lifecycle_check(s->i->state, LIFECYCLE_START, &cell, err);
-
-    if (r < 0)
-        return r;
-    if (cell->outcome == LIFECYCLE_NOTHING)
-        return error_set(err, -EALREADY, "it runs already");
-    if (s->start_client || (!lifecycle_supervised(s->i->state) && client != s->starter))
-        return error_set(err, -EBUSY, "it is being started");
-    s->start_client = client;
-    s->start_request = *q;
-    loop_timer_clear(s->timer);
-    leave(s, LEAVE_START);
-    return 0;
-}
-
-static void request(void *opaque, struct control_client *client, const struct protocol_request *q)
-{
-    struct supervisor *s = opaque;
-    struct error err = {0};
-    json_t *extra = NULL;
-    bool later = false;
-    int r = 0;
-
-    if (s->over) {
-        control_fail(client, -ESTALE, "it has ended");
-        return;
-    }
-    switch (q->verb) {
-    case PROTOCOL_STATE:
-        extra = state_object(s);
-        break;
-    case PROTOCOL_INSPECT:
-        r = do_inspect(s, &extra, &err);
-        break;
-    case PROTOCOL_STATS:
-        r = do_stats(s, &extra, &err);
-        break;
-    case PROTOCOL_PAUSE:
-    case PROTOCOL_RESUME:
-        r = do_pause(s, q->verb == PROTOCOL_PAUSE, &err);
-        break;
-    case PROTOCOL_STOP:
-        control_defer(client);
-        do_stop(s, q->timeout, &err);
-        later = true;
-        break;
-    case PROTOCOL_WAIT:
-        control_defer(client);
-        later = true;
-        break;
-    case PROTOCOL_KILL:
-        r = do_kill(s, client, q->signal, &err);
-        later = r == 0;
-        break;
-    case PROTOCOL_START:
-        r = do_start(s, client, q, &err);
-        later = r == 0;
-        break;
-    case PROTOCOL_ATTACH:
-        control_upgrade(client, q);
-        later = true;
-        break;
-    case PROTOCOL_UPDATE:
-        r = do_update(s, q, &err);
-        break;
-    case PROTOCOL_VERBS:
-        r = error_set(&err, -EINVAL, "no such verb");
-        break;
-    }
-    if (r < 0)
-        control_fail(client, r, error_text(&err));
-    else if (!later)
-        control_reply(client, extra);
-}
-
-static void client_gone(void *opaque, struct control_client *client)
-{
-    struct supervisor *s = opaque;
-
-    if (client == s->start_client)
-        s->start_client = NULL;
-    if (client != s->starter)
-        return;
-    s->starter = NULL;
-    if (!lifecycle_supervised(s->i->state))
-        leave(s, LEAVE_ABANDONED);
-}
-
-/* The host goes down, or somebody ends us kindly: the guest gets its power button. */
-static void signal_came(void *opaque, int fd, unsigned events)
-{
-    struct supervisor *s = opaque;
-    struct signalfd_siginfo info;
-    struct error err = {0};
-
-    if (read(fd, &info, sizeof info) == (ssize_t)sizeof info && lifecycle_supervised(s->i->state))
-        do_stop(s, -1, &err);
 }
 
 /* ---- between runs of the loop ---- */
@@ -456,7 +142,7 @@ static int record_start(struct supervisor *s, bool again, struct error *err)
         i->finished = 0;
         i->restarts = 0;
     }
-    r = record(s, old.state, old.run, err);
+    r = supervisor_record(s, old.state, old.run, err);
     crash_point();
     if (r < 0) {
         *i = old;
@@ -499,7 +185,7 @@ static void answer_start(struct supervisor *s, int r, const struct error *err)
     else if (s->start_request.stream)
         control_upgrade(client, &s->start_request);
     else
-        control_reply(client, state_object(s));
+        control_reply(client, supervisor_state(s));
 }
 
 static bool wants_restart(const struct supervisor *s)
@@ -544,7 +230,7 @@ static void record_end(struct supervisor *s, enum lifecycle_verb verb)
         i->restarts++;
     }
     crash_point();
-    record(s, from, i->run, &err);
+    supervisor_record(s, from, i->run, &err);
     crash_point();
     event_append(s->home, "die", i, i->exit_code, i->reason);
 }
@@ -585,7 +271,7 @@ static void record_failure(struct supervisor *s, const struct error *why)
     i->exit_code = INSTANCE_EXIT_OWN;
     set_reason(s, error_text(why));
     crash_point();
-    record(s, i->state, i->run, &err);
+    supervisor_record(s, i->state, i->run, &err);
 }
 
 /* One start, first or again. True: it runs; else the end is arranged or @ret is final. */
@@ -610,7 +296,7 @@ static bool try_start(struct supervisor *s)
     answer_start(s, r, &err);
     if (r < 0) {
         s->asked = !again; /* what failed at once is not tried again */
-        end(s, INSTANCE_EXIT_OWN, error_text(&err));
+        supervisor_end(s, INSTANCE_EXIT_OWN, error_text(&err));
     }
     return true;
 }
@@ -653,7 +339,7 @@ static int supervise(struct supervisor *s)
             if (!lifecycle_supervised(s->i->state))
                 return INSTANCE_EXIT_OWN;
             s->asked = true;
-            end(s, INSTANCE_EXIT_OWN, error_text(&err));
+            supervisor_end(s, INSTANCE_EXIT_OWN, error_text(&err));
         }
         why = s->leave;
         s->leave = LEAVE_NOT;
@@ -725,7 +411,7 @@ static int watch_signals(struct supervisor *s, struct error *err)
     s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s->signals < 0)
         return error_set_errno(err, -errno, "watch signals");
-    s->signal_watch = loop_add_fd(s->loop, s->signals, LOOP_READ, signal_came, s, err);
+    s->signal_watch = loop_add_fd(s->loop, s->signals, LOOP_READ, supervisor_signal, s, err);
     return s->signal_watch ? 0 : -ENOMEM;
 }
 
@@ -748,11 +434,11 @@ static int set_up(struct supervisor *s, struct error *err)
     s->console = console_new(s->loop, s->log, err);
     if (!s->console)
         return err->code;
-    s->control = control_new(s->loop, s->i->id, s->console, request, s, err);
-    s->timer = loop_timer_new(s->loop, timer_fired, s);
+    s->control = control_new(s->loop, s->i->id, s->console, supervisor_request, s, err);
+    s->timer = loop_timer_new(s->loop, supervisor_timer, s);
     if (!s->control || !s->timer)
         return error_set(err, -ENOMEM, "out of memory");
-    control_set_gone(s->control, client_gone);
+    control_set_gone(s->control, supervisor_client_gone);
     r = control_listen(s->control, s->socket, err);
     return r < 0 ? r : watch_signals(s, err);
 }
