@@ -10,6 +10,7 @@
 #include "base/own.h"
 #include "cli/verbs.h"
 #include "instance/instance.h"
+#include "machine/accel.h"
 
 /* Options of run and create that are about the command and not about the instance. */
 static bool own_option(const struct option *o)
@@ -217,6 +218,17 @@ static int converse(struct cli *cli, const char *ref, const char *name,
     return result.exit_code;
 }
 
+/* Who waits at a terminal should know why it takes long. */
+static void mention_slowness(const struct cli *cli, const struct args *args)
+{
+    const struct accel_ops *accel =
+        strcmp(args_text(args, "accel"), "auto") == 0 ? accel_find(NULL, NULL) : NULL;
+
+    if (accel && strcmp(accel->name, "interp") == 0 && isatty(STDERR_FILENO))
+        cli_complain(cli, "interpreting the guest, which is slow: nothing faster works here "
+                          "(isola doctor says why; --accel interp silences this)");
+}
+
 int verb_run(struct cli *cli, struct args *args)
 {
     bool detach = args_bool(args, "detach");
@@ -241,6 +253,8 @@ int verb_run(struct cli *cli, struct args *args)
     status = create(cli, args, &instance);
     if (status != 0)
         return status;
+    if (c.tty && !detach)
+        mention_slowness(cli, args);
     request = attach_request(&c);
     r = instance_start(cli->home, instance->id, detach ? NULL : &request, detach ? NULL : &stream,
                        &err);

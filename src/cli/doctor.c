@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/own.h"
 #include "cli/human.h"
+#include "cpu/x86/model.h"
 #include "instance/instance.h"
 #include "machine/accel.h"
 
@@ -177,6 +178,17 @@ static enum doctor_result check_kvm(struct str *out)
         return DOCTOR_NO;
     }
     return result;
+}
+
+/* The processor models that guests may see, the default first. */
+static enum doctor_result check_models(struct str *out)
+{
+    const struct x86_model *m;
+
+    for (unsigned i = 0; (m = x86_model_at(i)); i++)
+        str_addf(out, "%s%s", i ? ", " : "", x86_model_name(m));
+    str_add(out, " (--cpu)");
+    return DOCTOR_INFO;
 }
 
 /* A directory must take a file. */
@@ -344,6 +356,7 @@ const struct doctor_check doctor_checks[] = {
     {"accel interp", check_interp},
     {"accel jit", check_jit},
     {"accel kvm", check_kvm},
+    {"models", check_models},
     {"data", check_data},
     {"sockets", check_runtime},
     {"ports", check_ports},

@@ -378,7 +378,7 @@ int store_find(struct store *s, const char *ref, struct instance **ret, struct e
                     : error_set(err, -ENOMEM, "out of memory");
     }
     if (r == 0)
-        return error_set(err, -ENOENT, "no such instance: %.128s", ref);
+        return error_set(err, -ENOENT, "no such instance: %.128s; \"isola ps -a\" lists them", ref);
     return r < 0 ? r : 0;
 }
 

@@ -90,7 +90,9 @@ expect 125 'isola: create: unknown option --detach; *' isola create --vm --kerne
 # A terminal: script gives one.
 if command -v script > /dev/null; then
     tty() { script -qec "$*" /dev/null < /dev/null | tr -d '\r'; }
-    expect 0 'console input=1 tty=1 proxy=0 keys=default replay=0' tty isola run --vm --kernel k -it
+    expect 0 'isola: run: interpreting *console input=1 tty=1 proxy=0 keys=default replay=0' \
+        tty isola run --vm --kernel k -it
+    expect 0 'console input=1 *' tty isola run --vm --kernel k -it --accel interp
     expect 0 $'*\e[32mUp About an hour\e[0m*' tty isola ps
     NO_COLOR=1 expect 0 '*  Up About an hour *' tty isola ps
     TERM=dumb expect 0 '*  Up About an hour *' tty isola ps

@@ -361,8 +361,14 @@ void instance_terminal_size(int fd, unsigned *ret_columns, unsigned *ret_rows)
     *ret_columns = *ret_rows = 0;
 }
 
+static const struct accel_ops interp = {.name = "interp", .about = "a processor on paper"};
+
 const struct accel_ops *accel_at(unsigned index)
 {
-    static const struct accel_ops interp = {.name = "interp", .about = "a processor on paper"};
     return index == 0 ? &interp : NULL;
+}
+
+const struct accel_ops *accel_find(const char *name, struct error *err)
+{
+    return &interp;
 }
