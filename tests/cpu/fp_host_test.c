@@ -477,8 +477,7 @@ static void forgive(const struct form *f, struct state *h, struct state *g)
             memcpy(&x, h->fx + 160 + 4 * k, 4);
             memcpy(&y, g->fx + 160 + 4 * k, 4);
             float error = x - y, bound = 1.501f / 4096 * (y < 0 ? -y : y);
-            bool near_zero = y < 0x1.000002p-126f && y > -0x1.000002p-126f; /* flushed or not */
-            if (x != y && ((error <= bound && -error <= bound) || near_zero)) {
+            if (x != y && error <= bound && -error <= bound) {
                 memcpy(g->fx + 160 + 4 * k, &x, 4);
                 accepted++;
             }

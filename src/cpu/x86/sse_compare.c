@@ -249,6 +249,8 @@ static uint32_t estimate_rcp(uint32_t v)
 {
     struct sf_env env = ESTIMATE;
     struct sf_num n = sf_from32(&env, v), one = sf_from_int(1), r = sf_div(&env, &one, &n);
+    if (n.cls == SF_NORMAL && n.exp >= 126)
+        return v & 0x80000000; /* tiny; at 2^126 itself processors flush, too */
     return sf_to32(&env, &r);
 }
 
