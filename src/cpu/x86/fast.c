@@ -161,16 +161,8 @@ const struct x86_insn *x86_fast_end(struct x86_cpu *c, const struct x86_insn *i)
 
 const struct x86_insn *x86_fast_stale(struct x86_cpu *c, const struct x86_insn *i)
 {
-    uint64_t lin;
-    struct x86_jump *j;
-
     c->rip = x86_fast_rip(c, i);
     c->insn_count -= i->left;
-    /* The jump cache still leads here. */
-    lin = c->seg[X86_CS].lin_base + c->rip;
-    j = &engine_of(c)->jump[x86_jump_slot(lin)];
-    if (j->insn == i)
-        *j = (struct x86_jump){0};
     return NULL;
 }
 
