@@ -11,7 +11,7 @@ bool x87_finish(struct x86_cpu *c, const struct sf_env *env)
     if (!go)
         flags &= SF_PRE;
     x87_set_cc(c, X87_C1, go && env->up ? X87_C1 : 0);
-    if (flags) {
+    if (flags & ~c->fpu.sw) {
         c->fpu.sw |= (uint16_t)flags;
         x86_fpu_update_es(c);
     }

@@ -107,6 +107,24 @@ static unsigned quotient_cc(uint64_t q)
     return (q & 4 ? X87_C0 : 0) | (q & 2 ? X87_C3 : 0) | (q & 1 ? X87_C1 : 0);
 }
 
+/* Long division of 1.0 to 2.0 by the same: @steps + 1 quotient bits; returns the remainder. */
+static uint64_t divide(uint64_t dividend, uint64_t divisor, int32_t steps, uint64_t *ret_quotient)
+{
+    unsigned __int128 rest = dividend; /* < 2 * divisor at the start of each step */
+    uint64_t q = 0;
+    for (int32_t k = 0; k <= steps; k++) {
+        q <<= 1;
+        if (k)
+            rest <<= 1;
+        if (rest >= divisor) {
+            rest -= divisor;
+            q |= 1;
+        }
+    }
+    *ret_quotient = q;
+    return (uint64_t)rest;
+}
+
 /*
  * The remainder of one step. When the exponents are 64 or more apart the quotient is computed only
  * in part, and C2 asks for another round: N = 32..63 bits are dealt with (vol. 2, FPREM).
@@ -121,58 +139,30 @@ static struct sf_num partial_remainder(struct sf_env *env, const struct sf_num *
         return sf_invalid(env);
     if (a->denormal || b->denormal)
         env->flags |= SF_DE;
-    if (a->cls == SF_ZERO || b->cls == SF_INF)
+    int32_t distance = a->exp - b->exp;
+    if (a->cls == SF_ZERO || b->cls == SF_INF || distance < -1 || (distance < 0 && !nearest))
         return r;
-    int32_t distance = a->exp - b->exp, steps = distance;
-    if (distance < -1 || (distance < 0 && !nearest))
-        return r;
+    /* With distance -1 the dividend, less than the divisor, is the remainder so far. */
     bool partial = distance >= 64;
-    if (partial)
-        steps = 32 + (distance & 31);
-    /* Long division; @rest < 2 * divisor at the start of each step. */
-    unsigned __int128 rest = a->hi;
-    uint64_t divisor = b->hi, q = 0;
-    int32_t exp = b->exp;
-    if (distance < 0) {
-        exp = a->exp; /* nothing to subtract yet: rest = a, in units of a's last place */
-    } else {
-        for (int32_t k = 0; k <= steps; k++) {
-            q <<= 1;
-            if (k)
-                rest <<= 1;
-            if (rest >= divisor) {
-                rest -= divisor;
-                q |= 1;
-            }
-        }
-        exp = a->exp - steps;
-    }
+    int32_t steps = partial ? 32 + (distance & 31) : distance < 0 ? 0 : distance;
+    uint64_t q = 0, rest = distance < 0 ? a->hi : divide(a->hi, b->hi, steps, &q);
     if (partial) {
         *ret_cc = X87_C2;
     } else {
-        if (nearest) {
-            unsigned __int128 twice = rest << 1;
-            unsigned __int128 whole = distance < 0 ? (unsigned __int128)divisor << 1 : divisor;
-            if (twice > whole || (twice == whole && (q & 1))) {
-                rest = whole - rest;
-                r.sign = !r.sign;
-                q++;
-            }
+        unsigned __int128 whole = (unsigned __int128)b->hi << (distance < 0), twice = rest;
+        twice <<= 1;
+        if (nearest && (twice > whole || (twice == whole && (q & 1)))) {
+            rest = (uint64_t)(whole - rest);
+            r.sign = !r.sign;
+            q++;
         }
         *ret_cc = quotient_cc(q);
     }
-    uint64_t left = (uint64_t)rest;
-    if (rest >> 64) { /* only 2 * divisor - rest with distance -1 */
-        left = (uint64_t)(rest >> 1);
-        exp++;
-    }
-    if (left == 0) {
-        r = (struct sf_num){.cls = SF_ZERO, .sign = a->sign};
-    } else {
-        int shift = __builtin_clzll(left);
-        r.hi = left << shift;
-        r.exp = exp - shift;
-    }
+    if (rest == 0)
+        return (struct sf_num){.cls = SF_ZERO, .sign = a->sign};
+    int shift = __builtin_clzll(rest);
+    r.hi = rest << shift;
+    r.exp = a->exp - steps - shift;
     return r;
 }
 
