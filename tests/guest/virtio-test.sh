@@ -31,7 +31,7 @@ check() {
     mode=$1 append="quiet $2"
     dd if=/dev/urandom of="$work/drive" bs=1M count=16 2>/dev/null
     before=$(sha256sum <"$work/drive" | cut -d' ' -f1)
-    timeout 200 python3 "$work/ask.py" "$published" >"$work/answer" 2>&1 &
+    timeout 240 python3 "$work/ask.py" "$published" >"$work/answer" 2>&1 &
     asker=$!
     in_guest 240 cloud --memory 256m --net nat -p "$published:2000" --disk "$work/drive,serial=drive-7,discard=on" -- "
 cat /sys/block/vda/serial; echo; echo before \$(sha256sum </dev/vda)
