@@ -61,7 +61,7 @@ static inline bool x86_cond(const struct x86_cpu *c, unsigned cc)
         t = x86_flag_zf(c);
         break;
     case 3:
-        t = x86_flag_cf(c) | x86_flag_zf(c);
+        t = (int)x86_flag_cf(c) | x86_flag_zf(c);
         break;
     case 4:
         t = x86_flag_sf(c);
@@ -73,7 +73,7 @@ static inline bool x86_cond(const struct x86_cpu *c, unsigned cc)
         t = x86_flag_sf(c) ^ x86_flag_of(c);
         break;
     default:
-        t = (x86_flag_sf(c) ^ x86_flag_of(c)) | x86_flag_zf(c);
+        t = (int)(x86_flag_sf(c) ^ x86_flag_of(c)) | x86_flag_zf(c);
         break;
     }
     return t ^ (cc & 1);
