@@ -15,9 +15,9 @@ static always_inline uint64_t target_of(unsigned sz, uint64_t rip)
     return zext(sz, rip);
 }
 
-static always_inline enum x86_result jump_to(struct x86_cpu *c, uint64_t target)
+static always_inline enum x86_result jump_to(struct x86_cpu *c, unsigned sz, uint64_t target)
 {
-    if (!near_target_ok(c, target))
+    if (!near_target_ok(c, sz, target))
         return x86_raise_gp(c, 0);
     c->rip = target;
     return X86_BRANCH;
@@ -25,7 +25,7 @@ static always_inline enum x86_result jump_to(struct x86_cpu *c, uint64_t target)
 
 enum x86_result x86_op_jmp_J(struct x86_cpu *c, const struct x86_insn *i)
 {
-    return jump_to(c, target_of(i->osize, x86_next_rip(c, i) + i->imm));
+    return jump_to(c, i->osize, target_of(i->osize, x86_next_rip(c, i) + i->imm));
 }
 
 enum x86_result x86_op_jcc(struct x86_cpu *c, const struct x86_insn *i)
@@ -46,7 +46,7 @@ static enum x86_result raise_bad_call(struct x86_cpu *c, unsigned size)
 
 static enum x86_result call_to(struct x86_cpu *c, const struct x86_insn *i, uint64_t target)
 {
-    if (!near_target_ok(c, target))
+    if (!near_target_ok(c, i->osize, target))
         return raise_bad_call(c, i->osize);
     if (push(c, i->osize, x86_next_rip(c, i)))
         return X86_FAULT;
@@ -74,7 +74,7 @@ enum x86_result x86_op_jmp_E(struct x86_cpu *c, const struct x86_insn *i)
 
     if (rm_get(c, i, i->osize, i->mem, i->mem ? x86_ea(c, i) : 0, &v))
         return X86_FAULT;
-    return jump_to(c, target_of(i->osize, v));
+    return jump_to(c, i->osize, target_of(i->osize, v));
 }
 
 enum x86_result x86_op_ret_I(struct x86_cpu *c, const struct x86_insn *i)
@@ -84,9 +84,9 @@ enum x86_result x86_op_ret_I(struct x86_cpu *c, const struct x86_insn *i)
     if (peek(c, i->osize, &v))
         return X86_FAULT;
     v = target_of(i->osize, v);
-    if (!near_target_ok(c, v))
+    if (!near_target_ok(c, i->osize, v))
         return x86_raise_gp(c, 0);
-    drop(c, (1u << i->osize) + (i->imm & 0xffff));
+    drop(c, i->osize, (1u << i->osize) + (i->imm & 0xffff));
     c->rip = v;
     return X86_BRANCH;
 }
@@ -156,8 +156,9 @@ static always_inline uint64_t direct_target(const struct x86_cpu *c, const struc
     JCC(sz, 1)                                                                                     \
     JCC(sz, 2)                                                                                     \
     JCC(sz, 3)                                                                                     \
-    JCC(sz, 4) JCC(sz, 5) JCC(sz, 6) JCC(sz, 7) JCC(sz, 8) JCC(sz, 9) JCC(sz, a) JCC(sz, b)        \
-        JCC(sz, c) JCC(sz, d) JCC(sz, e) JCC(sz, f)
+    JCC(sz, 4)                                                                                     \
+    JCC(sz, 5) JCC(sz, 6) JCC(sz, 7) JCC(sz, 8) JCC(sz, 9) JCC(sz, a) JCC(sz, b) JCC(sz, c)        \
+        JCC(sz, d) JCC(sz, e) JCC(sz, f)
 JCC_ALL(16)
 JCC_ALL(32)
 JCC_ALL(64)
@@ -207,7 +208,7 @@ FAST_BRANCH_REGS(jmp_J)
 static always_inline const struct x86_insn *fast_call(struct x86_cpu *c, const struct x86_insn *i,
                                                       unsigned sz, uint64_t target)
 {
-    if (unlikely(!near_target_ok(c, target))) {
+    if (unlikely(!near_target_ok(c, sz, target))) {
         raise_bad_call(c, sz);
         return x86_fast_fault(c, i);
     }
@@ -249,11 +250,11 @@ FAST_DO(ret)
     if (unlikely(peek(c, sz, &v)))
         return x86_fast_fault(c, i);
     v = target_of(sz, v);
-    if (unlikely(!near_target_ok(c, v))) {
+    if (unlikely(!near_target_ok(c, sz, v))) {
         x86_raise_gp(c, 0);
         return x86_fast_fault(c, i);
     }
-    drop(c, 1u << sz);
+    drop(c, sz, 1u << sz);
     return x86_fast_jump(c, i, v);
 }
 FAST_BRANCH_REGS(ret)

@@ -248,7 +248,7 @@ INT_DO(pop_E)
 
     if (peek(c, sz, &v))
         return X86_FAULT;
-    drop(c, 1u << sz);
+    drop(c, sz, 1u << sz);
     if (mem && mem_set(c, i->seg, x86_ea(c, i), sz, v)) {
         c->gpr[X86_RSP] = sp;
         return X86_FAULT;
@@ -262,7 +262,7 @@ INT_FAST_REGS(pop_E)
 
 enum x86_result x86_op_pusha(struct x86_cpu *c, const struct x86_insn *i)
 {
-    unsigned ssz = stack_size(c), size = 1u << i->osize;
+    unsigned ssz = stack_size(c, i->osize), size = 1u << i->osize;
 
     /* All or nothing: eight slots below rSP. */
     for (unsigned r = 0; r < 8; r++)
@@ -271,13 +271,13 @@ enum x86_result x86_op_pusha(struct x86_cpu *c, const struct x86_insn *i)
     for (unsigned r = 0; r < 8; r++)
         if (mem_set(c, X86_SS, stack_at(c, ssz, -(int)(size * (r + 1))), i->osize, c->gpr[r]))
             return X86_FAULT;
-    drop(c, 0ull - size * 8);
+    drop(c, i->osize, 0ull - size * 8);
     return X86_NEXT;
 }
 
 enum x86_result x86_op_popa(struct x86_cpu *c, const struct x86_insn *i)
 {
-    unsigned ssz = stack_size(c), size = 1u << i->osize;
+    unsigned ssz = stack_size(c, i->osize), size = 1u << i->osize;
     uint64_t v[8];
 
     for (unsigned r = 0; r < 8; r++)
@@ -286,14 +286,14 @@ enum x86_result x86_op_popa(struct x86_cpu *c, const struct x86_insn *i)
     for (unsigned r = 0; r < 8; r++)
         if (r != X86_RSP)
             reg_set(c, r, 0, i->osize, v[r]);
-    drop(c, size * 8);
+    drop(c, i->osize, size * 8);
     return X86_NEXT;
 }
 
 /* ENTER (vol. 2): nothing is committed before the last store succeeded. */
 enum x86_result x86_op_enter(struct x86_cpu *c, const struct x86_insn *i)
 {
-    unsigned ssz = stack_size(c), level = i->imm2 & 31;
+    unsigned ssz = stack_size(c, i->osize), level = i->imm2 & 31;
     int size = 1 << i->osize, pushed = size;
     uint64_t frame = stack_at(c, ssz, -size), bp = c->gpr[X86_RBP], v, sp;
 
@@ -323,7 +323,7 @@ enum x86_result x86_op_enter(struct x86_cpu *c, const struct x86_insn *i)
 
 INT_DO(leave)
 {
-    unsigned ssz = stack_size(c);
+    unsigned ssz = stack_size(c, sz);
     uint64_t v, bp = zext(ssz, c->gpr[X86_RBP]);
 
     if (mem_get(c, X86_SS, bp, sz, &v))

@@ -5,10 +5,11 @@
 
 #include "cpu/x86/int_core.h"
 
-/* Stack address size: X86_SIZE_16, 32 or 64. */
-static always_inline unsigned stack_size(const struct x86_cpu *c)
+/* Stack address size, X86_SIZE_16, 32 or 64, for operand size @sz: 64 exists in 64-bit mode only.
+ */
+static always_inline unsigned stack_size(const struct x86_cpu *c, unsigned sz)
 {
-    if (c->mode == X86_MODE_64)
+    if (sz == X86_SIZE_64 || c->mode == X86_MODE_64)
         return X86_SIZE_64;
     return c->seg[X86_SS].attr & X86_SEG_DB ? X86_SIZE_32 : X86_SIZE_16;
 }
@@ -22,7 +23,7 @@ static always_inline uint64_t stack_at(const struct x86_cpu *c, unsigned ssz, in
 /* Pushes the low bytes of @v. Nonzero after a fault. */
 static always_inline int push(struct x86_cpu *c, unsigned sz, uint64_t v)
 {
-    unsigned ssz = stack_size(c);
+    unsigned ssz = stack_size(c, sz);
     uint64_t sp = stack_at(c, ssz, -(1 << sz));
 
     if (unlikely(mem_set(c, X86_SS, sp, sz, v)))
@@ -34,20 +35,21 @@ static always_inline int push(struct x86_cpu *c, unsigned sz, uint64_t v)
 /* The value on top of the stack, which is left there. */
 static always_inline int peek(struct x86_cpu *c, unsigned sz, uint64_t *ret)
 {
-    return mem_get(c, X86_SS, stack_at(c, stack_size(c), 0), sz, ret);
+    return mem_get(c, X86_SS, stack_at(c, stack_size(c, sz), 0), sz, ret);
 }
 
-/* Moves rSP by @bytes. */
-static always_inline void drop(struct x86_cpu *c, uint64_t bytes)
+/* Moves rSP by @bytes after an access of size @sz. */
+static always_inline void drop(struct x86_cpu *c, unsigned sz, uint64_t bytes)
 {
-    unsigned ssz = stack_size(c);
+    unsigned ssz = stack_size(c, sz);
     reg_set(c, X86_RSP, 0, ssz, stack_at(c, ssz, (int64_t)bytes));
 }
 
-/* Near branch targets: canonical in 64-bit mode, inside CS elsewhere. */
-static always_inline bool near_target_ok(const struct x86_cpu *c, uint64_t rip)
+/* Near branch targets of operand size @sz, 64 in 64-bit mode: canonical there, inside CS elsewhere.
+ */
+static always_inline bool near_target_ok(const struct x86_cpu *c, unsigned sz, uint64_t rip)
 {
-    if (likely(c->mode == X86_MODE_64))
+    if (sz == X86_SIZE_64)
         return (uint64_t)((int64_t)(rip << 16) >> 16) == rip;
     return rip <= c->seg[X86_CS].limit;
 }
