@@ -157,7 +157,7 @@ static void open_standard_fds(void)
 
 int main(int argc, char **argv)
 {
-    struct cli cli = {.program = argc ? argv[0] : "isola"};
+    struct cli cli = {0};
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
     int status;
 

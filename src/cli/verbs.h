@@ -12,7 +12,6 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 125, EXIT_OWN = 125 };
 
 /* What a command works with; made by main. */
 struct cli {
-    const char *program;     /* argv[0] */
     const struct verb *verb; /* for messages */
     struct instances *home;  /* opened by cli_home */
     bool color;              /* stdout is a terminal that wants colours */
