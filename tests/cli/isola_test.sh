@@ -108,8 +108,9 @@ if command -v script > /dev/null; then
         local keys=$1
         shift
         rm -f "$work/done"
+        # -ixon: ctrl-q must not be eaten by a terminal that is not raw yet.
         # shellcheck disable=SC2016
-        script -qec 'before=$(stty -g); '"$*"'; echo "status $?"; [ "$before" = "$(stty -g)" ] || echo CHANGED
+        script -qec 'stty -ixon; before=$(stty -g); '"$*"'; echo "status $?"; [ "$before" = "$(stty -g)" ] || echo CHANGED
             touch "$HOME/done"' \
             /dev/null < <(for _ in $(seq 100); do
             sleep 0.1
