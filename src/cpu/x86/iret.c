@@ -289,7 +289,8 @@ enum x86_result x86_op_sysexit(struct x86_cpu *c, const struct x86_insn *i)
 
     if (x86_long(c) && !c->vm->model->intel)
         return x86_raise_ud(c);
-    if (!(c->cr0 & X86_CR0_PE) || !cs || c->cpl != 0 || (wide && (!x86_canonical(rip) || !x86_canonical(rsp))))
+    if (!(c->cr0 & X86_CR0_PE) || !cs || c->cpl != 0 ||
+        (wide && (!x86_canonical(rip) || !x86_canonical(rsp))))
         return x86_raise_gp(c, 0);
     c->gpr[X86_RSP] = wide ? rsp : (uint32_t)rsp;
     c->rip = wide ? rip : (uint32_t)rip;
