@@ -24,10 +24,8 @@
 #include "cpu/x86/exc.h"
 #include "cpu/x86/insn.h"
 
-#if defined(__OPTIMIZE__) && defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) &&              \
-    !defined(X86_FAST_LOOP)
-#define X86_FAST_TAIL 1
-#else
+/* Given by the build where the compiler is known to turn a call in return position into a jump. */
+#ifndef X86_FAST_TAIL
 #define X86_FAST_TAIL 0
 #endif
 
