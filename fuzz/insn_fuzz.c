@@ -247,7 +247,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         x86_flags_set(c, X86_TF, X86_TF);
     x86_mode_update(c);
     for (int runs = 0; runs < 4; runs++) {
-        enum x86_exit why = x86_interp_run(c, 5000);
+        enum x86_exit why = x86_interp_run(c, 1500);
         if (why == X86_EXIT_HALT || why == X86_EXIT_SHUTDOWN || why == X86_EXIT_IDLE)
             break;
         if (flags & 16)

@@ -41,6 +41,7 @@ enum {
     K_POINTER_48,
     K_LOCK_CR,
     K_STUB,
+    K_CANONICAL,
     K_N
 };
 const struct orc_known orc_known[] = {
@@ -78,6 +79,8 @@ const struct orc_known orc_known[] = {
     [K_MOVSXD16] = {"movsxd-16", "MOVSXD of 16 bits reads 16 bits on Intel, 32 on AMD"},
     [K_TRANSCENDENTAL] = {"transcendental", "x87 transcendentals: within 1 ulp, C1 may differ"},
     [K_LOCK_CR] = {"amd-lock-cr", "LOCK MOV CR0 is MOV CR8 on AMD"},
+    [K_CANONICAL] = {"amd-canonical",
+                     "AMD wants the offset canonical before FS or GS base is added"},
     [K_STUB] = {"stub-page", "jumped into the page of the harness"},
     [K_POINTER_48] = {"x87-pointer-48", "AMD keeps 48 bits of FIP and FDP"},
     [K_N] = {NULL, NULL},
@@ -334,7 +337,10 @@ static int fault_excuse(const struct orc_run *run)
     const char *m = run->row ? run->row->mnemonic : "";
     if (g->vector == X86_PFV && g->err & 16 && g->cr2 - ORC_STUB < ORC_PAGE)
         return K_STUB;
-    if (h->vector == X86_AC_VEC && h->vector != g->vector && in_list(" push pop ", m) &&
+    if (run->amd && run->c->bits == 64 && run->row && run->insn->mem && run->insn->seg >= X86_FS &&
+        h->vector == X86_GP && g->vector != X86_GP)
+        return K_CANONICAL;
+    if (h->vector > 0 && h->vector != g->vector && in_list(" push pop ", m) &&
         strchr(x86_operand_names[run->row->operands[0]], 'S'))
         return K_PUSH_SEG;
     if (h->vector == X86_AC_VEC && h->vector != g->vector && run->row->map && run->insn->mem)
