@@ -203,11 +203,6 @@ static void test_iret_outer(void **state)
     rig_free(&r);
 }
 
-static uint64_t frame_long(struct rig *r, unsigned n)
-{
-    return sys_slot(r, n);
-}
-
 RIG_CODE(longint, 64, "int $0x30");
 static void test_long_interrupts(void **state)
 {
@@ -220,17 +215,17 @@ static void test_long_interrupts(void **state)
     r.c->gpr[X86_RSP] = SYS_STACK3 - 3;
     assert_int_equal(sys_run(&r), 0x30);
     assert_int_equal(r.c->gpr[X86_RSP], SYS_STACK0 - 6 * 8);
-    assert_int_equal(frame_long(&r, 0), RIG_CODE_AT + 2);
-    assert_int_equal(frame_long(&r, 1), SEL_CODE64_3 | 3);
-    assert_int_equal(frame_long(&r, 3), SYS_STACK3 - 3);
-    assert_int_equal(frame_long(&r, 4), SEL_DATA3 | 3);
+    assert_int_equal(sys_slot(&r, 0), RIG_CODE_AT + 2);
+    assert_int_equal(sys_slot(&r, 1), SEL_CODE64_3 | 3);
+    assert_int_equal(sys_slot(&r, 3), SYS_STACK3 - 3);
+    assert_int_equal(sys_slot(&r, 4), SEL_DATA3 | 3);
     assert_int_equal(r.c->seg[X86_SS].sel, 0);
     /* Same ring: the stack is aligned to 16 bytes, SS:RSP pushed all the same. */
     sys_long(&r, 0);
     r.c->gpr[X86_RSP] = RIG_STACK - 5;
     assert_int_equal(sys_run(&r), 0x30);
     assert_int_equal(r.c->gpr[X86_RSP], RIG_STACK - 16 - 6 * 8);
-    assert_int_equal(frame_long(&r, 3), RIG_STACK - 5);
+    assert_int_equal(sys_slot(&r, 3), RIG_STACK - 5);
     /* IST */
     sys_long(&r, 0);
     gate = sys_gate(SEL_CODE0, SYS_STUBS + 0x30 * 16, 0xee, 0) | 1ull << 32;
@@ -270,7 +265,7 @@ static void test_syscall(void **state)
     assert_int_equal(r.c->gpr[X86_RDX], SEL_CODE0 + 8);
     assert_int_equal(r.c->gpr[X86_RSI], X86_ZF | 2);
     assert_int_equal(r.c->gpr[X86_RBX], SEL_CODE64_3 | 3);
-    assert_int_equal(frame_long(&r, 2), X86_IF | X86_DF | X86_ZF | 2); /* flags came back */
+    assert_int_equal(sys_slot(&r, 2), X86_IF | X86_DF | X86_ZF | 2); /* flags came back */
     rig_free(&r);
 }
 
@@ -286,14 +281,14 @@ static void test_long_faults(void **state)
     sys_long(&r, 3);
     rig_code(&r, RIG_CODE_AT, pagefault);
     assert_int_equal(sys_run(&r), X86_PFV);
-    assert_int_equal(frame_long(&r, 0), 6);
-    assert_int_equal(frame_long(&r, 1), AT(pagefault, pf_here));
+    assert_int_equal(sys_slot(&r, 0), 6);
+    assert_int_equal(sys_slot(&r, 1), AT(pagefault, pf_here));
     assert_true(r.c->cr2 == 0x8000001234ull);
     sys_long(&r, 3);
     r.c->rip = AT(pagefault, gp_here) - 10;
     assert_int_equal(sys_run(&r), X86_GP);
-    assert_int_equal(frame_long(&r, 0), 0);
-    assert_int_equal(frame_long(&r, 1), AT(pagefault, gp_here));
+    assert_int_equal(sys_slot(&r, 0), 0);
+    assert_int_equal(sys_slot(&r, 1), AT(pagefault, gp_here));
     rig_free(&r);
 }
 
@@ -310,7 +305,7 @@ static void test_compatibility_mode(void **state)
     rig_code(&r, RIG_CODE_AT, compat);
     assert_int_equal(sys_run(&r), 0x31);
     assert_int_equal(r.c->mode, X86_MODE_64);
-    assert_int_equal(frame_long(&r, 1), SEL_CODE3 | 3);
+    assert_int_equal(sys_slot(&r, 1), SEL_CODE3 | 3);
     assert_int_equal(r.c->gpr[X86_RCX], SYS_STACK3);
     assert_true(r.c->gpr[X86_RAX] == 0xffffffffu); /* 48 c8 would be a REX prefix in 64-bit mode */
     rig_free(&r);

@@ -6,7 +6,7 @@
 #include "cpu/x86/mmu.h"
 #include "cpu/x86/system.h"
 
-enum { P = 1, W = 2, U = 4, A = 32, D = 64, PS = 128, G = 256 };
+enum { P = 1, W = 2, U = 4, A = 32, D = 64, PS = 128 };
 enum { ROOT = 0x200000, L3 = 0x201000, L2 = 0x202000, L1 = 0x203000, FRAME = 0x300000 };
 #define NX (1ull << 63)
 /* A linear address whose four indexes differ. */

@@ -115,7 +115,7 @@ enum x86_result x86_step_begin(struct x86_cpu *c)
     return x86_deliver_fault(c);
 }
 
-enum x86_result x86_step_end(struct x86_cpu *c, bool tf, uint8_t shadow)
+enum x86_result x86_step_end(struct x86_cpu *c, bool tf)
 {
     uint64_t dr6 = c->debug_hits;
 

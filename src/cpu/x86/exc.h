@@ -63,10 +63,11 @@ enum x86_result x86_take_events(struct x86_cpu *c);
  * #DB: X86_NEXT: execute the instruction at c->rip; X86_BRANCH, X86_STOP as x86_deliver.
  * x86_step_end follows an instruction that completed without a fault, c->rip already advanced:
  * delivers its traps (@tf: TF was set before the instruction; data and I/O breakpoints noticed;
- * task switch) and recomputes X86_ATTN_SLOW. @shadow is not used: x86_step_begin ends the shadow.
+ * task switch) and recomputes X86_ATTN_SLOW. The interrupt shadow in force at
+ * x86_step_begin has ended by then.
  */
 enum x86_result x86_step_begin(struct x86_cpu *c);
-enum x86_result x86_step_end(struct x86_cpu *c, bool tf, uint8_t shadow);
+enum x86_result x86_step_end(struct x86_cpu *c, bool tf);
 
 /*
  * INT n and its kin, from the handler of instruction @i: delivers with the next instruction as

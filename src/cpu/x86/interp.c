@@ -187,7 +187,6 @@ static enum x86_result fetch_insn(struct x86_cpu *c, struct x86_insn *ret)
 static enum x86_result step(struct x86_cpu *c)
 {
     bool tf = c->rflags & X86_TF;
-    uint8_t shadow = c->shadow;
     enum x86_result r = x86_step_begin(c), after;
     struct x86_insn i;
 
@@ -203,7 +202,7 @@ static enum x86_result step(struct x86_cpu *c)
     if (r == X86_NEXT)
         c->rip = x86_next_rip(c, &i);
     c->insn_count++;
-    after = x86_step_end(c, tf, shadow);
+    after = x86_step_end(c, tf);
     return r == X86_STOP ? r : after;
 }
 

@@ -65,7 +65,7 @@ enum x86_result x86_op_pop_sreg(struct x86_cpu *c, const struct x86_insn *i)
 {
     struct x86_stack s;
     unsigned seg = opcode_sreg(i);
-    uint64_t value, unused;
+    uint64_t value;
     uint16_t sel;
 
     x86_stack_here(c, &s);
@@ -78,11 +78,8 @@ enum x86_result x86_op_pop_sreg(struct x86_cpu *c, const struct x86_insn *i)
         return X86_FAULT;
     }
     sel = (uint16_t)value;
-    unused = c->gpr[X86_RSP];
-    if (x86_seg_load(c, seg, sel)) {
-        c->gpr[X86_RSP] = unused;
+    if (x86_seg_load(c, seg, sel))
         return X86_FAULT;
-    }
     x86_stack_commit(c, &s);
     if (seg == X86_SS)
         x86_shadow_set(c, i, X86_SHADOW_SS);
