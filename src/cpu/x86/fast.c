@@ -6,24 +6,20 @@
 
 extern x86_fast_fn *const x86_fast_jcc[4][16];
 
-#define FAST_LIST(X)                                                                               \
-    X(add_EG)                                                                                      \
-    X(add_GE)                                                                                      \
-    X(add_EI)                                                                                      \
-    X(adc_EG)                                                                                      \
-    X(adc_GE) X(adc_EI) X(sub_EG) X(sub_GE) X(sub_EI) X(sbb_EG) X(sbb_GE) X(sbb_EI) X(and_EG)      \
-        X(and_GE) X(and_EI) X(or_EG) X(or_GE) X(or_EI) X(xor_EG) X(xor_GE) X(xor_EI) X(cmp_EG)     \
-            X(cmp_GE) X(cmp_EI) X(test_EG) X(test_EI) X(inc_E) X(dec_E) X(neg_E) X(not_E) X(mul)   \
-                X(imul1) X(imul_GE) X(imul_GEI) X(div) X(idiv) X(shl_EI) X(shl_E1) X(shl_EC)       \
-                    X(shr_EI) X(shr_E1) X(shr_EC) X(sar_EI) X(sar_E1) X(sar_EC) X(rol_EI)          \
-                        X(rol_E1) X(rol_EC) X(ror_EI) X(ror_E1) X(ror_EC) X(shld_I) X(shrd_I)      \
-                            X(bt_EG) X(bt_EI) X(bts_EG) X(bts_EI) X(btr_EG) X(btr_EI) X(btc_EG)    \
-                                X(btc_EI) X(bsf) X(bsr) X(tzcnt) X(lzcnt) X(popcnt) X(bswap)       \
-                                    X(mov_EG) X(mov_GE) X(mov_EI) X(movzx_b) X(movzx_w) X(movsx_b) \
-                                        X(movsx_w) X(movsxd) X(lea) X(xchg_EG) X(cmpxchg) X(xadd)  \
-                                            X(cmov) X(setcc) X(push_E) X(push_I) X(pop_E) X(leave) \
-                                                X(cbw) X(cwd) X(nop) X(jmp_J) X(call_J) X(call_E)  \
-                                                    X(jmp_E) X(ret)
+/* clang-format off */
+#define FAST_LIST(X) \
+    X(add_EG) X(add_GE) X(add_EI) X(adc_EG) X(adc_GE) X(adc_EI) X(sub_EG) X(sub_GE) X(sub_EI) \
+    X(sbb_EG) X(sbb_GE) X(sbb_EI) X(and_EG) X(and_GE) X(and_EI) X(or_EG) X(or_GE) X(or_EI) \
+    X(xor_EG) X(xor_GE) X(xor_EI) X(cmp_EG) X(cmp_GE) X(cmp_EI) X(test_EG) X(test_EI) X(inc_E) \
+    X(dec_E) X(neg_E) X(not_E) X(mul) X(imul1) X(imul_GE) X(imul_GEI) X(div) X(idiv) X(shl_EI) \
+    X(shl_E1) X(shl_EC) X(shr_EI) X(shr_E1) X(shr_EC) X(sar_EI) X(sar_E1) X(sar_EC) X(rol_EI) \
+    X(rol_E1) X(rol_EC) X(ror_EI) X(ror_E1) X(ror_EC) X(shld_I) X(shrd_I) X(bt_EG) X(bt_EI) \
+    X(bts_EG) X(bts_EI) X(btr_EG) X(btr_EI) X(btc_EG) X(btc_EI) X(bsf) X(bsr) X(tzcnt) \
+    X(lzcnt) X(popcnt) X(bswap) X(mov_EG) X(mov_GE) X(mov_EI) X(movzx_b) X(movzx_w) X(movsx_b) \
+    X(movsx_w) X(movsxd) X(lea) X(xchg_EG) X(cmpxchg) X(xadd) X(cmov) X(setcc) X(push_E) \
+    X(push_I) X(pop_E) X(leave) X(cbw) X(cwd) X(nop) X(jmp_J) X(call_J) X(call_E) X(jmp_E) \
+    X(ret)
+/* clang-format on */
 
 #define DECLARE(name) extern const struct x86_fast_set x86_fast_##name;
 FAST_LIST(DECLARE)
