@@ -158,8 +158,9 @@ static always_inline uint64_t direct_target(const struct x86_cpu *c, const struc
     JCC(sz, 3)                                                                                     \
     JCC(sz, 4)                                                                                     \
     JCC(sz, 5)                                                                                     \
-    JCC(sz, 6) JCC(sz, 7) JCC(sz, 8) JCC(sz, 9) JCC(sz, a) JCC(sz, b) JCC(sz, c) JCC(sz, d)        \
-        JCC(sz, e) JCC(sz, f)
+    JCC(sz, 6)                                                                                     \
+    JCC(sz, 7) JCC(sz, 8) JCC(sz, 9) JCC(sz, a) JCC(sz, b) JCC(sz, c) JCC(sz, d) JCC(sz, e)        \
+        JCC(sz, f)
 JCC_ALL(16)
 JCC_ALL(32)
 JCC_ALL(64)
