@@ -151,16 +151,11 @@ static always_inline uint64_t direct_target(const struct x86_cpu *c, const struc
             return x86_fast_jump(c, i, direct_target(c, i, X86_SIZE_##sz));                        \
         X86_FAST_NEXT(c, i);                                                                       \
     }
-#define JCC_ALL(sz)                                                                                \
-    JCC(sz, 0)                                                                                     \
-    JCC(sz, 1)                                                                                     \
-    JCC(sz, 2)                                                                                     \
-    JCC(sz, 3)                                                                                     \
-    JCC(sz, 4)                                                                                     \
-    JCC(sz, 5)                                                                                     \
-    JCC(sz, 6)                                                                                     \
-    JCC(sz, 7) JCC(sz, 8) JCC(sz, 9) JCC(sz, a) JCC(sz, b) JCC(sz, c) JCC(sz, d) JCC(sz, e)        \
-        JCC(sz, f)
+/* clang-format off */
+#define JCC_ALL(sz) \
+    JCC(sz, 0) JCC(sz, 1) JCC(sz, 2) JCC(sz, 3) JCC(sz, 4) JCC(sz, 5) JCC(sz, 6) JCC(sz, 7) \
+    JCC(sz, 8) JCC(sz, 9) JCC(sz, a) JCC(sz, b) JCC(sz, c) JCC(sz, d) JCC(sz, e) JCC(sz, f)
+/* clang-format on */
 JCC_ALL(16)
 JCC_ALL(32)
 JCC_ALL(64)
