@@ -81,10 +81,13 @@ enum x86_result x86_soft_interrupt(struct x86_cpu *c, const struct x86_insn *i, 
                                    enum x86_event_kind kind)
 {
     uint64_t rip = c->rip;
+    uint16_t task = c->tr.sel;
 
     c->rip = x86_next_rip(c, i);
     if (x86_inject(c, vector, kind, false, 0) == X86_FAULT) {
-        c->rip = rip;
+        /* Past a task switch the fault belongs to the first instruction of the new task. */
+        if (c->tr.sel == task)
+            c->rip = rip;
         return X86_FAULT;
     }
     c->step_rule = X86_STEP_NEVER;
