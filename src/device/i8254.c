@@ -254,6 +254,13 @@ static void edge_due(void *opaque)
     update_irq0(pit);
 }
 
+/* An edge that is due but was not told yet must not be lost to what changes now. */
+static void tell_late_edge(struct i8254 *pit)
+{
+    if (pit->timer.armed && pit->timer.deadline <= gclock_now(pit->clock))
+        edge_due(pit);
+}
+
 /* ---- registers ---- */
 
 static void latch_count(struct counter *c, uint64_t now)
@@ -361,6 +368,7 @@ static void pit_write(void *dev, uint16_t offset, unsigned size, uint32_t value)
 {
     struct i8254 *pit = dev;
 
+    tell_late_edge(pit);
     if (offset == COUNTERS)
         control_write(pit, clocks_now(pit), (uint8_t)value);
     else
@@ -425,6 +433,7 @@ static void after(void *dev)
         c->takeover = max_of(min_of(c->takeover, CLOCK_MAX), c->start);
         c->frozen = min_of(c->frozen, CLOCK_MAX);
     }
+    tell_late_edge(pit);
     update_irq0(pit);
 }
 

@@ -121,8 +121,14 @@ void lapic_timer_set_initial(struct lapic *l, uint32_t initial)
 
 void lapic_timer_set_divide(struct lapic *l, uint32_t divide)
 {
-    uint32_t left = lapic_timer_count(l);
+    uint32_t left;
 
+    /* An expiry that is due but was not told yet must not be lost to the new divider. */
+    if (l->timer.armed && l->timer.deadline <= gclock_now(l->apics->clock)) {
+        gtimer_clear(&l->timer);
+        timer_due(l);
+    }
+    left = lapic_timer_count(l);
     l->divide = divide & 0xb;
     if (left) { /* counting goes on from where it stands */
         uint64_t done = (uint64_t)(l->initial - left) * divider(l);

@@ -224,6 +224,22 @@ static void mode4_strobes_once(void **state)
     assert_int_equal(f->rig.wire[0].rises, before + 1);
 }
 
+static void late_edge_is_not_lost(void **state)
+{
+    struct fixture *f = *state;
+    unsigned before;
+
+    for (unsigned mode = 2; mode <= 4; mode += 2) {
+        program(f, 0, mode, 500);
+        before = f->rig.wire[0].rises;
+        f->rig.ns += 600000;          /* past its time, and nobody ran the timers */
+        rig_out(&f->rig, 0x43, 0x80); /* latch another counter */
+        assert_int_equal(f->rig.wire[0].rises, before + 1);
+        rig_out(&f->rig, 0x43, 0x30);
+        rig_pass(&f->rig, 1000000);
+    }
+}
+
 static void mode5_strobes_after_trigger(void **state)
 {
     struct fixture *f = *state;
@@ -309,6 +325,7 @@ int main(void)
                                        test(mode3_is_a_square),
                                        test(mode3_takes_new_count_at_half_cycle),
                                        test(mode4_strobes_once),
+                                       test(late_edge_is_not_lost),
                                        test(mode5_strobes_after_trigger),
                                        test(bcd_counts_to_ten_thousand),
                                        test(latches_and_read_back),

@@ -7,7 +7,7 @@ guest_kernel cloud
 variant() {
     append="quiet cryptomgr.notests $3"
     # shellcheck disable=SC2086
-    in_guest 120 cloud --memory 256m $2 -- "$4"
+    in_guest 240 cloud --memory 256m $2 -- "$4"
     if [ "$status" != 0 ]; then
         show
         "$isola" ps -q | while read -r id; do "$isola" inspect --live "$id"; done # one that hangs still runs
