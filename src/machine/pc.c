@@ -181,6 +181,14 @@ static void host_set_cr8(void *opaque, unsigned cpu, uint8_t value)
     lapic_set_cr8(apics_of(opaque), cpu, value);
 }
 
+static void host_tsc_changed(void *opaque, unsigned cpu)
+{
+    struct machine *m = opaque;
+
+    lapic_tsc_changed(m->pc->lapics, cpu);
+    pvclock_update(&m->pvclock, cpu);
+}
+
 static void host_ferr(void *opaque, int level)
 {
     struct machine *m = opaque;
@@ -195,6 +203,7 @@ static void pc_fill_host(struct x86_host *host)
     host->get_cr8 = host_get_cr8;
     host->set_cr8 = host_set_cr8;
     host->ferr = host_ferr;
+    host->tsc_changed = host_tsc_changed;
 }
 
 /* ---- ways to end ---- */

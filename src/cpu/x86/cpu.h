@@ -285,6 +285,8 @@ struct x86_host {
     void (*ferr)(void *opaque, int level);
     /* Ticks of the time-stamp counter without the guest's TSC_ADJUST / WRMSR offset. */
     uint64_t (*tsc)(void *opaque);
+    /* L, may be NULL: the guest wrote IA32_TSC or IA32_TSC_ADJUST; deadlines in ticks move. */
+    void (*tsc_changed)(void *opaque, unsigned cpu);
     /* Fills @n random bytes (RDRAND, RDSEED). */
     void (*random)(void *opaque, void *bytes, size_t n);
 };

@@ -277,13 +277,23 @@ static int base_write(struct x86_cpu *c, unsigned seg, uint64_t value)
     return 0;
 }
 
-static void tsc_write(struct x86_cpu *c, uint64_t value)
+/* The counter jumps by @delta; writing it or its adjustment moves both (vol. 3, 17.17.3). */
+static void tsc_jump(struct x86_cpu *c, uint64_t delta)
 {
-    uint64_t delta = value - x86_tsc(c);
+    const struct x86_host *host = &c->vm->host;
 
-    /* Writing one moves the other by as much (vol. 3, 17.17.3). */
     c->tsc_offset += delta;
     c->tsc_adjust += delta;
+    if (!host->tsc_changed)
+        return;
+    host->lock(host->opaque);
+    host->tsc_changed(host->opaque, c->index);
+    host->unlock(host->opaque);
+}
+
+static void tsc_write(struct x86_cpu *c, uint64_t value)
+{
+    tsc_jump(c, value - x86_tsc(c));
 }
 
 static bool passes(uint8_t check, uint64_t value)
@@ -336,8 +346,7 @@ int x86_msr_write(struct x86_cpu *c, uint32_t msr, uint64_t value)
     case MSR_TSC_ADJUST:
         if (!x86_model_has(m, FEAT_ADJUST))
             return -1;
-        c->tsc_offset += value - c->tsc_adjust;
-        c->tsc_adjust = value;
+        tsc_jump(c, value - c->tsc_adjust);
         return 0;
     case MSR_UCODE_WRITE: /* updates are refused silently, as a virtual processor has none */
         return 0;
