@@ -13,5 +13,7 @@ void *mem_alloc(size_t count, size_t size)
     if (unlikely(__atomic_load_n(&fail_countdown, __ATOMIC_RELAXED)) &&
         __atomic_sub_fetch(&fail_countdown, 1, __ATOMIC_RELAXED) == 0)
         return NULL;
+    if (size && count > PTRDIFF_MAX / size)
+        return NULL;
     return calloc(count ? count : 1, size ? size : 1);
 }

@@ -25,6 +25,27 @@ struct gmem {
     struct gmem_listener *listeners;
 };
 
+/*
+ * Flags change from the processors' thread (fills, code) and from the thread that holds the machine
+ * lock (device writes) at once: each change is atomic, so that none is lost.
+ */
+static unsigned flags_get(const struct gmem *gm, uint64_t gfn)
+{
+    return __atomic_load_n(&gm->flags[gfn], __ATOMIC_ACQUIRE);
+}
+
+static void flags_add(struct gmem *gm, uint64_t gfn, unsigned bits)
+{
+    if ((flags_get(gm, gfn) & bits) != bits)
+        __atomic_fetch_or(&gm->flags[gfn], (uint8_t)bits, __ATOMIC_ACQ_REL);
+}
+
+static void flags_drop(struct gmem *gm, uint64_t gfn, unsigned bits)
+{
+    if (flags_get(gm, gfn) & bits)
+        __atomic_fetch_and(&gm->flags[gfn], (uint8_t)~bits, __ATOMIC_ACQ_REL);
+}
+
 /* The page in the layer that holds it; NULL when no layer does (zeroes). */
 static const uint8_t *layer_page(const struct gmem_layer *layer, uint64_t gfn)
 {
@@ -130,7 +151,7 @@ static void all_changed(struct gmem *gm)
 
 unsigned gmem_page_flags(const struct gmem *gm, uint64_t gfn)
 {
-    return gfn < gm->pages ? gm->flags[gfn] : 0;
+    return gfn < gm->pages ? flags_get(gm, gfn) : 0;
 }
 
 const uint8_t *gmem_read_page(const struct gmem *gm, uint64_t gfn)
@@ -139,7 +160,7 @@ const uint8_t *gmem_read_page(const struct gmem *gm, uint64_t gfn)
 
     if (gfn >= gm->pages)
         return NULL;
-    if (gm->base && !(gm->flags[gfn] & GMEM_DELTA)) {
+    if (gm->base && !(flags_get(gm, gfn) & GMEM_DELTA)) {
         below = layer_page(gm->base, gfn);
         if (below)
             return below;
@@ -154,22 +175,22 @@ uint8_t *gmem_write_page(struct gmem *gm, uint64_t gfn)
     if (gfn >= gm->pages)
         return NULL;
     page = gm->delta.data + (gfn << GMEM_PAGE_BITS);
-    if (unlikely(!(gm->flags[gfn] & GMEM_DELTA))) {
+    if (unlikely(!(flags_get(gm, gfn) & GMEM_DELTA))) {
         const uint8_t *below = layer_page(gm->base, gfn);
-        gm->flags[gfn] |= GMEM_DELTA;
+        flags_add(gm, gfn, GMEM_DELTA);
         if (below) {
             memcpy(page, below, GMEM_PAGE_SIZE);
             page_changed(gm, gfn); /* read pointers still show the base */
         }
     }
-    gm->flags[gfn] |= GMEM_DIRTY;
+    flags_add(gm, gfn, GMEM_DIRTY);
     return page;
 }
 
 void gmem_set_code(struct gmem *gm, uint64_t gfn)
 {
-    if (gfn < gm->pages && !(gm->flags[gfn] & GMEM_CODE)) {
-        gm->flags[gfn] |= GMEM_CODE;
+    if (gfn < gm->pages && !(flags_get(gm, gfn) & GMEM_CODE)) {
+        flags_add(gm, gfn, GMEM_CODE);
         page_changed(gm, gfn);
     }
 }
@@ -177,12 +198,12 @@ void gmem_set_code(struct gmem *gm, uint64_t gfn)
 void gmem_clear_code(struct gmem *gm, uint64_t gfn)
 {
     if (gfn < gm->pages)
-        gm->flags[gfn] &= (uint8_t)~GMEM_CODE;
+        flags_drop(gm, gfn, GMEM_CODE);
 }
 
 void gmem_code_write(struct gmem *gm, uint64_t gfn, unsigned offset, unsigned len)
 {
-    if (gfn < gm->pages && (gm->flags[gfn] & GMEM_CODE))
+    if (gfn < gm->pages && (flags_get(gm, gfn) & GMEM_CODE))
         for (struct gmem_listener *l = gm->listeners; l; l = l->next)
             if (l->code_written)
                 l->code_written(l->opaque, gfn, offset, len);
@@ -237,7 +258,7 @@ int gmem_clear(struct gmem *gm, struct error *err)
     if (r < 0)
         return r;
     for (uint64_t gfn = 0; gfn < gm->pages; gfn++)
-        if (gm->flags[gfn] & GMEM_CODE)
+        if (flags_get(gm, gfn) & GMEM_CODE)
             gmem_code_write(gm, gfn, 0, GMEM_PAGE_SIZE);
     memset(gm->flags, 0, gm->pages);
     gmem_layer_unref(gm->base);
@@ -253,9 +274,9 @@ uint64_t gmem_dirty_take(struct gmem *gm, uint64_t *bitmap)
     if (bitmap)
         memset(bitmap, 0, (gm->pages + 63) / 64 * 8);
     for (uint64_t gfn = 0; gfn < gm->pages; gfn++) {
-        if (!(gm->flags[gfn] & GMEM_DIRTY))
+        if (!(flags_get(gm, gfn) & GMEM_DIRTY))
             continue;
-        gm->flags[gfn] &= (uint8_t)~GMEM_DIRTY;
+        flags_drop(gm, gfn, GMEM_DIRTY);
         if (bitmap)
             bitmap[gfn / 64] |= 1ull << (gfn % 64);
         count++;
@@ -282,8 +303,8 @@ struct gmem_layer *gmem_freeze(struct gmem *gm, struct error *err)
         return NULL;
     }
     for (uint64_t gfn = 0; gfn < gm->pages; gfn++) {
-        present[gfn] = (gm->flags[gfn] & GMEM_DELTA) != 0;
-        gm->flags[gfn] &= (uint8_t)~GMEM_DELTA;
+        present[gfn] = (flags_get(gm, gfn) & GMEM_DELTA) != 0;
+        flags_drop(gm, gfn, GMEM_DELTA);
     }
     /* One reference for the caller, one for this machine; the machine's old reference moves below.
      */
@@ -300,6 +321,6 @@ uint64_t gmem_delta_pages(const struct gmem *gm)
     uint64_t count = 0;
 
     for (uint64_t gfn = 0; gfn < gm->pages; gfn++)
-        count += (gm->flags[gfn] & GMEM_DELTA) != 0;
+        count += (flags_get(gm, gfn) & GMEM_DELTA) != 0;
     return count;
 }

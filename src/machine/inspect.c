@@ -86,8 +86,7 @@ void machine_stats(struct machine *m, struct machine_stats *ret)
 {
     *ret = (struct machine_stats){.cpu_ns = machine_threads_cpu_ns(m),
                                   .memory_size = m->config.memory};
-    for (unsigned i = 0; i < m->vm->cpu_count; i++)
-        ret->instructions += m->vm->cpus[i]->insn_count;
+    ret->instructions = m->instructions;
     ret->memory_used = gmem_delta_pages(m->ram) << GMEM_PAGE_BITS;
     m->board->stats(m, ret);
     for (unsigned i = 0; i < m->config.nic_count; i++) {

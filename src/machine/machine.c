@@ -295,9 +295,10 @@ void machine_power_button(struct machine *m)
 
 /* ---- running ---- */
 
-static void after_run(struct machine *m, enum x86_exit why)
+static void after_run(struct machine *m, uint64_t instructions, enum x86_exit why)
 {
     m->exits[why & 7]++;
+    m->instructions += instructions;
     if (why == X86_EXIT_SHUTDOWN)
         machine_want_reset(m, true);
 }
@@ -308,6 +309,7 @@ bool machine_turn(struct machine *m, uint64_t budget)
 
     for (unsigned i = 0; i < m->vm->cpu_count; i++) {
         struct x86_cpu *c = m->vm->cpus[i];
+        uint64_t before, instructions;
         enum x86_exit why;
         if (m->end != MACHINE_RUNNING || m->reset_wanted)
             return true;
@@ -316,9 +318,11 @@ bool machine_turn(struct machine *m, uint64_t budget)
         worked = true;
         m->board->select_cpu(m, i);
         machine_unlock(m);
+        before = c->insn_count;
         why = m->accel->run(c, budget);
+        instructions = c->insn_count - before;
         machine_lock(m);
-        after_run(m, why);
+        after_run(m, instructions, why);
     }
     return worked;
 }

@@ -66,7 +66,8 @@ struct machine {
     char end_text[ERROR_TEXT_MAX];
     bool reset_wanted, paused;
     uint64_t resets;
-    uint64_t exits[8]; /* by enum x86_exit */
+    uint64_t exits[8];     /* by enum x86_exit */
+    uint64_t instructions; /* retired by all processors when they last stopped running */
 
     const struct machine_host_ops *host;
     struct machine_threads *threads; /* machine_linux.c */
