@@ -17,6 +17,7 @@
 /* Offsets in the setup header and the zero page. */
 enum {
     HDR_SETUP_SECTS = 0x1f1,
+    HDR_SYSSIZE = 0x1f4, /* of the protected-mode part, in 16 bytes */
     HDR_BOOT_FLAG = 0x1fe,
     HDR_JUMP = 0x200,
     HDR_MAGIC = 0x202,
@@ -66,7 +67,7 @@ static int read_header(const struct boot_params *p, struct linux_image *img, str
 {
     const uint8_t *k = p->kernel;
     unsigned sects = k[HDR_SETUP_SECTS] ? k[HDR_SETUP_SECTS] : 4;
-    uint64_t init_size;
+    uint64_t init_size, whole;
 
     *img = (struct linux_image){.setup_size = (sects + 1) * 512u,
                                 .version = load_le16(k + HDR_VERSION)};
@@ -78,6 +79,10 @@ static int read_header(const struct boot_params *p, struct linux_image *img, str
     if (img->setup_size >= p->kernel_len)
         return error_set(err, -ENOEXEC, "the bzImage is cut off after its setup code (%zu bytes)",
                          p->kernel_len);
+    whole = img->setup_size + (uint64_t)load_le32(k + HDR_SYSSIZE) * 16;
+    if (whole > p->kernel_len + 15)
+        return error_set(err, -ENOEXEC, "the bzImage is cut off: %zu of its %llu bytes are there",
+                         p->kernel_len, (unsigned long long)whole);
     img->load_addr = load_le64(k + HDR_PREF_ADDRESS);
     init_size = load_le32(k + HDR_INIT_SIZE);
     if (img->load_addr < 0x100000 || img->load_addr > 0xf0000000u || init_size > 0xf0000000u)

@@ -152,6 +152,21 @@ static void too_little_memory_names_the_figure(void **state)
     drop(&f);
 }
 
+static void cut_kernels_are_refused(void **state)
+{
+    uint8_t k[BZ_LEN];
+    struct fixture f;
+
+    (void)state;
+    make(&f, 32 * MIB);
+    make_bzimage(k);
+    store_le32(k + 0x1f4, (BZ_LEN - BZ_SETUP + 15) / 16);
+    assert_int_equal(load(&f, k, sizeof(k)), 0);
+    assert_int_equal(load(&f, k, sizeof(k) - 100), -ENOEXEC);
+    assert_non_null(strstr(error_text(&f.err), "cut off"));
+    drop(&f);
+}
+
 static void long_command_lines_are_refused(void **state)
 {
     uint8_t k[BZ_LEN];
@@ -287,6 +302,7 @@ int main(void)
         cmocka_unit_test(linux_gets_its_zero_page),
         cmocka_unit_test(too_little_memory_names_the_figure),
         cmocka_unit_test(long_command_lines_are_refused),
+        cmocka_unit_test(cut_kernels_are_refused),
         cmocka_unit_test(unpacked_kernels_are_relocated),
         cmocka_unit_test(pvh_and_multiboot_start),
         cmocka_unit_test(damage_is_survived),
