@@ -22,7 +22,7 @@ static bool str_reserve(struct str *s, size_t more)
         s->failed = true;
         return false;
     }
-    if (need <= s->cap)
+    if (s->data && need <= s->cap)
         return true;
     cap = s->cap ? s->cap : 64;
     while (cap < need)

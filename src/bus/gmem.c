@@ -291,12 +291,13 @@ struct gmem_layer *gmem_freeze(struct gmem *gm, struct error *err)
     struct gmem_layer *layer = mem_new(struct gmem_layer);
     struct gmem_host fresh = {.fd = -1};
     uint8_t *present = mem_alloc(gm->pages, 1);
-    int r = layer && present ? gmem_host_new(&fresh, gm->delta.bytes, err)
-                             : error_set(err, -ENOMEM, "freeze guest memory: out of memory");
+    int r = error_set(err, -ENOMEM, "freeze guest memory: out of memory");
 
+    if (layer && present)
+        r = gmem_host_new(&fresh, gm->delta.bytes, err);
     if (r == 0)
         r = gmem_host_seal(&gm->delta, err);
-    if (r < 0) {
+    if (!layer || !present || r < 0) {
         gmem_host_done(&fresh);
         free(present);
         free(layer);

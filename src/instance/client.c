@@ -333,7 +333,7 @@ static int ask_start(int fd, const struct instance_attach *attach, struct error 
 int instance_start(struct instances *home, const char *ref, const struct instance_attach *attach,
                    struct instance_stream **ret_stream, struct error *err)
 {
-    const struct lifecycle_cell *cell;
+    const struct lifecycle_cell *cell = NULL;
     struct instance *i = NULL;
     cleanup_fd int fd = -1;
     int r = find_for(home, ref, LIFECYCLE_START, &i, &cell, err);
@@ -342,7 +342,7 @@ int instance_start(struct instances *home, const char *ref, const struct instanc
         return r;
     if (store_readonly(home->store)) {
         r = error_set(err, -EROFS, "%s can not be written", home->data);
-    } else if (cell->outcome == LIFECYCLE_NOTHING) {
+    } else if (cell && cell->outcome == LIFECYCLE_NOTHING) {
         r = -EALREADY;
     } else {
         r = lifecycle_supervised(i->state) ? client_connect(home, i, &fd, err)
@@ -406,14 +406,14 @@ int client_kill_and_wait(struct instances *home, const struct instance *i, struc
 
 int instance_stop(struct instances *home, const char *ref, int timeout, struct error *err)
 {
-    const struct lifecycle_cell *cell;
+    const struct lifecycle_cell *cell = NULL;
     struct instance *i = NULL;
     int seconds, r = find_for(home, ref, LIFECYCLE_STOP, &i, &cell, err);
 
     if (r < 0)
         return r;
     seconds = timeout < 0 ? (int)i->spec->stop_timeout : timeout;
-    if (cell->outcome != LIFECYCLE_NOTHING)
+    if (cell && cell->outcome != LIFECYCLE_NOTHING)
         r = ask_for_end(home, i, json_pack("{s:s,s:i}", "do", "stop", "timeout", seconds),
                         seconds * 1000 + ANSWER_MS, err);
     instance_free(i);
@@ -619,7 +619,6 @@ int instance_wait(struct instances *home, const char *ref, enum instance_wait co
         r = instance_find(home, id, &i, err);
         if (r == -ENOENT && (ended || condition == INSTANCE_WAIT_REMOVED)) {
             r = 0;
-            ended = true;
             break;
         }
         if (r < 0)

@@ -306,7 +306,7 @@ static struct x86_block *insert(struct x86_code *code, const struct x86_code_pag
                             .end = (uint16_t)end,
                             .mode = mode,
                             .count = (uint8_t)count};
-    if (end > GMEM_PAGE_SIZE)
+    if (next && end > GMEM_PAGE_SIZE)
         b->gfn[1] = next->gfn;
     for (unsigned n = 0; n <= count; n++) {
         struct x86_insn *i = &b->insn[n];

@@ -285,7 +285,7 @@ static void bcd_flags(struct x86_cpu *c, bool cf, bool af)
 {
     c->lazy.result = sext(X86_SIZE_8, c->gpr[X86_RAX]);
     c->lazy.op = cf;
-    c->lazy.aux = (af ? X86_AF : 0) | (uint64_t)cf << 63; /* OF undefined: clear */
+    c->lazy.aux = (af ? X86_AF : 0) | (cf ? UINT64_C(1) << 63 : 0); /* OF undefined: clear */
 }
 
 static void set_al(struct x86_cpu *c, unsigned v)

@@ -152,7 +152,7 @@ static int walk_32bit(struct x86_cpu *c, struct walk *w)
 /* The two lower levels, common to PAE and 4-level paging: from the page directory at @table. */
 static int walk_low(struct x86_cpu *c, struct walk *w, uint64_t table, uint64_t reserved)
 {
-    uint64_t e;
+    uint64_t e = 0;
 
     if (step(c, w, table + (w->lin >> 21 & 0x1ff) * 8, reserved, &e))
         return 1;

@@ -109,7 +109,7 @@ static enum x86_result run(struct x86_cpu *c, const struct x86_insn *i, bool exp
 
 static enum x86_result to_index(struct x86_cpu *c, const struct x86_insn *i, bool explicit_lengths)
 {
-    unsigned r;
+    unsigned r = 0;
     enum x86_result result = run(c, i, explicit_lengths, &r);
     if (result != X86_NEXT)
         return result;
