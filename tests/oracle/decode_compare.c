@@ -278,7 +278,7 @@ static void make_bytes(uint64_t seed, uint64_t number, uint8_t bytes[16], unsign
         return;
     }
     struct orc_code code;
-    orc_encode(r, &x86_optable[number % X86_ROWS], *bits, &code);
+    orc_encode(r, &x86_optable[number % X86_ROWS], *bits, NULL, &code);
     unsigned at = 0;
     if (kind == 2) /* more prefixes in front, up to the limit of 15 bytes and beyond */
         for (unsigned n = orc_below(r, 14); at < n;)

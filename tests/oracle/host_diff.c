@@ -2,49 +2,28 @@
 /*
  * host_diff: ring-3 instructions on the interpreter and on the host's own processor.
  *
- *   host_diff [--cases N] [--seed S] [--case N] [--row TEXT] [--bits 16|32|64] [--max-reports N]
- *             [--coverage FILE] [--seconds N]
+ *   host_diff [--cases N] [--seed S] [--first N] [--need N] [--coverage FILE] [--checkpoint FILE]
+ *   host_diff [--row TEXT] [--bits 16|32|64] [--case N] [--max-reports N] [--seconds N]
+ *   host_diff --sum FILE,FILE... [--need N] [--cases N] [--coverage FILE]
+ *   host_diff --self-test 1
  *
- * Cases go round the opcode table, so every row gets its share. Exits 0 without a difference, 1
- * with, 77 when this host cannot be an oracle.
+ * Cases walk the coverage matrix round by round. A case is a pure function of seed and number; its
+ * number says its cell. Exits 0 without a difference, 1 with one or with too few cases, 77 when
+ * this host cannot be an oracle.
  */
+#include "host_diff.h"
+
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "cpu/x86/decode.h"
-#include "orc_compare.h"
-#include "orc_guest.h"
 #include "orc_host.h"
+#include "orc_traits.h"
 
-struct options {
-    uint64_t cases, seed, only, seconds;
-    bool single;
-    const char *row, *coverage;
-    unsigned bits, max_reports;
-};
-
-struct row_stats {
-    uint64_t generated, run, differ, by_form[2], faults, excluded;
-    uint64_t by_prefix[8];
-};
-
-struct session {
-    struct options opt;
-    struct orc_guest *guest;
-    uint8_t pristine[ORC_DATA_BYTES];
-    uint64_t known[ORC_KNOWN_MAX];
-    struct row_stats *rows;
-    uint64_t run, differ, invalid, skipped;
-    unsigned reports;
-    bool amd;
-    struct orc_case c;
-    struct orc_run r;
-    uint32_t dirty_offset; /* code written by the previous case */
-    unsigned dirty_len;
-};
+enum { LINE = 64, CHECKPOINT_CASES = 1 << 21 };
 
 static double now(void)
 {
@@ -56,7 +35,7 @@ static double now(void)
 static void decode(struct session *s, struct x86_insn *insn)
 {
     struct orc_case *c = &s->c;
-    struct x86_decode_env env = {.model = orc_guest_cpu(s->guest)->vm->model,
+    struct x86_decode_env env = {.model = s->r.model,
                                  .mode = c->bits == 64 ? X86_MODE_64 : X86_MODE_COMPAT,
                                  .big = c->bits != 16};
     memset(insn, 0, sizeof(*insn));
@@ -68,24 +47,56 @@ static void decode(struct session *s, struct x86_insn *insn)
     s->r.insn = insn;
 }
 
+static void write_code(struct session *s, uint32_t at, const uint8_t *bytes, unsigned len)
+{
+    memcpy(orc_host_code() + at, bytes, len);
+    orc_guest_code(s->guest, at, bytes, len);
+}
+
+/* Code over the previous case's, and operands into the data pages, which are as orc_pristine. */
 static void prepare(struct session *s)
 {
     const struct orc_case *c = &s->c;
-    static const uint8_t cc[64] = {[0 ... 63] = 0xcc};
-    if (s->dirty_len) {
-        memcpy(orc_host_code() + s->dirty_offset, cc, s->dirty_len);
-        orc_guest_code(s->guest, s->dirty_offset, cc, s->dirty_len);
+    uint8_t bytes[LINE];
+    unsigned usual = c->code_offset & ~(LINE - 1u), inside = c->code_offset - usual;
+    memset(bytes, 0xcc, sizeof(bytes));
+    /* Mostly both are in one aligned line, which is written at once. */
+    if (s->dirty_len && (s->dirty_offset < usual || s->dirty_offset + s->dirty_len > usual + LINE))
+        write_code(s, s->dirty_offset, bytes, s->dirty_len);
+    if (inside + c->whole_len <= LINE) {
+        memcpy(bytes + inside, c->whole, c->whole_len);
+        write_code(s, usual, bytes, sizeof(bytes));
+    } else {
+        write_code(s, usual, bytes, sizeof(bytes));
+        write_code(s, c->code_offset, c->whole, c->whole_len);
     }
-    memcpy(orc_host_code() + c->code_offset, c->whole, c->whole_len);
-    orc_guest_code(s->guest, c->code_offset, c->whole, c->whole_len);
     s->dirty_offset = c->code_offset;
     s->dirty_len = c->whole_len;
     uint8_t *data = orc_host_data();
-    memcpy(data, s->pristine, ORC_RW_BYTES);
-    for (unsigned i = 0; i < c->patches; i++)
+    for (unsigned i = 0; i < c->patches; i++) {
         memcpy(data + c->patch[i].offset, c->patch[i].bytes, c->patch[i].len);
-    for (unsigned page = 0; page < 2; page++)
-        memcpy(orc_guest_data(s->guest, page), data + page * ORC_PAGE, ORC_PAGE);
+        memcpy(s->r.guest_data + c->patch[i].offset, c->patch[i].bytes, c->patch[i].len);
+    }
+}
+
+/* Makes the data pages of both sides as orc_pristine again: the lines that are not. */
+static void restore(struct session *s, bool same)
+{
+    uint8_t *data = orc_host_data();
+    typedef uint64_t words __attribute__((vector_size(16), may_alias));
+    if (!same) {
+        memcpy(data, s->pristine, ORC_RW_BYTES);
+        memcpy(s->r.guest_data, s->pristine, ORC_RW_BYTES);
+        return;
+    }
+    for (unsigned at = 0; at < ORC_RW_BYTES; at += LINE) {
+        const words *a = (const words *)(data + at), *b = (const words *)(s->pristine + at);
+        words x = (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]);
+        if (x[0] | x[1]) {
+            memcpy(data + at, s->pristine + at, LINE);
+            memcpy(s->r.guest_data + at, s->pristine + at, LINE);
+        }
+    }
 }
 
 static void print_state(const char *name, const struct orc_state *s)
@@ -113,15 +124,12 @@ static void print_state(const char *name, const struct orc_state *s)
 static void report(struct session *s, const struct orc_diff *d)
 {
     const struct orc_case *c = &s->c;
-    if (s->reports >= s->opt.max_reports && !s->opt.single)
-        return;
-    /* One report a row until every row had its chance. */
-    struct row_stats *rs = &s->rows[c->row];
-    if (rs->differ > 3 && !s->opt.single)
+    /* A few of each row, so that every row has its chance. */
+    if (!s->opt.single && (s->reports >= s->opt.max_reports || s->row_differs[c->row] > 3))
         return;
     s->reports++;
-    printf("DIFF --seed %" PRIu64 " --case %" PRIu64 " [%s %s] %u-bit:", c->seed, c->number,
-           x86_optable[c->row].encoding, x86_optable[c->row].mnemonic, c->bits);
+    printf("%s --seed %" PRIu64 " --case %" PRIu64 " [%s %s] %u-bit:", d->fields ? "DIFF" : "SAME",
+           c->seed, c->number, x86_optable[c->row].encoding, x86_optable[c->row].mnemonic, c->bits);
     for (unsigned i = 0; i < c->code.len; i++)
         printf(" %02x", c->code.bytes[i]);
     printf(" ->%s\n    host/guest:%s\n", s->r.row ? s->r.row->mnemonic : "(invalid)", d->text);
@@ -138,154 +146,240 @@ static void report(struct session *s, const struct orc_diff *d)
     }
 }
 
-static void run_case(struct session *s)
+static void count(struct session *s, unsigned cell, const struct orc_diff *d)
+{
+    struct orc_tally *t = &s->tally;
+    const struct orc_cell *k = &s->cells.cell[cell];
+    t->run++;
+    t->faults += s->r.host.vector >= 0;
+    t->invalid += s->r.row == NULL;
+    /* A case that became something else, by a prefix that changed the row, is not the cell's. */
+    if (k->kind == ORC_CELL_MANY ||
+        s->r.row == (k->kind == ORC_CELL_UD ? NULL : &x86_optable[k->row]))
+        t->cell[cell].run++;
+    for (uint64_t bits = d->excused; bits; bits &= bits - 1)
+        t->known[__builtin_ctzll(bits)]++;
+    if (d->fields) {
+        t->differ++;
+        s->row_differs[k->row]++;
+    }
+}
+
+void session_case(struct session *s, uint64_t seed, uint64_t number, struct orc_diff *ret)
 {
     struct orc_case *c = &s->c;
-    struct row_stats *rs = &s->rows[c->row];
     struct x86_insn insn;
-    static uint8_t guest_data[ORC_RW_BYTES];
-    rs->generated++;
+    unsigned cell = s->cells.slot[number % s->cells.slots];
+    ret->fields = 0;
+    ret->excused = 0;
+    s->ran = false;
+    orc_case_make(c, seed, number, &s->cells.cell[cell]);
     s->r.c = c;
-    s->r.amd = s->amd;
-    s->r.model = orc_guest_cpu(s->guest)->vm->model;
     decode(s, &insn);
     int why = orc_excluded(&s->r);
     if (why >= 0) {
-        s->known[why]++;
-        s->skipped++;
-        rs->excluded++;
+        s->tally.known[why]++;
+        s->tally.excluded++;
+        s->tally.cell[cell].excluded++;
+        s->tally.cell[cell].reason = (uint8_t)why;
         return;
     }
     prepare(s);
     orc_host_run(&c->in, &s->r.host);
+    if (s->plant_code)
+        s->plant_code(s);
     orc_guest_run(s->guest, &c->in, &s->r.guest);
-    for (unsigned page = 0; page < 2; page++)
-        memcpy(guest_data + page * ORC_PAGE, orc_guest_data(s->guest, page), ORC_PAGE);
+    if (s->plant)
+        s->plant(s);
     s->r.host_data = orc_host_data();
-    s->r.guest_data = guest_data;
-    struct orc_diff d;
-    orc_compare(&s->r, &d);
-    s->run++;
-    rs->run++;
-    rs->faults += s->r.host.vector >= 0;
-    rs->by_form[c->code.has_modrm && c->code.modrm < 0xc0]++;
-    for (unsigned i = 0; i < 8; i++)
-        rs->by_prefix[i] += c->code.prefixes >> i & 1;
-    for (unsigned i = 0; orc_known[i].name; i++)
-        s->known[i] += d.excused >> i & 1;
-    s->invalid += s->r.row == NULL;
-    if (d.fields) {
-        s->differ++;
-        rs->differ++;
-        report(s, &d);
-    } else if (s->opt.single) {
-        printf("same\n");
-        report(s, &d);
-    }
+    orc_compare(&s->r, ret);
+    s->ran = true;
+    count(s, cell, ret);
+    if (!s->quiet && (ret->fields || s->opt.single))
+        report(s, ret);
+    restore(s, ret->same_memory);
 }
 
-static bool wanted(const struct options *o, unsigned row)
+static bool wanted(const struct options *o, const struct orc_cell *c)
 {
-    return !o->row || strstr(x86_optable[row].mnemonic, o->row) ||
-           strstr(x86_optable[row].encoding, o->row);
+    const struct x86_row *row = &x86_optable[c->row];
+    return (!o->bits || c->bits == o->bits) &&
+           (!o->row || strstr(row->mnemonic, o->row) || strstr(row->encoding, o->row));
 }
 
-static void run_all(struct session *s)
+static int checkpoint(struct session *s, double *start)
+{
+    struct error err = {0};
+    s->tally.seconds += now() - *start;
+    *start = now();
+    if (!s->opt.checkpoint || orc_tally_save(&s->tally, s->opt.checkpoint, &err) == 0)
+        return 0;
+    fprintf(stderr, "host_diff: %s\n", error_text(&err));
+    return -1;
+}
+
+static int run_all(struct session *s)
 {
     const struct options *o = &s->opt;
-    double start = now();
-    unsigned *rows = calloc(X86_ROWS, sizeof(*rows)), n = 0;
-    for (unsigned i = 0; i < X86_ROWS; i++)
-        if (wanted(o, i))
-            rows[n++] = i;
-    for (uint64_t i = o->single ? o->only : 0; n && (o->single || i < o->cases); i++) {
-        /* The row is part of the case's number, whatever rows are wanted. */
-        uint64_t number = o->single ? o->only : i / n * X86_ROWS + rows[i % n];
-        orc_case_make(&s->c, o->seed, number, (unsigned)(number % X86_ROWS));
-        if (!o->bits || s->c.bits == o->bits)
-            run_case(s);
-        if (o->single)
-            break;
-        if (o->seconds && (i & 1023) == 0 && now() - start > (double)o->seconds)
+    struct orc_tally *t = &s->tally;
+    struct orc_diff d;
+    double begin = now(), start = begin;
+    uint32_t *slots = calloc(s->cells.slots, sizeof(*slots));
+    unsigned n = 0;
+    if (!slots)
+        return -1;
+    for (unsigned i = 0; i < s->cells.slots; i++)
+        if (wanted(o, &s->cells.cell[s->cells.slot[i]]))
+            slots[n++] = i;
+    uint64_t end = t->first + o->cases;
+    int ret = 0;
+    while (n && t->next < end && ret == 0) {
+        uint64_t i = t->next++;
+        session_case(s, o->seed, i / n * s->cells.slots + slots[i % n], &d);
+        if (i % CHECKPOINT_CASES == 0)
+            ret = checkpoint(s, &start);
+        if (o->seconds && (i & 1023) == 0 && now() - begin > (double)o->seconds)
             break;
     }
-    free(rows);
-    double took = now() - start;
-    printf("%" PRIu64 " cases run in %.1f s (%.0f a second), %" PRIu64
-           " not an instruction, %" PRIu64 " left out, %" PRIu64 " differ\n",
-           s->run, took, (double)s->run / took, s->invalid, s->skipped, s->differ);
+    free(slots);
+    return ret ? ret : checkpoint(s, &start);
 }
 
-static void summary(struct session *s)
+/* Adds up the files of --sum. */
+static int sum_files(struct session *s, struct error *err)
 {
-    printf("known differences and exclusions:\n");
-    for (unsigned i = 0; orc_known[i].name; i++)
-        printf("  %-18s %10" PRIu64 "  %s\n", orc_known[i].name, s->known[i], orc_known[i].why);
-    uint64_t least = UINT64_MAX, rows = 0, differing = 0;
-    for (unsigned i = 0; i < X86_ROWS; i++) {
-        if (!s->rows[i].generated)
-            continue;
-        rows++;
-        differing += s->rows[i].differ != 0;
-        if (s->rows[i].generated < least)
-            least = s->rows[i].generated;
+    char *list = strdup(s->opt.sum), *rest = list;
+    int ret = list ? 0 : -ENOMEM;
+    for (char *name; ret == 0 && (name = strsep(&rest, ",")) != NULL;) {
+        ret = orc_tally_load(&s->tally, name, err);
+        if (ret == -ENOENT)
+            ret = error_set(err, ret, "read checkpoint %s: no such file", name);
+        if (ret == 0)
+            printf("%s: seed %" PRIu64 ", cases %" PRIu64 " to %" PRIu64 "\n", name, s->tally.seed,
+                   s->tally.first, s->tally.next);
     }
-    printf("rows: %" PRIu64 " of %d covered, at least %" PRIu64 " cases each; %" PRIu64
-           " with a difference\n",
-           rows, X86_ROWS, rows ? least : 0, differing);
-    for (unsigned i = 0; i < X86_ROWS; i++)
-        if (s->rows[i].differ)
-            printf("  row %-22s %-12s %" PRIu64 " of %" PRIu64 "\n", x86_optable[i].encoding,
-                   x86_optable[i].mnemonic, s->rows[i].differ, s->rows[i].run);
+    free(list);
+    return ret;
 }
 
-static void write_coverage(const struct session *s)
+/* The end of a run or of a sum: what was counted, and whether it is enough. */
+static int judge(struct session *s)
 {
-    FILE *f = fopen(s->opt.coverage, "w");
-    if (!f)
-        return;
-    fprintf(f, "encoding\tmnemonic\tcases\trun\tfaults\tregister\tmemory\t66\t67\tseg\tf2\tf3\tlock"
-               "\trex\trex.w\texcluded\tdiffer\n");
-    for (unsigned i = 0; i < X86_ROWS; i++) {
-        const struct row_stats *r = &s->rows[i];
-        fprintf(f, "%s\t%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64,
-                x86_optable[i].encoding, x86_optable[i].mnemonic, r->generated, r->run, r->faults,
-                r->by_form[0], r->by_form[1]);
-        for (unsigned k = 0; k < 8; k++)
-            fprintf(f, "\t%" PRIu64, r->by_prefix[k]);
-        fprintf(f, "\t%" PRIu64 "\t%" PRIu64 "\n", r->excluded, r->differ);
+    struct error err = {0};
+    const struct orc_tally *t = &s->tally;
+    orc_tally_print(t);
+    for (unsigned i = 0; i < X86_ROWS; i++)
+        if (s->row_differs[i])
+            printf("  row %-22s %-12s differs %" PRIu64 " times\n", x86_optable[i].encoding,
+                   x86_optable[i].mnemonic, s->row_differs[i]);
+    unsigned below = s->opt.need ? orc_tally_below(t, s->opt.need) : 0;
+    if (below)
+        printf("FAILED: %u cells have less than %" PRIu64 " cases\n", below, s->opt.need);
+    bool few = s->opt.sum && t->run < s->opt.cases;
+    if (few)
+        printf("FAILED: %" PRIu64 " cases are less than %" PRIu64 "\n", t->run, s->opt.cases);
+    if (s->opt.coverage && orc_tally_coverage(t, s->opt.coverage, &err)) {
+        fprintf(stderr, "host_diff: %s\n", error_text(&err));
+        return 2;
     }
-    fclose(f);
+    return t->differ || below || few;
 }
 
 static bool parse(int argc, char **argv, struct options *o)
 {
     *o = (struct options){.cases = 2000000, .seed = 1, .max_reports = 200};
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1; i < argc; i += 2) {
         const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
         if (!v)
             return false;
+        uint64_t n = strtoull(v, NULL, 0);
         if (!strcmp(a, "--cases"))
-            o->cases = strtoull(v, NULL, 0);
+            o->cases = n;
         else if (!strcmp(a, "--seed"))
-            o->seed = strtoull(v, NULL, 0);
+            o->seed = n;
+        else if (!strcmp(a, "--first"))
+            o->first = n;
         else if (!strcmp(a, "--case"))
-            o->only = strtoull(v, NULL, 0), o->single = true;
+            o->only = n, o->single = true;
         else if (!strcmp(a, "--row"))
             o->row = v;
         else if (!strcmp(a, "--bits"))
-            o->bits = (unsigned)atoi(v);
+            o->bits = (unsigned)n;
         else if (!strcmp(a, "--max-reports"))
-            o->max_reports = (unsigned)atoi(v);
+            o->max_reports = (unsigned)n;
         else if (!strcmp(a, "--coverage"))
             o->coverage = v;
+        else if (!strcmp(a, "--checkpoint"))
+            o->checkpoint = v;
+        else if (!strcmp(a, "--sum"))
+            o->sum = v;
+        else if (!strcmp(a, "--need"))
+            o->need = n;
         else if (!strcmp(a, "--seconds"))
-            o->seconds = strtoull(v, NULL, 0);
+            o->seconds = n;
+        else if (!strcmp(a, "--self-test"))
+            o->self_test = n != 0;
         else
             return false;
-        i++;
     }
     return true;
+}
+
+static int session_init(struct session *s, struct error *err)
+{
+    orc_traits_init();
+    orc_values_init();
+    s->guest = orc_guest_new(err);
+    if (!s->guest)
+        return -1;
+    s->r.model = orc_guest_cpu(s->guest)->vm->model;
+    s->r.guest_data = orc_guest_data(s->guest);
+    if (!s->r.guest_data)
+        return error_set(err, -1, "the guest's data pages are apart");
+    int ret = orc_cells_make(&s->cells, s->r.model, err);
+    if (ret == 0)
+        ret = orc_tally_init(&s->tally, &s->cells, err);
+    if (ret)
+        return ret;
+    s->tally.seed = s->opt.seed;
+    s->tally.first = s->tally.next = s->opt.first;
+    __builtin_cpu_init();
+    s->r.amd = __builtin_cpu_is("amd");
+    orc_pristine(s->pristine);
+    return 0;
+}
+
+static void meet_host(struct session *s)
+{
+    orc_guest_stub(s->guest, (const uint8_t *)(uintptr_t)ORC_STUB);
+    orc_guest_cpu_node(s->guest, orc_host_cpu_node());
+    orc_host_fill(s->pristine);
+    memcpy(s->r.guest_data, s->pristine, ORC_DATA_BYTES);
+}
+
+static int run(struct session *s, struct error *err)
+{
+    struct orc_diff d;
+    if (s->opt.single) {
+        session_case(s, s->opt.seed, s->opt.only, &d);
+        if (!s->ran)
+            printf("left out\n");
+        return d.fields != 0;
+    }
+    if (s->opt.self_test)
+        return session_self_test(s);
+    if (s->opt.checkpoint) {
+        struct orc_tally *t = &s->tally;
+        int ret = orc_tally_load(t, s->opt.checkpoint, err);
+        if (ret && ret != -ENOENT)
+            return 2;
+        if (ret == 0 && (t->seed != s->opt.seed || t->first != s->opt.first)) {
+            error_set(err, -EINVAL, "go on from %s: it has another seed or first case",
+                      s->opt.checkpoint);
+            return 2;
+        }
+    }
+    return run_all(s) ? 2 : judge(s);
 }
 
 int main(int argc, char **argv)
@@ -293,35 +387,31 @@ int main(int argc, char **argv)
     static struct session s;
     struct error err = {0};
     if (!parse(argc, argv, &s.opt)) {
-        fprintf(stderr, "usage: host_diff [--cases N] [--seed S] [--case N] [--row TEXT] [--bits N]"
-                        " [--max-reports N] [--coverage FILE] [--seconds N]\n");
+        fprintf(stderr,
+                "usage: host_diff [--cases N] [--seed S] [--first N] [--case N] [--row TEXT]"
+                " [--bits N]\n       [--max-reports N] [--coverage FILE] [--checkpoint FILE]"
+                " [--sum FILE,...] [--need N]\n       [--seconds N] [--self-test 1]\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    const char *why = orc_host_init();
+    int ret = 2;
+    const char *why = s.opt.sum ? NULL : orc_host_init();
     if (why) {
         printf("skipped: %s\n", why);
         return 77;
     }
-    s.guest = orc_guest_new(&err);
-    s.rows = calloc(X86_ROWS, sizeof(*s.rows));
-    if (!s.guest || !s.rows) {
-        fprintf(stderr, "host_diff: %s\n", error_text(&err));
-        return 2;
+    if (session_init(&s, &err) == 0) {
+        if (s.opt.sum) {
+            ret = sum_files(&s, &err) ? 2 : judge(&s);
+        } else {
+            meet_host(&s);
+            ret = run(&s, &err);
+        }
     }
-    __builtin_cpu_init();
-    s.amd = __builtin_cpu_is("amd");
-    orc_pristine(s.pristine);
-    orc_guest_stub(s.guest, (const uint8_t *)(uintptr_t)ORC_STUB);
-    orc_guest_cpu_node(s.guest, orc_host_cpu_node());
-    memcpy(orc_host_data(), s.pristine, ORC_DATA_BYTES);
-    memcpy(orc_guest_data(s.guest, 2), s.pristine + ORC_RW_BYTES, ORC_PAGE);
-    run_all(&s);
-    if (!s.opt.single)
-        summary(&s);
-    if (s.opt.coverage)
-        write_coverage(&s);
-    free(s.rows);
+    if (err.code)
+        fprintf(stderr, "host_diff: %s\n", error_text(&err));
+    orc_tally_free(&s.tally);
+    orc_cells_free(&s.cells);
     orc_guest_free(s.guest);
-    return s.differ != 0;
+    return ret;
 }

@@ -65,7 +65,8 @@ uint32_t orc_target(struct orc_rng *r, unsigned size)
 
 uint32_t orc_code_target(struct orc_rng *r, const struct orc_case *c)
 {
-    uint32_t offset = 0x100 + orc_below(r, 0x600);
+    /* Few places: each becomes a cached block of the interpreter. */
+    uint32_t offset = 0x100 + 47 * orc_below(r, 32);
     if (c->code_offset < ORC_PAGE)
         offset += ORC_PAGE;
     return ORC_CODE + offset;

@@ -8,6 +8,7 @@
 
 #include "cpu/x86/cpu.h"
 #include "orc_aim.h"
+#include "orc_traits.h"
 
 /* Indexes of orc_known. */
 enum {
@@ -71,7 +72,8 @@ const struct orc_known orc_known[] = {
     [K_REP_IO] = {"rep-io-zero", "REP INS, OUTS of no bytes: AMD checks the permission first"},
     [K_REP_LOOP] = {"amd-rep-loop",
                     "LOOPE and LOOPNE with F2 or F3: AMD takes the prefix's condition"},
-    [K_FAR_TO_64] = {"call-to-64-stack", "CALLF to 64-bit code: AMD pushes with 64-bit addressing"},
+    [K_FAR_TO_64] = {"call-to-mode", "CALLF between 64-bit and compatibility mode: AMD pushes with "
+                                     "the addressing of the new mode"},
     [K_WIDE_FAULT] = {"wide-fault", "which part of an operand of many words faults first"},
     [K_ENTER] = {"enter-high", "upper half of EBP after a 32-bit ENTER on a 16-bit stack"},
     [K_UD_FETCH] = {"ud-or-fetch", "#UD known before the last bytes of an instruction are fetched"},
@@ -87,15 +89,6 @@ const struct orc_known orc_known[] = {
 };
 _Static_assert((int)K_N < (int)ORC_KNOWN_MAX, "a bit each");
 
-static bool in_list(const char *list, const char *mnemonic)
-{
-    size_t n = strlen(mnemonic);
-    for (const char *p = list; n && (p = strstr(p, mnemonic)); p += n)
-        if (p[-1] == ' ' && p[n] == ' ')
-            return true;
-    return false;
-}
-
 int orc_excluded(const struct orc_run *run)
 {
     const struct x86_row *row = run->row;
@@ -106,11 +99,10 @@ int orc_excluded(const struct orc_run *run)
     /* SSE4A on AMD: MOVNTSS, MOVNTSD. */
     if (from->map == 1 && from->opcode == 0x2b && c->code.prefixes & (ORC_PF2 | ORC_PF3))
         return K_FEATURE;
-    if (run->amd && !strcmp(from->mnemonic, "mov") && from->map == 1 &&
-        c->code.prefixes & ORC_PLOCK)
+    if (run->amd && orc_in(from, ORC_SET_MOV) && from->map == 1 && c->code.prefixes & ORC_PLOCK)
         return K_LOCK_CR;
     /* RDPID. */
-    if (!strcmp(from->mnemonic, "rdseed") && c->code.prefixes & ORC_PF3)
+    if (orc_in(from, ORC_SET_RDSEED) && c->code.prefixes & ORC_PF3)
         return K_FEATURE;
     /* CLFLUSHOPT, CLWB, WAITPKG, SVM, CLZERO and what else is at 0F AE and 0F 01. */
     if (from->map == 1 && !row &&
@@ -123,18 +115,17 @@ int orc_excluded(const struct orc_run *run)
           (c->bits == 64 || c->code.modrm >= 0xc0)) ||
          from->opcode == 0x8f))
         return K_FEATURE;
-    if (run->amd && !strcmp(from->mnemonic, "verw") && c->code.prefixes & ORC_PLOCK)
+    if (run->amd && orc_in(from, ORC_SET_VERW) && c->code.prefixes & ORC_PLOCK)
         return K_LOCK_VERW;
     if (!row)
         return -1;
-    const char *m = row->mnemonic;
-    if (run->amd && in_list(" sysret sysexit ", m) && c->bits != 64)
+    if (run->amd && orc_in(row, ORC_SET_SYSRET) && c->bits != 64)
         return K_SYSRET;
-    if (run->amd && in_list(" loope loopne ", m) && c->code.prefixes & (ORC_PF2 | ORC_PF3))
+    if (run->amd && orc_in(row, ORC_SET_LOOPCC) && c->code.prefixes & (ORC_PF2 | ORC_PF3))
         return K_REP_LOOP;
-    if (run->amd && in_list(" movsxd ", m) && run->insn->osize == X86_SIZE_16)
+    if (run->amd && orc_in(row, ORC_SET_MOVSXD) && run->insn->osize == X86_SIZE_16)
         return K_MOVSXD16;
-    if (in_list(" shld shrd ", m) && run->insn->osize == X86_SIZE_16) {
+    if (orc_in(row, ORC_SET_SHIFT2) && run->insn->osize == X86_SIZE_16) {
         uint64_t count = row->imm[0] ? run->insn->imm : c->in.gpr[1];
         if ((count & 31) > 16)
             return K_SHIFT_COUNT;
@@ -142,20 +133,20 @@ int orc_excluded(const struct orc_run *run)
     if (run->amd && row->map == 1 && row->opcode == 0x0d && c->code.modrm >= 0xc0)
         return K_PREFETCH;
     /* Components that only the host has, unless the case was made for this instruction. */
-    if (in_list(" xsave xsaveopt xrstor ", m) && strcmp(m, from->mnemonic) != 0)
+    if (orc_in(row, ORC_SET_XSAVE) && row != from)
         return K_HOST_VALUES;
-    if (in_list(" cpuid rdtsc rdtscp rdrand rdseed xgetbv rdpid ", m))
+    if (orc_in(row, ORC_SET_HOST_VALUES))
         return K_HOST_VALUES;
-    if (in_list(" sgdt sidt sldt smsw str ", m))
+    if (orc_in(row, ORC_SET_UMIP))
         return K_UMIP;
-    if (in_list(" syscall sysenter ", m) ||
-        (in_list(" int ", m) && (uint8_t)run->insn->imm == 0x80))
+    if (orc_in(row, ORC_SET_SYSCALL) ||
+        (orc_in(row, ORC_SET_INT) && (uint8_t)run->insn->imm == 0x80))
         return K_SYSCALL;
-    if (in_list(" bsf bsr ", m) && run->insn->rep == X86_REP_E)
+    if (orc_in(row, ORC_SET_BSF) && run->insn->rep == X86_REP_E)
         return K_FEATURE;
     if (run->amd && c->bits == 64 && c->code.prefixes & ORC_P66 && row->attr & X86_ATTR_BRANCH)
         return K_AMD_BRANCH66;
-    if (run->amd && run->insn->rex & 8 && in_list(" jmpf callf jmp_far call_far lss lfs lgs ", m))
+    if (run->amd && run->insn->rex & 8 && orc_in(row, ORC_SET_FAR64))
         return K_AMD_FAR64;
     return -1;
 }
@@ -180,8 +171,7 @@ static void compare_u64(struct orc_diff *d, const char *name, uint64_t host, uin
 
 static bool transcendental(const struct orc_run *run)
 {
-    return run->row &&
-           in_list(" f2xm1 fyl2x fyl2xp1 fptan fpatan fsin fcos fsincos ", run->row->mnemonic);
+    return orc_in(run->row, ORC_SET_TRANSCENDENTAL);
 }
 
 /* Neighbours among the 80-bit numbers of one sign. */
@@ -307,22 +297,21 @@ static uint32_t operand_address(const struct orc_run *run)
 /* Memory images that hold what the host does not keep. */
 static void ignore_images(struct orc_run *run, struct orc_diff *d)
 {
-    const char *m = run->row ? run->row->mnemonic : "";
     if (!run->amd || !run->row)
         return;
     uint32_t at = operand_address(run);
-    if (in_list(" fxsave xsave xsaveopt xsavec ", m)) {
+    if (orc_in(run->row, ORC_SET_FX_IMAGE)) {
         ignore_memory(run, d, at + 6, 18, K_AMD_X87_POINTERS);
         ignore_memory(run, d, at + 28, 4, K_AMD_X87_POINTERS); /* MXCSR_MASK */
     }
-    if (in_list(" push ", m) && strchr(x86_operand_names[run->row->operands[0]], 'S') &&
+    if (orc_in(run->row, ORC_SET_PUSH_SEG) &&
         (run->host.vector == ORC_RAN || run->host.rip != run->c->in.rip)) {
         uint16_t ss = run->host.sel[ORC_SS];
         uint32_t base = run->c->bits == 64 ? 0 : (uint32_t)orc_seg_base(ss);
         uint32_t sp = (uint32_t)run->host.gpr[4] & (orc_stack16(ss) ? 0xffff : UINT32_MAX);
         ignore_memory(run, d, base + sp + 2, run->insn->osize == X86_SIZE_64 ? 6 : 2, K_PUSH_SEG);
     }
-    if (in_list(" fnstenv fnsave ", m)) {
+    if (orc_in(run->row, ORC_SET_ENV_IMAGE)) {
         if (run->insn->osize == X86_SIZE_16)
             ignore_memory(run, d, at + 6, 8, K_AMD_X87_POINTERS);
         else
@@ -334,47 +323,44 @@ static void ignore_images(struct orc_run *run, struct orc_diff *d)
 static int fault_excuse(const struct orc_run *run)
 {
     const struct orc_state *h = &run->host, *g = &run->guest;
-    const char *m = run->row ? run->row->mnemonic : "";
     if (g->vector == X86_PFV && g->err & 16 && g->cr2 - ORC_STUB < ORC_PAGE)
         return K_STUB;
     if (run->amd && run->c->bits == 64 && run->row && run->insn->mem && run->insn->seg >= X86_FS &&
         h->vector == X86_GP && g->vector != X86_GP)
         return K_CANONICAL;
-    if (h->vector > 0 && h->vector != g->vector && in_list(" push pop ", m) &&
-        strchr(x86_operand_names[run->row->operands[0]], 'S'))
+    if (h->vector > 0 && h->vector != g->vector && orc_in(run->row, ORC_SET_PUSHPOP_SEG))
         return K_PUSH_SEG;
     if (h->vector == X86_AC_VEC && h->vector != g->vector && run->row->map && run->insn->mem)
         return K_AC_16;
-    if (!strncmp(m, "cmps", 4) && h->vector > 0 && g->vector > 0 &&
+    if (orc_in(run->row, ORC_SET_CMPS) && h->vector > 0 && g->vector > 0 &&
         (h->vector != g->vector || h->cr2 != g->cr2))
         return K_CMPS;
     if (h->vector == X86_PFV && h->err & 16 && g->vector == X86_UD && h->rip == g->rip)
         return K_UD_FETCH;
     if (g->vector == X86_PFV && g->err & 16 && h->vector == X86_UD && h->rip == g->rip)
         return K_UD_FETCH;
-    if (run->amd && in_list(" retf ", m) && run->row->imm[0] && run->c->bits != 64 &&
+    if (run->amd && orc_in(run->row, ORC_SET_RETF) && run->row->imm[0] && run->c->bits != 64 &&
         h->gpr[4] != g->gpr[4] && (uint16_t)h->gpr[4] == (uint16_t)g->gpr[4])
         return K_RETF_IMM;
-    if (in_list(" retf ", m) && run->row->imm[0] && h->vector > 0 && g->vector > 0 &&
+    if (orc_in(run->row, ORC_SET_RETF) && run->row->imm[0] && h->vector > 0 && g->vector > 0 &&
         h->vector != g->vector && h->rip == g->rip)
         return K_RETF_IMM;
     if (run->amd && run->row && run->row->map == 0 && (run->row->opcode & 0xfc) == 0x6c &&
         run->insn->rep && h->vector == X86_GP && h->rip == run->c->in.rip && g->vector != h->vector)
         return K_REP_IO;
-    if (run->amd && in_list(" callf ", m) && run->c->bits != 64 &&
+    if (run->amd && orc_in(run->row, ORC_SET_CALLF) && run->c->bits != 64 &&
         (g->sel[ORC_CS] == ORC_CS64 || h->sel[ORC_CS] == ORC_CS64))
         return K_FAR_TO_64;
-    if (in_list(
-            " fxsave fxrstor xsave xsaveopt xrstor fnsave frstor fnstenv fldenv popa pusha iret "
-            "retf enter callf ",
-            m) &&
-        h->vector > 0 && h->rip == g->rip && g->vector > 0 &&
+    if (run->amd && orc_in(run->row, ORC_SET_CALLF) && run->c->bits == 64 &&
+        run->c->in.gpr[4] >> 32 && h->sel[ORC_CS] != ORC_CS64)
+        return K_FAR_TO_64;
+    if (orc_in(run->row, ORC_SET_WIDE) && h->vector > 0 && h->rip == g->rip && g->vector > 0 &&
         (h->vector != g->vector || h->cr2 != g->cr2 || h->err != g->err))
         return K_WIDE_FAULT;
-    if (run->amd && in_list(" enter ", m) && run->insn->osize == X86_SIZE_32 &&
+    if (run->amd && orc_in(run->row, ORC_SET_ENTER) && run->insn->osize == X86_SIZE_32 &&
         h->gpr[5] != g->gpr[5] && (uint16_t)h->gpr[5] == (uint16_t)g->gpr[5])
         return K_ENTER;
-    if (!strncmp(m, "maskmov", 7) && h->vector > 0 && h->rip == run->c->in.rip)
+    if (orc_in(run->row, ORC_SET_MASKMOV) && h->vector > 0 && h->rip == run->c->in.rip)
         return K_MASKMOV;
     return -1;
 }
@@ -388,6 +374,7 @@ void orc_compare(struct orc_run *run, struct orc_diff *d)
     d->text[0] = 0;
     d->fields = 0;
     d->excused = 0;
+    d->same_memory = false;
     int excuse = fault_excuse(run);
     if (excuse >= 0) {
         d->excused = UINT64_C(1) << excuse;
@@ -418,8 +405,14 @@ void orc_compare(struct orc_run *run, struct orc_diff *d)
     compare_u64(d, "fsbase", h->fs_base, g->fs_base);
     compare_u64(d, "gsbase", h->gs_base, g->gs_base);
     compare_fx(run, d);
-    if (memcmp(run->host_data, run->guest_data, ORC_RW_BYTES) == 0)
+    d->same_memory = memcmp(run->host_data, run->guest_data, ORC_RW_BYTES) == 0;
+    if (d->same_memory)
         return;
+    /* What was stored before the fault. */
+    if (orc_in(run->row, ORC_SET_WIDE) && h->vector > 0 && h->rip == run->c->in.rip) {
+        d->excused |= UINT64_C(1) << K_WIDE_FAULT;
+        return;
+    }
     for (unsigned i = 0; i < ORC_RW_BYTES; i++)
         if (run->host_data[i] != run->guest_data[i]) {
             unsigned n = ORC_RW_BYTES - i < 8 ? ORC_RW_BYTES - i : 8;

@@ -16,7 +16,7 @@ struct orc_run {
     const struct x86_insn *insn;
     struct orc_state host, guest;
     const uint8_t *host_data; /* ORC_RW_BYTES */
-    uint8_t *guest_data;      /* a copy, which orc_compare may change */
+    uint8_t *guest_data;      /* orc_compare may change it to the host's */
     bool amd;                 /* the host's vendor */
     const struct x86_model *model;
 };
@@ -37,6 +37,7 @@ struct orc_diff {
     char text[512];
     unsigned fields;  /* differing fields that count */
     uint64_t excused; /* bits by index into orc_known: differences that do not count */
+    bool same_memory; /* the data pages are equal now */
 };
 void orc_compare(struct orc_run *run, struct orc_diff *ret);
 

@@ -9,63 +9,102 @@ static void put(struct orc_code *c, uint8_t byte)
     c->bytes[c->len++] = byte;
 }
 
-static void add_prefixes(struct orc_rng *r, const struct x86_row *row, unsigned bits,
-                         struct orc_code *c)
+/* A list of legacy prefixes. */
+struct list {
+    uint8_t byte[8];
+    unsigned n;
+};
+
+static void add_prefix(struct orc_code *c, struct list *list, uint8_t byte, unsigned bit)
 {
-    static const uint8_t segs[6] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
-    uint8_t list[8];
-    unsigned n = 0;
-    bool want66 = row->prefix == X86_PREFIX_66;
-    if (want66 || orc_one_in(r, row->prefix == X86_PREFIX_NP ? 16 : 4)) {
-        list[n++] = 0x66;
-        c->prefixes |= ORC_P66;
-    }
-    if (orc_one_in(r, 6)) {
-        list[n++] = 0x67;
-        c->prefixes |= ORC_P67;
-    }
-    if (orc_one_in(r, 6)) {
-        c->seg = (uint8_t)orc_below(r, 6);
-        /* In 64-bit mode ES, CS, SS and DS overrides are ignored. */
-        list[n++] = segs[c->seg];
-        c->prefixes |= ORC_PSEG;
-        if (bits == 64 && c->seg < ORC_FS)
-            c->seg = 0xff;
-    }
-    bool rep = row->attr & X86_ATTR_REP;
-    if (row->prefix == X86_PREFIX_F3 || orc_one_in(r, rep ? 3 : 20)) {
-        list[n++] = 0xf3;
-        c->prefixes |= ORC_PF3;
-    } else if (row->prefix == X86_PREFIX_F2 || orc_one_in(r, rep ? 3 : 20)) {
-        list[n++] = 0xf2;
-        c->prefixes |= ORC_PF2;
-    }
-    if (row->prefix == X86_PREFIX_F2 && !(c->prefixes & ORC_PF2)) {
-        c->prefixes |= ORC_PF2;
-        list[n++] = 0xf2; /* the last of F2 and F3 wins */
-    }
-    if (orc_one_in(r, row->attr & X86_ATTR_LOCK ? 4 : 40)) {
-        list[n++] = 0xf0;
-        c->prefixes |= ORC_PLOCK;
-    }
-    /* Any order, except that the last of F2 and F3 counts. */
-    if (!(c->prefixes & ORC_PF2 && c->prefixes & ORC_PF3))
-        for (unsigned i = n; i > 1; i--) {
-            unsigned j = orc_below(r, i);
-            uint8_t t = list[i - 1];
-            list[i - 1] = list[j];
-            list[j] = t;
-        }
-    for (unsigned i = 0; i < n; i++)
-        put(c, list[i]);
-    if (bits == 64 && orc_one_in(r, 2)) {
-        c->rex = (uint8_t)(0x40 | orc_below(r, 16));
-        c->prefixes |= ORC_PREX | (c->rex & 8 ? ORC_PREXW : 0);
-        put(c, c->rex);
-    }
+    list->byte[list->n++] = byte;
+    c->prefixes |= (uint8_t)bit;
 }
 
-static void add_modrm(struct orc_rng *r, const struct x86_row *row, unsigned bits,
+static void add_segment(struct orc_code *c, struct list *list, unsigned seg, unsigned bits)
+{
+    static const uint8_t segs[6] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
+    add_prefix(c, list, segs[seg], ORC_PSEG);
+    /* In 64-bit mode ES, CS, SS and DS overrides are ignored. */
+    c->seg = (uint8_t)(bits == 64 && seg < ORC_FS ? 0xff : seg);
+}
+
+/* Any mixture. */
+static void many_prefixes(struct orc_rng *r, const struct x86_row *row, unsigned bits,
+                          struct orc_code *c, struct list *list)
+{
+    if (row->prefix == X86_PREFIX_66 || orc_one_in(r, row->prefix == X86_PREFIX_NP ? 16 : 4))
+        add_prefix(c, list, 0x66, ORC_P66);
+    if (orc_one_in(r, 6))
+        add_prefix(c, list, 0x67, ORC_P67);
+    if (orc_one_in(r, 6))
+        add_segment(c, list, orc_below(r, 6), bits);
+    bool rep = row->attr & X86_ATTR_REP;
+    if (row->prefix == X86_PREFIX_F3 || orc_one_in(r, rep ? 3 : 20))
+        add_prefix(c, list, 0xf3, ORC_PF3);
+    else if (row->prefix == X86_PREFIX_F2 || orc_one_in(r, rep ? 3 : 20))
+        add_prefix(c, list, 0xf2, ORC_PF2);
+    if (row->prefix == X86_PREFIX_F2 && !(c->prefixes & ORC_PF2))
+        add_prefix(c, list, 0xf2, ORC_PF2); /* the last of F2 and F3 wins */
+    if (orc_one_in(r, row->attr & X86_ATTR_LOCK ? 4 : 40))
+        add_prefix(c, list, 0xf0, ORC_PLOCK);
+}
+
+/* The prefix of a cell and the row's own. */
+static void one_prefix(const struct x86_row *row, unsigned bits, enum orc_prefix prefix,
+                       struct orc_code *c, struct list *list)
+{
+    if (prefix == ORC_PFX_66)
+        add_prefix(c, list, 0x66, ORC_P66);
+    else if (prefix == ORC_PFX_67)
+        add_prefix(c, list, 0x67, ORC_P67);
+    else if (prefix >= ORC_PFX_ES && prefix <= ORC_PFX_GS)
+        add_segment(c, list, (unsigned)(prefix - ORC_PFX_ES), bits);
+    else if (prefix == ORC_PFX_F2)
+        add_prefix(c, list, 0xf2, ORC_PF2);
+    else if (prefix == ORC_PFX_F3)
+        add_prefix(c, list, 0xf3, ORC_PF3);
+    else if (prefix == ORC_PFX_LOCK)
+        add_prefix(c, list, 0xf0, ORC_PLOCK);
+    if (row->prefix == X86_PREFIX_66)
+        add_prefix(c, list, 0x66, ORC_P66);
+    else if (row->prefix == X86_PREFIX_F3)
+        add_prefix(c, list, 0xf3, ORC_PF3);
+    else if (row->prefix == X86_PREFIX_F2)
+        add_prefix(c, list, 0xf2, ORC_PF2);
+}
+
+static void add_prefixes(struct orc_rng *r, const struct x86_row *row, unsigned bits,
+                         enum orc_prefix prefix, struct orc_code *c)
+{
+    struct list list = {.n = 0};
+    if (prefix == ORC_PFX_MANY)
+        many_prefixes(r, row, bits, c, &list);
+    else
+        one_prefix(row, bits, prefix, c, &list);
+    /* Any order, except that the last of F2 and F3 counts. */
+    if (!(c->prefixes & ORC_PF2 && c->prefixes & ORC_PF3))
+        for (unsigned i = list.n; i > 1; i--) {
+            unsigned j = orc_below(r, i);
+            uint8_t t = list.byte[i - 1];
+            list.byte[i - 1] = list.byte[j];
+            list.byte[j] = t;
+        }
+    for (unsigned i = 0; i < list.n; i++)
+        put(c, list.byte[i]);
+    if (bits != 64 || prefix == ORC_PFX_NONE)
+        return;
+    bool forced = prefix == ORC_PFX_REX || prefix == ORC_PFX_REXW;
+    if (!forced && !orc_one_in(r, 2))
+        return;
+    c->rex = (uint8_t)(0x40 | orc_below(r, prefix == ORC_PFX_MANY ? 16 : 8));
+    if (prefix == ORC_PFX_REXW)
+        c->rex |= 8;
+    c->prefixes |= ORC_PREX | (c->rex & 8 ? ORC_PREXW : 0);
+    put(c, c->rex);
+}
+
+static void add_modrm(struct orc_rng *r, const struct x86_row *row, enum orc_form form,
                       struct orc_code *c)
 {
     c->has_modrm = 1;
@@ -75,6 +114,8 @@ static void add_modrm(struct orc_rng *r, const struct x86_row *row, unsigned bit
     /* Now and then the form that the row does not allow. */
     if (row->mod != X86_MOD_ANY && orc_one_in(r, 64))
         memory = !memory;
+    if (form != ORC_FORM_NONE)
+        memory = form == ORC_FORM_MEM;
     if (!memory)
         m |= 0xc0;
     else if (m >= 0xc0)
@@ -98,7 +139,6 @@ static void add_modrm(struct orc_rng *r, const struct x86_row *row, unsigned bit
         }
         c->disp_len = mod == 1 ? 1 : mod == 2 || base == 5 ? 4 : 0;
     }
-    (void)bits;
     for (unsigned i = 0; i < c->disp_len; i++)
         put(c, (uint8_t)orc_next(r));
 }
@@ -128,11 +168,12 @@ static unsigned imm_len(enum x86_row_imm kind, unsigned bits, const struct orc_c
     return 0;
 }
 
-void orc_encode(struct orc_rng *r, const struct x86_row *row, unsigned bits, struct orc_code *c)
+void orc_encode(struct orc_rng *r, const struct x86_row *row, unsigned bits,
+                const struct orc_cell *cell, struct orc_code *c)
 {
     memset(c, 0, sizeof(*c));
     c->seg = 0xff;
-    add_prefixes(r, row, bits, c);
+    add_prefixes(r, row, bits, cell ? cell->prefix : ORC_PFX_MANY, c);
     bool p66 = c->prefixes & ORC_P66, p67 = c->prefixes & ORC_P67;
     c->asize = bits == 64 ? (p67 ? 4 : 8) : (bits == 16) != p67 ? 2 : 4;
     c->osize = c->prefixes & ORC_PREXW ? 8 : (bits == 16) != p66 ? 2 : 4;
@@ -144,7 +185,7 @@ void orc_encode(struct orc_rng *r, const struct x86_row *row, unsigned bits, str
         put(c, 0x3a);
     put(c, (uint8_t)(row->opcode | (row->plus_r ? orc_below(r, 8) : 0)));
     if (row->has_modrm)
-        add_modrm(r, row, bits, c);
+        add_modrm(r, row, cell ? cell->form : ORC_FORM_NONE, c);
     c->imm_at = c->len;
     for (unsigned i = 0; i < 2; i++)
         for (unsigned n = imm_len(row->imm[i], bits, c); n; n--)

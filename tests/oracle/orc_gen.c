@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "orc_aim.h"
+#include "orc_traits.h"
 
 void orc_pristine(uint8_t *to)
 {
@@ -17,36 +18,19 @@ void orc_pristine(uint8_t *to)
         store_le64(to + i, orc_next(&r));
 }
 
-static const char *operand(const struct x86_row *row, unsigned i)
+static enum orc_kind kind_of(struct orc_rng *r, unsigned row)
 {
-    return i < X86_ROW_OPERANDS ? x86_operand_names[row->operands[i]] : "";
-}
-
-static bool has_operand(const struct x86_row *row, const char *first_letters)
-{
-    for (unsigned i = 0; i < X86_ROW_OPERANDS; i++)
-        if (*operand(row, i) && strchr(first_letters, operand(row, i)[0]))
-            return true;
-    return false;
-}
-
-static bool is(const struct x86_row *row, const char *mnemonic)
-{
-    return strcmp(row->mnemonic, mnemonic) == 0;
-}
-
-static enum orc_kind kind_of(struct orc_rng *r, const struct x86_row *row)
-{
-    if (row->map == 0 && row->opcode >= 0xd8 && row->opcode <= 0xdf)
+    switch ((enum orc_operands)orc_traits[row].operands) {
+    case ORC_OPS_X87:
         return orc_one_in(r, 6) ? (enum orc_kind)orc_below(r, ORC_KINDS) : ORC_F80;
-    if (row->map == 3 && (row->opcode & 0xfc) == 0x60)
+    case ORC_OPS_TEXT:
         return orc_one_in(r, 3) ? ORC_INT : ORC_TEXT;
-    for (unsigned i = 0; i < X86_ROW_OPERANDS; i++) {
-        const char *o = operand(row, i);
-        if (o[0] && o[1] && (!strcmp(o + 1, "ps") || !strcmp(o + 1, "ss")))
-            return orc_one_in(r, 8) ? ORC_INT : ORC_F32;
-        if (o[0] && o[1] && (!strcmp(o + 1, "pd") || !strcmp(o + 1, "sd")))
-            return orc_one_in(r, 8) ? ORC_INT : ORC_F64;
+    case ORC_OPS_F32:
+        return orc_one_in(r, 8) ? ORC_INT : ORC_F32;
+    case ORC_OPS_F64:
+        return orc_one_in(r, 8) ? ORC_INT : ORC_F64;
+    case ORC_OPS_OTHER:
+        break;
     }
     return orc_one_in(r, 4) ? (enum orc_kind)orc_below(r, ORC_KINDS) : ORC_INT;
 }
@@ -240,7 +224,7 @@ static void make_branch(struct orc_rng *r, struct orc_case *c, const struct x86_
         uint32_t offset = to - (uint32_t)orc_seg_base(cs);
         memcpy(k->bytes + k->imm_at, &offset, k->imm_len - 2);
         memcpy(k->bytes + k->imm_at + k->imm_len - 2, &cs, 2);
-    } else if (has_operand(row, "M") && k->modrm < 0xc0) {
+    } else if (orc_in(row, ORC_SET_M) && k->modrm < 0xc0) {
         uint8_t far[10];
         uint16_t cs = orc_one_in(r, 3) ? orc_selector(r) : c->in.sel[ORC_CS];
         uint64_t offset = to - (cs == ORC_CS64 ? 0 : orc_seg_base(cs));
@@ -259,11 +243,9 @@ static void make_special(struct orc_rng *r, struct orc_case *c, const struct x86
 {
     struct orc_code *k = &c->code;
     uint64_t *g = c->in.gpr;
-    const char *m = row->mnemonic;
-    if (row->attr & X86_ATTR_BRANCH || strstr(m, "ret") || strstr(m, "iret") ||
-        !strncmp(m, "pop", 3))
+    if (row->attr & X86_ATTR_BRANCH || orc_in(row, ORC_SET_RETURN))
         make_branch(r, c, row, target, stack);
-    if (!strncmp(m, "bt", 2) && has_operand(row, "G") && k->modrm < 0xc0 && !orc_one_in(r, 4)) {
+    if (orc_in(row, ORC_SET_BT) && orc_in(row, ORC_SET_G) && k->modrm < 0xc0 && !orc_one_in(r, 4)) {
         unsigned reg = (k->modrm >> 3 & 7) | (k->rex & 4 ? 8 : 0);
         uint64_t before = g[reg];
         g[reg] = orc_below(r, 2048) - 1024u;
@@ -272,12 +254,12 @@ static void make_special(struct orc_rng *r, struct orc_case *c, const struct x86
         if (orc_one_in(r, 4))
             g[reg] = before;
     }
-    if (strstr(m, "div") && k->osize && !orc_one_in(r, 3)) {
+    if (orc_in(row, ORC_SET_DIV) && k->osize && !orc_one_in(r, 3)) {
         g[2] = orc_one_in(r, 2) ? orc_below(r, 16) : -(uint64_t)orc_below(r, 16);
         if (row->byte_size)
             g[0] = orc_below(r, 0x1000);
     }
-    if (strstr(m, "cmpxchg") && !orc_one_in(r, 3)) {
+    if (orc_in(row, ORC_SET_CMPXCHG) && !orc_one_in(r, 3)) {
         uint64_t pair[2] = {g[0], g[2]};
         unsigned n = k->osize == 8 ? 8 : 4;
         if (row->opcode == 0xc7) {
@@ -287,23 +269,21 @@ static void make_special(struct orc_rng *r, struct orc_case *c, const struct x86
             give_rm(c, target, g[0], row->byte_size ? 1 : k->osize);
         }
     }
-    if (has_operand(row, "S") || strstr(" lar lsl verr verw arpl lldt ltr ", m)) {
-        if (!orc_one_in(r, 8))
-            give_rm(c, target, orc_selector(r), 2);
-    }
-    if (m[0] == 'l' && m[2] == 's' && m[3] == 0 && k->modrm < 0xc0) { /* lds .. lgs */
+    if (orc_in(row, ORC_SET_SELECTOR) && !orc_one_in(r, 8))
+        give_rm(c, target, orc_selector(r), 2);
+    if (orc_in(row, ORC_SET_LXS) && k->modrm < 0xc0) {
         uint16_t sel = orc_selector(r);
         orc_patch(c, target + k->osize, &sel, 2);
     }
-    if (is(row, "enter") && orc_one_in(r, 2)) {
+    if (orc_in(row, ORC_SET_ENTER) && orc_one_in(r, 2)) {
         k->bytes[k->imm_at + 1] &= 1;
         k->bytes[k->imm_at + 2] &= 15;
     }
-    if (strstr(" enter leave ", m))
+    if (orc_in(row, ORC_SET_FRAME))
         orc_aim_reg(c, 5, ORC_SS, orc_target(r, 16));
-    if (is(row, "xlat"))
+    if (orc_in(row, ORC_SET_XLAT))
         orc_aim_reg(c, 3, k->seg != 0xff ? k->seg : ORC_DS_, target);
-    if (!strncmp(m, "maskmov", 7))
+    if (orc_in(row, ORC_SET_MASKMOV))
         orc_aim_reg(c, 7, k->seg != 0xff ? k->seg : ORC_DS_, target);
 }
 
@@ -311,12 +291,11 @@ static void make_special(struct orc_rng *r, struct orc_case *c, const struct x86
 static void make_image(struct orc_rng *r, struct orc_case *c, const struct x86_row *row,
                        uint32_t target)
 {
-    const char *m = row->mnemonic;
-    if (is(row, "ldmxcsr") || !strncmp(m, "fxrstor", 7) || !strncmp(m, "xrstor", 6)) {
+    if (orc_in(row, ORC_SET_MXCSR)) {
         uint32_t mxcsr = (uint32_t)orc_next(r) & (orc_one_in(r, 8) ? UINT32_MAX : 0xffff);
-        orc_patch(c, target + (is(row, "ldmxcsr") ? 0 : 24), &mxcsr, 4);
+        orc_patch(c, target + (orc_in(row, ORC_SET_LDMXCSR) ? 0 : 24), &mxcsr, 4);
     }
-    if (m[0] == 'x' && (strstr(m, "save") || strstr(m, "rstor"))) {
+    if (orc_in(row, ORC_SET_XSTATE)) {
         uint64_t header[8] = {orc_next(r) & 3};
         if (orc_one_in(r, 8))
             header[orc_below(r, 8)] = orc_value(r);
@@ -324,7 +303,7 @@ static void make_image(struct orc_rng *r, struct orc_case *c, const struct x86_r
         c->in.gpr[0] &= 3;
         c->in.gpr[2] = 0;
     }
-    if (!strncmp(m, "fldenv", 6) || !strncmp(m, "frstor", 6) || !strncmp(m, "fxrstor", 7)) {
+    if (orc_in(row, ORC_SET_LOAD_ENV)) {
         uint16_t cw = (uint16_t)(orc_next(r) | (orc_one_in(r, 2) ? 0x3f : 0));
         orc_patch(c, target, &cw, 2);
     }
@@ -333,7 +312,7 @@ static void make_image(struct orc_rng *r, struct orc_case *c, const struct x86_r
 static void make_strings(struct orc_rng *r, struct orc_case *c, const struct x86_row *row,
                          enum orc_kind kind)
 {
-    if (!has_operand(row, "XY"))
+    if (!orc_in(row, ORC_SET_STRING))
         return;
     uint32_t si = orc_target(r, 8), di = orc_target(r, 8);
     unsigned seg = c->code.seg != 0xff ? c->code.seg : ORC_DS_;
@@ -360,17 +339,6 @@ static void make_strings(struct orc_rng *r, struct orc_case *c, const struct x86
         orc_patch(c, di, bytes, sizeof(bytes));
 }
 
-static unsigned choose_bits(struct orc_rng *r, const struct x86_row *row)
-{
-    bool any = orc_one_in(r, 32);
-    if (row->attr & X86_ATTR_O64 && !any)
-        return 64;
-    unsigned x = orc_below(r, 10);
-    if (row->attr & X86_ATTR_I64 && !any)
-        return x < 6 ? 32 : 16;
-    return x < 5 ? 64 : x < 8 ? 32 : 16;
-}
-
 /* The instruction followed by a near jump to the stub, as the code pages will hold it. */
 static void finish_code(struct orc_case *c)
 {
@@ -389,30 +357,28 @@ static void finish_code(struct orc_case *c)
     c->whole_len = (uint8_t)n;
 }
 
-void orc_case_make(struct orc_case *c, uint64_t seed, uint64_t number, unsigned row_number)
+void orc_case_make(struct orc_case *c, uint64_t seed, uint64_t number, const struct orc_cell *cell)
 {
     struct orc_rng rng = {seed ^ number * 0xd1342543de82ef95u}, *r = &rng;
-    const struct x86_row *row = &x86_optable[row_number];
-    memset(c, 0, sizeof(*c));
+    const struct x86_row *row = &x86_optable[cell->row];
+    memset(c, 0, offsetof(struct orc_case, patch));
     c->seed = seed;
     c->number = number;
-    c->row = row_number;
-    c->bits = choose_bits(r, row);
-    orc_encode(r, row, c->bits, &c->code);
+    c->row = cell->row;
+    c->bits = cell->bits;
+    orc_encode(r, row, c->bits, cell, &c->code);
     c->code_offset = 0x800 + orc_below(r, 16);
     unsigned place = orc_below(r, 64);
     if (place < 3)
         c->code_offset = (place ? ORC_PAGE : ORC_CODE_BYTES) - 1 - orc_below(r, c->code.len + 4u);
-    enum orc_kind kind = kind_of(r, row);
+    enum orc_kind kind = kind_of(r, cell->row);
     make_registers(r, c);
     make_segments(r, c);
     make_fpu(r, c, kind);
     uint32_t stack, target = orc_target(r, 16);
     make_stack(r, c, &stack);
     c->in.rip = ORC_CODE + c->code_offset - orc_cs_base(c);
-    const char *m = row->mnemonic;
-    if (strstr(m, "fxsave") || strstr(m, "fxrstor") || (m[0] == 'x' && strstr(m, "save")) ||
-        !strncmp(m, "xrstor", 6)) {
+    if (orc_in(row, ORC_SET_FXSTATE)) {
         if (!orc_one_in(r, 8))
             target = ORC_DATA + (orc_below(r, ORC_RW_BYTES - 640) & ~63u);
     }

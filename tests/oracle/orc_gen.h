@@ -7,6 +7,7 @@
 #define TESTS_ORACLE_GEN_H
 
 #include "cpu/x86/optable.h"
+#include "orc_cells.h"
 #include "orc_state.h"
 
 /* splitmix64 (Steele, Lea, Flood 2014): small, and good enough to pick operands. */
@@ -31,6 +32,8 @@ static inline int orc_one_in(struct orc_rng *r, uint32_t n)
 
 /* Kinds of operand values, so that both operands of an instruction are comparable. */
 enum orc_kind { ORC_INT, ORC_F32, ORC_F64, ORC_F80, ORC_TEXT, ORC_KINDS };
+/* Makes the tables of values; before all else here. */
+void orc_values_init(void);
 /* Fills @n bytes with values of @kind. */
 void orc_fill(struct orc_rng *r, enum orc_kind kind, void *to, size_t n);
 uint64_t orc_value(struct orc_rng *r);
@@ -62,8 +65,12 @@ struct orc_code {
     uint8_t osize; /* 2, 4, 8, without the rules of single rows */
 };
 
-/* Encodes one random form of @row for @bits (16, 32, 64): prefixes, ModRM, immediates. */
-void orc_encode(struct orc_rng *r, const struct x86_row *row, unsigned bits, struct orc_code *c);
+/*
+ * Encodes one random form of @row for @bits (16, 32, 64): prefixes, ModRM, immediates; prefix and
+ * operand form of @cell when that is not NULL.
+ */
+void orc_encode(struct orc_rng *r, const struct x86_row *row, unsigned bits,
+                const struct orc_cell *cell, struct orc_code *c);
 
 struct orc_patch {
     uint32_t offset; /* in the data pages */
@@ -83,8 +90,8 @@ struct orc_case {
     unsigned patches;
     struct orc_patch patch[ORC_PATCHES];
 };
-/* Makes case @number of @seed for @row. */
-void orc_case_make(struct orc_case *c, uint64_t seed, uint64_t number, unsigned row);
+/* Makes case @number of @seed for @cell. */
+void orc_case_make(struct orc_case *c, uint64_t seed, uint64_t number, const struct orc_cell *cell);
 
 /* What all cases find in the data pages below their patches (ORC_DATA_BYTES). */
 void orc_pristine(uint8_t *to);

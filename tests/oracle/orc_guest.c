@@ -10,6 +10,7 @@
 
 #include "cpu/x86/access.h"
 #include "cpu/x86/flags.h"
+#include "cpu/x86/interp.h"
 #include "cpu/x86/model.h"
 
 #define KERNEL 0xffff800000000000u
@@ -38,13 +39,18 @@ enum {
 enum { PTE_P = 1, PTE_W = 2, PTE_U = 4, PTE_A = 32, PTE_D = 64 };
 #define PTE_NX (UINT64_C(1) << 63)
 
+enum { RUNS_TO_FORGET = 4096 };
+enum { SELECTORS = 128 }; /* of both tables */
+
 struct orc_guest {
     struct gmem *ram;
     struct space *space;
     struct ports *ports;
     struct x86_vm *vm;
     struct x86_cpu *cpu;
-    uint64_t gdt[16];
+    uint64_t gdt[SELECTORS / 8];
+    struct x86_seg segment[SELECTORS];
+    unsigned runs;
 };
 
 static void no_lock(void *opaque)
@@ -150,11 +156,8 @@ static void make_descriptors(struct orc_guest *g)
     write_phys(g, P_TSS * ORC_PAGE + 102, "\x68\0", 2); /* no I/O bitmap */
 }
 
-static void set_segment(struct orc_guest *g, struct x86_seg *s, uint16_t sel)
+static void read_descriptor(struct x86_seg *s, uint16_t sel, uint64_t d)
 {
-    uint64_t d = sel <= 3  ? 0
-                 : sel & 4 ? (sel >> 3 < ORC_LDT_N ? ldt_descriptor(sel >> 3) : 0)
-                           : g->gdt[sel >> 3 & 15];
     s->sel = sel;
     s->attr = (uint16_t)(d >> 40 & 0xf0ff);
     s->limit = (uint32_t)((d & 0xffff) | (d >> 32 & 0xf0000));
@@ -162,6 +165,22 @@ static void set_segment(struct orc_guest *g, struct x86_seg *s, uint16_t sel)
         s->limit = s->limit << 12 | 0xfff;
     s->base = (d >> 16 & 0xffffff) | (d >> 56) << 24;
     s->null = sel <= 3;
+}
+
+/* The register contents that stand for each selector, so that loading them is one copy. */
+static void make_segments(struct orc_guest *g)
+{
+    for (unsigned sel = 0; sel < SELECTORS; sel++) {
+        uint64_t d = sel <= 3  ? 0
+                     : sel & 4 ? (sel >> 3 < ORC_LDT_N ? ldt_descriptor(sel >> 3) : 0)
+                               : g->gdt[sel >> 3];
+        read_descriptor(&g->segment[sel], (uint16_t)sel, d);
+    }
+}
+
+static void set_segment(struct orc_guest *g, struct x86_seg *s, uint16_t sel)
+{
+    *s = g->segment[sel & (SELECTORS - 1)];
 }
 
 static void make_cpu(struct orc_guest *g)
@@ -204,6 +223,7 @@ struct orc_guest *orc_guest_new(struct error *err)
         goto fail;
     make_tables(g);
     make_descriptors(g);
+    make_segments(g);
     g->vm = x86_vm_new(g->space, g->ports, &host, x86_model_find(NULL), 1, 1000000, err);
     if (!g->vm)
         goto fail;
@@ -250,9 +270,13 @@ void orc_guest_cpu_node(struct orc_guest *g, uint32_t limit)
     write64(g, P_GDT, 15, g->gdt[15]);
 }
 
-uint8_t *orc_guest_data(struct orc_guest *g, unsigned page)
+uint8_t *orc_guest_data(struct orc_guest *g)
 {
-    return gmem_write_page(g->ram, P_DATA + page);
+    uint8_t *data = gmem_write_page(g->ram, P_DATA);
+    for (unsigned page = 1; page < ORC_DATA_BYTES / ORC_PAGE; page++)
+        if (gmem_write_page(g->ram, P_DATA + page) != data + page * ORC_PAGE)
+            return NULL;
+    return data;
 }
 
 static void load_fx(struct x86_cpu *c, const uint8_t *fx)
@@ -339,9 +363,30 @@ static void read_frame(struct orc_guest *g, struct orc_state *out)
     out->sel[ORC_SS] = (uint16_t)f[4];
 }
 
+/*
+ * Blocks at all the places that branches went to make each write to the page dearer: they are
+ * dropped now and then. Without any block a page would lose its mark as code, and get it back, with
+ * each case: an INT3 in each page stays.
+ */
+static void forget_blocks(struct orc_guest *g)
+{
+    static const struct orc_state in = {
+        .rflags = 2,
+        .sel = {ORC_DS, ORC_CS64, ORC_DS, ORC_DS},
+    };
+    x86_interp_release(g->vm);
+    for (unsigned page = 0; page < ORC_CODE_BYTES / ORC_PAGE; page++) {
+        load_state(g, &in);
+        g->cpu->rip = ORC_CODE + page * ORC_PAGE + 0x20;
+        x86_interp_run(g->cpu, 100);
+    }
+}
+
 void orc_guest_run(struct orc_guest *g, const struct orc_state *in, struct orc_state *out)
 {
     struct x86_cpu *c = g->cpu;
+    if (g->runs++ % RUNS_TO_FORGET == 0)
+        forget_blocks(g);
     load_state(g, in);
     enum x86_exit why = x86_interp_run(c, 20000);
     memset(out, 0, offsetof(struct orc_state, fx));

@@ -20,8 +20,8 @@ void orc_guest_code(struct orc_guest *g, uint32_t offset, const uint8_t *bytes, 
 void orc_guest_stub(struct orc_guest *g, const uint8_t *page);
 /* Sets the limit of the last GDT descriptor to the host's. */
 void orc_guest_cpu_node(struct orc_guest *g, uint32_t limit);
-/* The data pages, one pointer a page, to be taken anew for each case. */
-uint8_t *orc_guest_data(struct orc_guest *g, unsigned page);
+/* The data pages, ORC_DATA_BYTES, for as long as the machine lives; NULL should they be apart. */
+uint8_t *orc_guest_data(struct orc_guest *g);
 
 /*
  * Runs from @in until the stub or an exception, and saves the state to @out as the host side does.

@@ -100,7 +100,7 @@ static void on_signal(int sig, siginfo_t *info __attribute__((unused)), void *co
     out->sel[ORC_SS] = (uint16_t)(sel >> 48);
     out->vector = sig == SIGALRM ? ORC_HANG : sig == SIGSYS ? ORC_SYSCALL : (int)g[REG_TRAPNO];
     out->err = (uint32_t)g[REG_ERR];
-    out->cr2 = (uint64_t)g[REG_CR2];
+    out->cr2 = out->vector == 14 ? (uint64_t)g[REG_CR2] : 0;
     memcpy(out->fx, uc->uc_mcontext.fpregs, sizeof(out->fx));
     orc_host_resume();
 }
@@ -231,7 +231,12 @@ uint8_t *orc_host_code(void)
 
 uint8_t *orc_host_data(void)
 {
-    return data_view;
+    return (uint8_t *)(uintptr_t)ORC_DATA;
+}
+
+void orc_host_fill(const uint8_t *bytes)
+{
+    memcpy(data_view, bytes, ORC_DATA_BYTES);
 }
 
 void orc_host_run(const struct orc_state *in, struct orc_state *out)

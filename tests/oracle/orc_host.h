@@ -15,9 +15,12 @@ const char *orc_host_init(void);
 /* Limit of the descriptor by which Linux tells processor and node, the last of the GDT. */
 uint32_t orc_host_cpu_node(void);
 
-/* The writable views of the code (ORC_CODE_BYTES) and data pages (ORC_DATA_BYTES). */
+/* A writable view of the code pages (ORC_CODE_BYTES). */
 uint8_t *orc_host_code(void);
+/* The data pages where the tested code sees them: ORC_RW_BYTES may be written. */
 uint8_t *orc_host_data(void);
+/* Fills all data pages, the read-only one as well. */
+void orc_host_fill(const uint8_t *bytes);
 
 /*
  * Runs from @in (rip, selectors and all) until the stub or an exception, and saves the state to
