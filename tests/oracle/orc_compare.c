@@ -74,7 +74,8 @@ const struct orc_known orc_known[] = {
                     "LOOPE and LOOPNE with F2 or F3: AMD takes the prefix's condition"},
     [K_FAR_TO_64] = {"call-to-mode", "CALLF between 64-bit and compatibility mode: AMD pushes with "
                                      "the addressing of the new mode"},
-    [K_WIDE_FAULT] = {"wide-fault", "which part of an operand of many words faults first"},
+    [K_WIDE_FAULT] = {"wide-fault",
+                      "which part of an operand of many words faults first, what was done before"},
     [K_ENTER] = {"enter-high", "upper half of EBP after a 32-bit ENTER on a 16-bit stack"},
     [K_UD_FETCH] = {"ud-or-fetch", "#UD known before the last bytes of an instruction are fetched"},
     [K_LOCK_VERW] = {"amd-lock-verw", "VERW runs with LOCK on AMD"},
@@ -365,6 +366,13 @@ static int fault_excuse(const struct orc_run *run)
     return -1;
 }
 
+/* An instruction of many accesses that faulted: those before may have been done or not. */
+static bool partly_done(const struct orc_run *run)
+{
+    return orc_in(run->row, ORC_SET_WIDE) && run->host.vector > 0 &&
+           run->host.rip == run->c->in.rip;
+}
+
 void orc_compare(struct orc_run *run, struct orc_diff *d)
 {
     static const char *const names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
@@ -394,8 +402,14 @@ void orc_compare(struct orc_run *run, struct orc_diff *d)
         compare_u64(d, "cr2", h->cr2, g->cr2);
     compare_u64(d, "rip", h->rip, g->rip);
     uint64_t mask = run->c->bits == 64 ? UINT64_MAX : UINT32_MAX;
-    for (unsigned i = 0; i < (run->c->bits == 64 ? 16u : 8u); i++)
-        compare_u64(d, names[i], h->gpr[i] & mask, g->gpr[i] & mask);
+    bool partial = partly_done(run);
+    for (unsigned i = 0; i < (run->c->bits == 64 ? 16u : 8u); i++) {
+        bool popped = partial && orc_in(run->row, ORC_SET_POPA) && i != X86_RSP;
+        if (popped && (h->gpr[i] ^ g->gpr[i]) & mask)
+            d->excused |= UINT64_C(1) << K_WIDE_FAULT;
+        else
+            compare_u64(d, names[i], h->gpr[i] & mask, g->gpr[i] & mask);
+    }
     compare_flags(run, d);
     for (unsigned i = 0; i < 6; i++) {
         /* Returns from the host's kernel may turn null selectors 1 to 3 into 0. */
@@ -409,7 +423,7 @@ void orc_compare(struct orc_run *run, struct orc_diff *d)
     if (d->same_memory)
         return;
     /* What was stored before the fault. */
-    if (orc_in(run->row, ORC_SET_WIDE) && h->vector > 0 && h->rip == run->c->in.rip) {
+    if (partial) {
         d->excused |= UINT64_C(1) << K_WIDE_FAULT;
         return;
     }

@@ -50,6 +50,7 @@ static const char *const sets[ORC_SETS] = {
     [ORC_SET_CMPS] = "cmps",
     [ORC_SET_RETF] = "retf",
     [ORC_SET_CALLF] = "callf",
+    [ORC_SET_POPA] = "popa",
     [ORC_SET_WIDE] = "fxsave fxrstor xsave xsaveopt xrstor fnsave frstor fnstenv fldenv popa pusha "
                      "iret retf enter callf",
 };

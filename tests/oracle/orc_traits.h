@@ -51,6 +51,7 @@ enum orc_set {
     ORC_SET_CMPS,
     ORC_SET_RETF,
     ORC_SET_CALLF,
+    ORC_SET_POPA,
     ORC_SET_WIDE,
     ORC_SETS
 };
