@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image/commands.h"
+
+int command_sweep(struct program *p)
+{
+    struct image_store *store = program_store(p);
+    int left;
+
+    if (!store)
+        return PROGRAM_FAILED;
+    left = image_sweep(store);
+    if (left)
+        return program_complain(p, "%d files in %s/trash could not be removed", left,
+                                image_store_dir(store));
+    return 0;
+}
