@@ -20,15 +20,18 @@ int verb_help(struct cli *cli, struct args *args)
 {
     struct str out = {0};
     const struct verb *verb;
+    char *two;
 
     if (!args->word_count) {
         document_commands(&out);
     } else {
-        verb = verb_find(args->words[0]);
+        two = args->word_count > 1 ? str_format("%s %s", args->words[0], args->words[1]) : NULL;
+        verb = verb_find(two ? two : args->words[0]);
+        free(two);
         if (!verb || !verb->group) {
             const char *missing = verb_missing(args->words[0]);
             struct suggest s = {.word = args->words[0]};
-            for (const struct verb *v = verbs; v->name; v++) {
+            for (const struct verb *v = NULL; (v = verb_next(v));) {
                 if (v->group)
                     suggest_offer(&s, v->name);
             }
@@ -146,11 +149,13 @@ int verb_man(struct cli *cli, struct args *args)
     mkdir(directory, 0777);
     document_man(&text);
     r = write_page(directory, "isola", &text, &err);
-    for (const struct verb *v = verbs; r == 0 && v->name; v++) {
+    for (const struct verb *v = NULL; r == 0 && (v = verb_next(v));) {
         char *name;
         if (!v->group)
             continue;
         name = str_format("isola-%s", v->name);
+        for (char *p = name; p && *p; p++)
+            *p = *p == ' ' ? '-' : *p;
         document_man_verb(v, &text);
         r = name ? write_page(directory, name, &text, &err) : -ENOMEM;
         free(name);

@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/own.h"
+#include "base/str.h"
 #include "cli/verbs.h"
 #include "instance/instance.h"
 #include "machine/accel.h"
@@ -15,7 +17,8 @@
 /* Options of run and create that are about the command and not about the instance. */
 static bool own_option(const struct option *o)
 {
-    static const char *const names[] = {"detach", "detach-keys", "sig-proxy", "cidfile", "help"};
+    static const char *const names[] = {"detach", "detach-keys", "sig-proxy", "cidfile",
+                                        "help",   "pull",        "quiet"};
 
     for (size_t i = 0; i < array_size(names); i++) {
         if (strcmp(o->name, names[i]) == 0)
@@ -24,17 +27,20 @@ static bool own_option(const struct option *o)
     return false;
 }
 
-/* What Isola cannot do yet, said before anything is made. */
+/* What cannot be, said before anything is made. */
 static int check_request(const struct args *args, struct error *err)
 {
     bool vm = args_bool(args, "vm"), kernel = args_given(args, "kernel");
     const char *word = args->word_count ? args->words[0] : NULL;
 
-    if (word && !vm)
-        return error_set(err, -ENOTSUP,
-                         "image \"%s\": containers are not supported yet; boot a kernel in a "
-                         "virtual machine: isola run --vm --kernel FILE",
-                         word);
+    if (!vm && kernel)
+        return error_set(err, -EINVAL, "option --kernel needs --vm");
+    if (!vm && !word && !args_given(args, "rootfs"))
+        return error_set(err, -EINVAL,
+                         "nothing to run; name an image: isola run IMAGE, or a kernel: isola run "
+                         "--vm --kernel FILE");
+    if (!vm)
+        return 0;
     if (word && !kernel)
         return error_set(err, -ENOTSUP,
                          "image \"%s\": virtual machines from images are not supported yet; name "
@@ -45,16 +51,62 @@ static int check_request(const struct args *args, struct error *err)
                          "unexpected argument \"%s\": a kernel takes its command line from "
                          "--append",
                          word);
-    if (!vm && kernel)
-        return error_set(err, -EINVAL, "option --kernel needs --vm");
-    if (!vm)
-        return error_set(err, -EINVAL,
-                         "nothing to run; name a kernel: isola run --vm --kernel FILE");
     if (!kernel)
         return error_set(err, -ENOTSUP,
                          "no kernel: booting from a disk needs firmware, which is not supported "
                          "yet; add --kernel FILE");
     return 0;
+}
+
+/* NAME=VALUE as it is; NAME with this process's value, and nothing when it has none. */
+static int add_env(struct spec *spec, const char *text, struct error *err)
+{
+    const char *value = strchr(text, '=') ? "" : getenv(text);
+    cleanup_free char *whole = NULL;
+
+    if (strchr(text, '='))
+        return spec_set(spec, "env", text, err);
+    if (!value)
+        return 0;
+    whole = str_format("%s=%s", text, value);
+    return whole ? spec_set(spec, "env", whole, err) : error_set(err, -ENOMEM, "out of memory");
+}
+
+/* Lines of NAME=VALUE or NAME; blank ones and comments are skipped. */
+static int add_env_file(struct spec *spec, const char *path, struct error *err)
+{
+    FILE *file = fopen(path, "re");
+    char *line = NULL;
+    size_t size = 0;
+    int r = 0;
+    ssize_t n;
+
+    if (!file)
+        return error_set_errno(err, -errno, "read %s", path);
+    for (unsigned number = 1; r == 0 && (n = getline(&line, &size, file)) >= 0; number++) {
+        char *text = line + strspn(line, " \t");
+        if (n && line[n - 1] == '\n')
+            line[n - 1] = 0;
+        if (*text && *text != '#')
+            r = add_env(spec, text, err);
+        if (r < 0)
+            error_wrap(err, r, "%s: line %u", path, number);
+    }
+    free(line);
+    fclose(file);
+    return r;
+}
+
+/* The image and the command. */
+static int add_words(struct spec *spec, const struct args *args, struct error *err)
+{
+    int first = 0, r = 0;
+
+    if (!spec->container.rootfs && args->word_count)
+        r = spec_set(spec, "image", args->words[first++], err);
+    for (int i = first; r == 0 && i < args->word_count; i++)
+        r = spec_set(spec, "command", args->words[i], err);
+    return r;
 }
 
 static struct spec *make_spec(const struct args *args, struct error *err)
@@ -66,10 +118,17 @@ static struct spec *make_spec(const struct args *args, struct error *err)
         const struct arg_value *v = &args->values[i];
         if (own_option(v->option))
             continue;
-        r = spec_set(spec, v->option->name, v->text, err);
+        if (strcmp(v->option->name, "env") == 0)
+            r = add_env(spec, v->text, err);
+        else if (strcmp(v->option->name, "env-file") == 0)
+            r = add_env_file(spec, v->text, err);
+        else
+            r = spec_set(spec, v->option->name, v->text, err);
         if (r < 0)
             error_wrap(err, r, "option --%s", v->option->name);
     }
+    if (r == 0)
+        r = add_words(spec, args, err);
     if (r == 0)
         r = spec_check(spec, err);
     if (r == 0)

@@ -36,12 +36,32 @@ static void offer_choices(struct completion *c, const char *choices, const char 
     }
 }
 
+/* Commands; of those of two words the noun, once. */
 static void offer_verbs(struct completion *c)
 {
-    for (const struct verb *v = verbs; v->name; v++) {
-        if (v->group)
-            offer(c, v->name, strlen(v->name), v->brief);
+    const char *noun = "";
+    size_t noun_len = 0;
+
+    for (const struct verb *v = NULL; (v = verb_next(v));) {
+        size_t n = strcspn(v->name, " ");
+        if (!v->group || (v->name[n] && n == noun_len && strncmp(noun, v->name, n) == 0))
+            continue;
+        offer(c, v->name, n, v->name[n] ? "" : v->brief);
+        if (v->name[n]) {
+            noun = v->name;
+            noun_len = n;
+        }
     }
+}
+
+/* The second words of commands that begin with @noun. */
+static void offer_second(struct completion *c, const char *noun)
+{
+    size_t n = strlen(noun);
+
+    for (const struct verb *v = NULL; (v = verb_next(v));)
+        if (v->group && strncmp(v->name, noun, n) == 0 && v->name[n] == ' ')
+            offer(c, v->name + n + 1, strlen(v->name + n + 1), v->brief);
 }
 
 static void offer_value(struct completion *c, enum complete what, const char *choices,
@@ -139,7 +159,25 @@ void complete_words(const char *const *words, size_t count, struct str *out,
             offer_verbs(&c);
         return;
     }
-    verb = verb_find(words[0]);
+    if (verb_noun(words[0], NULL)) {
+        char *two;
+        if (count == 2) {
+            offer_second(&c, words[0]);
+            if (!verb_find(words[0]))
+                return;
+        }
+        two = str_format("%s %s", words[0], words[1]);
+        verb = two ? verb_find(two) : NULL;
+        free(two);
+        if (verb) {
+            words++;
+            count--;
+        }
+    } else {
+        verb = NULL;
+    }
+    if (!verb)
+        verb = verb_find(words[0]);
     if (!verb || !verb->group)
         return;
     for (size_t i = 1; i + 1 < count; i++) {

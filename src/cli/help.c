@@ -5,7 +5,7 @@
 #include "cli/document.h"
 
 /* Letters and names of options take at most this many columns before their text. */
-enum { NAMES_MAX = 34, COMMAND_COLUMN = 40, COMMAND_NAME = 11 };
+enum { NAMES_MAX = 34, COMMAND_COLUMN = 40, COMMAND_NAME = 11, MORE_LINES = 4 };
 
 void document_option(const struct option *o, struct str *out)
 {
@@ -29,7 +29,7 @@ static void add_group(struct str *out, const char *group)
 {
     size_t begin = out->len;
 
-    for (const struct verb *v = verbs; v->name; v++) {
+    for (const struct verb *v = NULL; (v = verb_next(v));) {
         if (!v->group || strcmp(v->group, group) != 0)
             continue;
         if (out->len - begin > COMMAND_COLUMN) {
@@ -46,13 +46,41 @@ static void add_group(struct str *out, const char *group)
     str_add_char(out, '\n');
 }
 
+/* The commands of one heading in one line, as far as it reaches; nouns are named once. */
+static void add_names(struct str *out, const char *group)
+{
+    size_t begin = out->len, last = 0;
+    const char *before = "";
+
+    str_addf(out, "%s:", group);
+    for (const struct verb *v = NULL; (v = verb_next(v));) {
+        size_t n = strcspn(v->name, " ");
+        bool noun = v->name[n];
+        if (!v->group || strcmp(v->group, group) != 0 ||
+            (noun && n == last && strncmp(before, v->name, n) == 0))
+            continue;
+        if (out->len - begin + n + 5 > DOCUMENT_COLUMNS) {
+            str_add(out, "\n ");
+            begin = out->len - 1;
+        }
+        str_addf(out, " %.*s%s", (int)n, v->name, noun ? " ..." : "");
+        before = v->name;
+        last = noun ? n : 0;
+    }
+    str_add_char(out, '\n');
+}
+
 void document_commands(struct str *out)
 {
     str_add(out, "Usage: isola [--debug] COMMAND [ARGUMENTS]\n"
-                 "Runs systems in isolation: virtual machines that need no KVM.\n");
-    for (const char *const *group = verb_groups; *group; group++) {
-        str_addf(out, "%s:\n", *group);
-        add_group(out, *group);
+                 "Runs systems in isolation: containers, and virtual machines that need no KVM.\n");
+    for (const struct verb_group *group = verb_groups; group->name; group++) {
+        if (group->brief) {
+            str_addf(out, "%s:\n", group->name);
+            add_group(out, group->name);
+        } else {
+            add_names(out, group->name);
+        }
     }
     str_add(out, "\"isola COMMAND --help\" says how a command is used; man isola says all.\n");
 }
@@ -95,12 +123,18 @@ static size_t names_column(const struct verb *verb, bool all)
 static void add_more(const struct verb *verb, struct str *out)
 {
     size_t begin = out->len;
+    unsigned lines = 0;
 
+    /* Names are a taste of what there is: the screen is short. */
     str_add(out, "More:");
     for (const struct option *o = verb->options; o->name; o++) {
         if (!o->more)
             continue;
-        if (out->len - begin + strlen(o->name) + 3 > DOCUMENT_COLUMNS) {
+        if (out->len - begin + strlen(o->name) + 7 > DOCUMENT_COLUMNS) {
+            if (++lines == MORE_LINES) {
+                str_add(out, " ...");
+                break;
+            }
             str_add_char(out, '\n');
             begin = out->len;
             str_add(out, "     ");
@@ -117,8 +151,12 @@ void document_usage(const struct verb *verb, bool all, struct str *out)
 
     str_addf(out, "Usage: isola %s%s%s\n%s\n", verb->name, verb->synopsis ? " " : "",
              verb->synopsis ? verb->synopsis : "", verb->help ? verb->help : "");
-    if (verb->aliases)
-        str_addf(out, "Also called: %s\n", verb->aliases);
+    if (verb->aliases) {
+        str_add(out, "Also called: ");
+        for (const char *a = verb->aliases; *a; a++)
+            str_add(out, *a == ' ' ? ", " : (char[]){*a == '_' ? ' ' : *a, 0});
+        str_add_char(out, '\n');
+    }
     if (verb->options)
         str_add_char(out, '\n');
     for (const struct option *o = verb->options; o && o->name; o++) {

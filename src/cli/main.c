@@ -19,6 +19,7 @@ static const struct {
     const char *allowed; /* commands separated by blanks; NULL: all */
 } nouns[] = {
     {"instance", NULL},
+    {"container", NULL},
     {"system", "prune info doctor events version"},
 };
 
@@ -37,12 +38,18 @@ static int unknown_command(const struct cli *cli, const char *name)
 {
     const char *missing = verb_missing(name);
     struct suggest s = {.word = name};
+    struct str second = {0};
 
+    if (verb_noun(name, &second)) {
+        cli_complain(cli, "%s: which of %s?", name, str_text(&second));
+        str_done(&second);
+        return EXIT_USAGE;
+    }
     if (missing) {
         cli_complain(cli, "%s is not supported yet: %s", name, missing);
         return EXIT_USAGE;
     }
-    for (const struct verb *v = verbs; v->name; v++) {
+    for (const struct verb *v = NULL; (v = verb_next(v));) {
         if (v->group)
             suggest_offer(&s, v->name);
     }
@@ -124,6 +131,13 @@ static int dispatch(struct cli *cli, int argc, char **argv)
         return status;
     if (i == argc)
         return show_commands();
+    if (i + 1 < argc) {
+        char *two = str_format("%s %s", argv[i], argv[i + 1]);
+        cli->verb = two ? verb_find(two) : NULL;
+        free(two);
+        if (cli->verb)
+            return run_verb(cli, argc - i - 2, argv + i + 2);
+    }
     for (size_t n = 0; n < array_size(nouns); n++) {
         if (strcmp(argv[i], nouns[n].noun) != 0)
             continue;

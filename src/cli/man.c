@@ -133,6 +133,8 @@ void document_man_verb(const struct verb *verb, struct str *out)
     struct str name = {0};
 
     str_addf(&name, "isola-%s", verb->name);
+    for (size_t i = 0; i < name.len; i++)
+        name.data[i] = name.data[i] == ' ' ? '-' : name.data[i];
     title(out, str_text(&name));
     heading(out, "Name");
     escape_all(out, str_text(&name));
@@ -143,8 +145,12 @@ void document_man_verb(const struct verb *verb, struct str *out)
     str_addf(out, "\\fBisola %s\\fR ", verb->name);
     escape_all(out, verb->synopsis ? verb->synopsis : "");
     str_add_char(out, '\n');
-    for (const char *a = verb->aliases; a && *a; a += strcspn(a, " "), a += *a == ' ')
-        str_addf(out, ".br\n\\fBisola %.*s\\fR ...\n", (int)strcspn(a, " "), a);
+    for (const char *a = verb->aliases; a && *a; a += strcspn(a, " "), a += *a == ' ') {
+        str_add(out, ".br\n\\fBisola ");
+        for (size_t i = 0; i < strcspn(a, " "); i++)
+            str_add_char(out, a[i] == '_' ? ' ' : a[i]);
+        str_add(out, "\\fR ...\n");
+    }
     heading(out, "Description");
     add_text(out, verb->help);
     if (verb->man)
@@ -168,19 +174,24 @@ void document_man(struct str *out)
     heading(out, "Synopsis");
     str_add(out, "\\fBisola\\fR [\\-\\-debug] \\fICOMMAND\\fR [\\fIARGUMENTS\\fR]\n");
     heading(out, "Description");
-    add_text(out, "Isola runs anything in isolation. Today it runs virtual machines, with its own "
-                  "processor and devices, on hosts with and without KVM and without root. There is "
-                  "no daemon: each running instance has one process that holds its console, logs "
-                  "and exit status.");
+    add_text(
+        out,
+        "Isola runs anything in isolation. It runs containers, and virtual machines with "
+        "its own processor and devices, on hosts with and without KVM and without root. There is "
+        "no daemon: each running instance has one process that holds its console, logs "
+        "and exit status.");
     add_text(out, "--debug\tPrint messages that help to debug Isola itself.");
     add_text(out, "--version\tPrint the version.");
     heading(out, "Commands");
-    for (const struct verb *v = verbs; v->name; v++) {
+    for (const struct verb *v = NULL; (v = verb_next(v));) {
         if (!v->group)
             continue;
         str_addf(out, ".TP\n\\fB%s\\fR\n", v->name);
         escape_all(out, v->help);
-        str_addf(out, "\nSee\n.BR isola\\-%s (1).\n", v->name);
+        str_add(out, "\nSee\n.BR isola\\-");
+        for (const char *p = v->name; *p; p++)
+            str_add(out, *p == ' ' ? "\\-" : (char[]){*p, 0});
+        str_add(out, " (1).\n");
     }
     for (const struct document_section *s = document_sections; s->title; s++) {
         heading(out, s->title);

@@ -90,7 +90,8 @@ static void add_verb(const struct verb *verb, struct str *out)
         for (const char *a = verb->aliases; *a; a += *a == ' ') {
             size_t n = strcspn(a, " ");
             str_add(out, a == verb->aliases ? "`" : ", `");
-            str_add_n(out, a, n);
+            for (size_t i = 0; i < n; i++)
+                str_add_char(out, a[i] == '_' ? ' ' : a[i]);
             str_add_char(out, '`');
             a += n;
         }
@@ -110,14 +111,14 @@ static void add_verb(const struct verb *verb, struct str *out)
 
 void document_markdown(struct str *out)
 {
-    str_add(out, "<!-- Generated from src/cli/verbs.c by \"isola __markdown\": do not edit. -->\n"
+    str_add(out, "<!-- Generated from src/cli/verbs*.c by \"isola __markdown\": do not edit. -->\n"
                  "# Commands\n\n"
                  "`isola COMMAND --help` shows the usual options of a command, `isola help --all "
                  "COMMAND` all of them.\n");
-    for (const char *const *group = verb_groups; *group; group++) {
-        str_addf(out, "\n## %s\n", *group);
-        for (const struct verb *v = verbs; v->name; v++) {
-            if (v->group && strcmp(v->group, *group) == 0)
+    for (const struct verb_group *group = verb_groups; group->name; group++) {
+        str_addf(out, "\n## %s\n", group->name);
+        for (const struct verb *v = NULL; (v = verb_next(v));) {
+            if (v->group && strcmp(v->group, group->name) == 0)
                 add_verb(v, out);
         }
     }

@@ -5,10 +5,8 @@
 #include "base/mem.h"
 #include "cli/option.h"
 
-#define NEEDS_IMAGES    "Isola has no images yet; use run --vm --kernel ..."
-#define NEEDS_AGENT     "it needs an agent in the guest; use attach for the console"
-#define NEEDS_CONTAINER "it belongs to containers, which are not supported yet"
-#define NEEDS_VOLUMES   "Isola has no volumes yet; use --disk FILE"
+#define NEEDS_IMAGES "Isola has no images yet; use run --vm --kernel ..."
+#define NEEDS_AGENT  "it needs an agent in the guest; use attach for the console"
 
 struct missing {
     const char *names; /* separated by blanks */
@@ -16,11 +14,9 @@ struct missing {
 };
 
 static const struct missing missing_verbs[] = {
-    {"exec cp top diff export", NEEDS_AGENT},
     {"build pull push image images rmi tag login logout search import load save commit history",
      NEEDS_IMAGES},
-    {"volume volumes", NEEDS_VOLUMES},
-    {"network networks", "virtual networks are not built yet; use run --network nat|none"},
+    {"network networks", "virtual networks are not built yet; use run --network nat|none|host"},
     {"snapshot checkpoint fork", "machine state cannot be saved yet; pause keeps it in memory"},
     {"update", "the resources of a running instance cannot be changed yet"},
     {"compose stack swarm service node", "start instances one by one with isola run"},
@@ -28,20 +24,16 @@ static const struct missing missing_verbs[] = {
 };
 
 static const struct missing missing_options[] = {
-    {"volume v mount tmpfs volumes-from", NEEDS_VOLUMES},
-    {"env e env-file", "it needs an agent in the guest; the kernel passes NAME=value of --append "
-                       "on to init"},
-    {"hostname h", "it needs an agent in the guest; set the host name inside (help is --help)"},
-    {"user u workdir w entrypoint init", NEEDS_AGENT},
-    {"cap-add cap-drop privileged security-opt read-only cgroupns ipc pid userns ulimit",
-     NEEDS_CONTAINER},
-    {"pull platform", NEEDS_IMAGES},
-    {"ip ip6 dns add-host network-alias link publish-all P expose",
-     "virtual networks are not built yet; use --network nat|none and --publish"},
-    {"device gpus", "host devices cannot be passed to a virtual machine yet"},
-    {"stop-signal", "a virtual machine is stopped by its power button"},
-    {"log-driver log-opt", "logs are kept by Isola; see --log-max-size and isola logs"},
-    {"health-cmd health-interval health-retries health-timeout no-healthcheck", NEEDS_AGENT},
+    {"ip6 network-alias link mac-address",
+     "virtual networks are not built yet; use --network nat|none|host and --publish"},
+    {"gpus", "graphics processors cannot be passed to an instance; --device passes single devices"},
+    {"log-driver", "logs are kept by Isola; see --log-max-size and isola logs"},
+    {"runtime isolation", "the wall is chosen by --vm"},
+    {"blkio-weight device-read-bps device-write-bps device-read-iops device-write-iops",
+     "limits of disks' speed are not built yet"},
+    {"kernel-memory memory-swappiness", "the kernel has no such limit any more"},
+    {"use-api-socket", "there is no daemon"},
+    {"label-file", "labels are given by --label"},
 };
 
 static const char *find(const struct missing *table, size_t count, const char *name)

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/str.h"
+
 /* What a value must look like. The parser checks it, so that errors name option and value. */
 enum option_kind {
     OPTION_BOOL,   /* --x, --x=true, --x=false */
@@ -58,8 +60,8 @@ struct cli;
 struct args;
 
 struct verb {
-    const char *name;
-    const char *aliases; /* other names, separated by blanks; NULL */
+    const char *name;    /* one word, or a noun and a word: "volume ls" */
+    const char *aliases; /* other names, separated by blanks, "_" for a blank inside; NULL */
     const char *group;   /* heading in the list of commands; NULL: internal, never listed */
     const char *synopsis;
     const char *brief; /* for the list of commands, at most 26 characters */
@@ -75,11 +77,21 @@ struct verb {
     int (*run)(struct cli *cli, struct args *args);
 };
 
-/* All commands in the order of documentation; ends with a zero name. */
-extern const struct verb verbs[];
+/* All commands in the order of documentation: the one after @verb, the first for NULL; or NULL. */
+const struct verb *verb_next(const struct verb *verb);
 
-/* The headings of the list of commands in their order; ends with NULL. */
-extern const char *const verb_groups[];
+/* The headings of the list of commands in their order; ends with a NULL name. */
+struct verb_group {
+    const char *name;
+    bool brief; /* each command with its text; else only the names */
+};
+extern const struct verb_group verb_groups[];
+
+/*
+ * Whether there are commands of two words that begin with @word ("volume ls"); their second words,
+ * separated by blanks, are added to @ret_list (may be NULL).
+ */
+bool verb_noun(const char *word, struct str *ret_list);
 
 /* The command called @name, aliases included; NULL when there is none. */
 const struct verb *verb_find(const char *name);

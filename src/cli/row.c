@@ -63,8 +63,11 @@ enum table_color row_color(json_t *row)
 
 const char *row_image(const struct instance *instance)
 {
-    const char *path = instance->spec->image ? instance->spec->image : instance->spec->kernel;
-    const char *slash = path && !instance->spec->image ? strrchr(path, '/') : NULL;
+    const struct spec *spec = instance->spec;
+    const char *path = spec->image              ? spec->image
+                       : spec->container.rootfs ? spec->container.rootfs
+                                                : spec->kernel;
+    const char *slash = path && path == spec->kernel ? strrchr(path, '/') : NULL;
 
     return slash ? slash + 1 : path ? path : "";
 }
@@ -108,6 +111,20 @@ static void set_time(json_t *row, const char *key, int64_t ns)
     str_done(&text);
 }
 
+/* What was asked for; 0: no limit. */
+static json_t *cpus_of(const struct spec *spec)
+{
+    if (spec->wall == SPEC_WALL_VM)
+        return json_integer(spec_vm_cpus(spec));
+    return spec->millicpus % 1000 ? json_real((double)spec->millicpus / 1000)
+                                  : json_integer((json_int_t)spec->millicpus / 1000);
+}
+
+static uint64_t memory_of(const struct spec *spec)
+{
+    return spec->wall == SPEC_WALL_VM ? spec_vm_memory(spec) : spec->memory;
+}
+
 json_t *row_instance(const struct instance *instance, int64_t now)
 {
     const struct spec *spec = instance->spec;
@@ -133,8 +150,8 @@ json_t *row_instance(const struct instance *instance, int64_t now)
     set_time(row, "finished_at", instance->finished);
     json_object_set_new(row, "pid", json_integer(instance->pid));
     json_object_set_new(row, "restarts", json_integer(instance->restarts));
-    json_object_set_new(row, "cpus", json_integer(spec->cpus));
-    json_object_set_new(row, "memory", json_integer((json_int_t)spec->memory));
+    json_object_set_new(row, "cpus", cpus_of(spec));
+    json_object_set_new(row, "memory", json_integer((json_int_t)memory_of(spec)));
     set_text(row, "accel", spec->accel ? spec->accel : "auto");
     add_ports(spec, &text);
     set_text(row, "ports", str_text(&text));

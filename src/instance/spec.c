@@ -5,7 +5,6 @@
  */
 #include "instance/spec.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
@@ -17,10 +16,8 @@
 #include "instance/spec_internal.h"
 
 static const char *const wall_names[] = {"container", "vm", NULL};
-static const char *const net_names[] = {"nat", "none", NULL};
-static const char *const serial_names[] = {"console", "virtio", "none", NULL};
+static const char *const net_names[] = {"nat", "none", "host", "container", NULL};
 static const char *const restart_names[] = {"no", "on-failure", "always", "unless-stopped", NULL};
-const char *const spec_cache_names[] = {"writeback", "unsafe", NULL};
 
 #define FIELD(json, option, kind, member, ...)                                                     \
     {                                                                                              \
@@ -30,38 +27,62 @@ const char *const spec_cache_names[] = {"writeback", "unsafe", NULL};
 static const struct spec_field fields[] = {
     FIELD("wall", NULL, ENUM, wall, .names = wall_names),
     FIELD("name", "name", NAME, name),
-    FIELD("image", "image", STRING, image),
-    FIELD("kernel", "kernel", PATH, kernel),
-    FIELD("initrd", "initrd", PATH, initrd),
-    FIELD("append", "append", STRING, append),
-    FIELD("memory", "memory", SIZE, memory, .min = 2u << 20, .max = (uint64_t)1 << 40,
-          .unit = 1u << 20),
-    FIELD("cpus", "cpus", UINT, cpus, .min = 1, .max = SPEC_CPUS),
-    FIELD("net", "net", ENUM, net, .names = net_names),
-    FIELD("net", "network", ENUM, net, .names = net_names, .alias = true),
-    FIELD("mac", "mac", MAC, mac),
-    FIELD("accel", "accel", WORD, accel),
-    FIELD("cpu", "cpu", WORD, cpu),
-    FIELD("machine", "machine", WORD, machine),
-    FIELD("serial", "serial", ENUM, serial, .names = serial_names),
-    FIELD("uuid", "uuid", UUID, uuid),
-    FIELD("no_reboot", "no-reboot", BOOL, no_reboot),
-    FIELD("paused", "paused", BOOL, paused),
+    FIELD("image", "image", WORD, image),
+    FIELD("memory", "memory", SIZE, memory, .min = 512u << 10, .max = (uint64_t)1 << 40),
+    FIELD("cpus", "cpus", MILLI, millicpus, .min = 10, .max = 1024 * 1000),
+    FIELD("net", "net", NET, net),
+    FIELD("net", "network", NET, net, .alias = true),
     FIELD("rm", "rm", BOOL, rm),
     FIELD("tty", "tty", BOOL, tty),
     FIELD("interactive", "interactive", BOOL, interactive),
-    FIELD("debug_exit", "debug-exit", BOOL, debug_exit),
-    FIELD("debug_console", "debug-console", BOOL, debug_console),
     FIELD("restart", "restart", RESTART, restart),
     FIELD("stop_timeout", "stop-timeout", UINT, stop_timeout, .min = 0, .max = 86400),
-    FIELD("log_max_size", "log-max-size", SIZE, log_max_size, .min = 4096, .max = (uint64_t)1 << 40,
-          .unit = 1),
+    FIELD("log_max_size", "log-max-size", SIZE, log_max_size, .min = 4096,
+          .max = (uint64_t)1 << 40),
     FIELD("log_max_files", "log-max-files", UINT, log_max_files, .min = 1, .max = 100),
 };
 
 const struct spec_field *spec_field_at(unsigned i)
 {
-    return i < array_size(fields) ? &fields[i] : NULL;
+    const struct spec_field *rest[] = {spec_vm_fields, spec_container_fields};
+
+    if (i < array_size(fields))
+        return &fields[i];
+    i -= array_size(fields);
+    for (size_t t = 0; t < array_size(rest); t++)
+        for (const struct spec_field *f = rest[t]; f->json; f++)
+            if (i-- == 0)
+                return f;
+    return NULL;
+}
+
+bool spec_field_unset(const struct spec *s, const struct spec_field *f)
+{
+    static const size_t sizes[] = {[SPEC_KIND_STRING] = sizeof(char *),
+                                   [SPEC_KIND_NAME] = sizeof(char *),
+                                   [SPEC_KIND_WORD] = sizeof(char *),
+                                   [SPEC_KIND_PATH] = sizeof(char *),
+                                   [SPEC_KIND_BOOL] = sizeof(bool),
+                                   [SPEC_KIND_UINT] = sizeof(unsigned),
+                                   [SPEC_KIND_SIZE] = sizeof(uint64_t),
+                                   [SPEC_KIND_LIMIT] = sizeof(uint64_t),
+                                   [SPEC_KIND_COUNT] = sizeof(uint64_t),
+                                   [SPEC_KIND_SIGNED] = sizeof(int),
+                                   [SPEC_KIND_MILLI] = sizeof(uint64_t),
+                                   [SPEC_KIND_TIME] = sizeof(uint64_t),
+                                   [SPEC_KIND_ENUM] = sizeof(unsigned),
+                                   [SPEC_KIND_MAC] = 6,
+                                   [SPEC_KIND_UUID] = 16,
+                                   [SPEC_KIND_RESTART] = sizeof(unsigned),
+                                   [SPEC_KIND_NET] = sizeof(unsigned)};
+    const char *at = (const char *)s + f->offset;
+
+    if (f->kind == SPEC_KIND_LIST)
+        return !((const struct spec_list *)at)->count;
+    for (size_t i = 0; i < sizes[f->kind]; i++)
+        if (at[i])
+            return false;
+    return true;
 }
 
 struct spec *spec_new(void)
@@ -70,16 +91,16 @@ struct spec *spec_new(void)
 
     if (!s)
         return NULL;
-    *s = (struct spec){.memory = 512u << 20,
-                       .cpus = 1,
-                       .stop_timeout = 10,
-                       .log_max_size = 10u << 20,
-                       .log_max_files = 3};
+    s->stop_timeout = 10;
+    s->log_max_size = 10u << 20;
+    s->log_max_files = 3;
     return s;
 }
 
 void spec_free(struct spec *s)
 {
+    const struct spec_field *f;
+
     if (!s)
         return;
     for (size_t i = 0; i < s->disk_count; i++)
@@ -88,9 +109,16 @@ void spec_free(struct spec *s)
         free(s->labels[i].key);
         free(s->labels[i].value);
     }
-    for (unsigned i = 0; i < array_size(fields); i++)
-        if (spec_kind_is_text(fields[i].kind) && !fields[i].alias)
-            free(*(char **)((char *)s + fields[i].offset));
+    for (size_t i = 0; i < s->container.mount_count; i++)
+        spec_mount_clear(&s->container.mounts[i]);
+    free(s->container.net_from);
+    for (unsigned i = 0; (f = spec_field_at(i)); i++) {
+        void *at = (char *)s + f->offset;
+        if (spec_kind_is_text(f->kind) && !f->alias)
+            free(*(char **)at);
+        else if (f->kind == SPEC_KIND_LIST && !f->alias)
+            spec_list_clear(at);
+    }
     free(s);
 }
 
@@ -121,12 +149,7 @@ const char *spec_net_name(enum spec_net net)
     return net_names[net];
 }
 
-const char *spec_serial_name(enum spec_serial serial)
-{
-    return serial_names[serial];
-}
-
-static int parse_enum(const char *const *names, const char *text, unsigned *ret, struct error *err)
+int spec_parse_enum(const char *const *names, const char *text, unsigned *ret, struct error *err)
 {
     struct str list = {0};
 
@@ -157,7 +180,7 @@ static int set_restart(struct spec *s, const char *text, struct error *err)
                              text);
         policy = SPEC_RESTART_ON_FAILURE;
     } else {
-        r = parse_enum(restart_names, text, &policy, err);
+        r = spec_parse_enum(restart_names, text, &policy, err);
         if (r < 0)
             return r;
     }
@@ -219,7 +242,7 @@ bad:
 }
 
 /* Takes over @text as an absolute path. */
-static int absolute(const char *text, char **ret, struct error *err)
+int spec_absolute(const char *text, char **ret, struct error *err)
 {
     char cwd[PATH_MAX];
     char *path;
@@ -255,7 +278,7 @@ static int set_text(char **member, enum spec_kind kind, const char *text, struct
     if (kind == SPEC_KIND_WORD && (!*text || strlen(text) > 256))
         return error_set(err, -EINVAL, "\"%.40s\" is empty or too long", text);
     if (kind == SPEC_KIND_PATH) {
-        r = absolute(text, &copy, err);
+        r = spec_absolute(text, &copy, err);
         if (r < 0)
             return r;
     } else {
@@ -270,22 +293,166 @@ static int set_text(char **member, enum spec_kind kind, const char *text, struct
     return 0;
 }
 
+void spec_list_clear(struct spec_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->items[i]);
+    free(list->items);
+    *list = (struct spec_list){0};
+}
+
+int spec_list_add(struct spec_list *list, const char *text, struct error *err)
+{
+    char **items, *copy;
+
+    if (list->count == SPEC_LIST_MAX)
+        return error_set(err, -ENOSPC, "more than %d of them", SPEC_LIST_MAX);
+    if (strlen(text) > 128u << 10)
+        return error_set(err, -EINVAL, "more than 128 KiB");
+    items = reallocarray(list->items, list->count + 1, sizeof *items);
+    if (items)
+        list->items = items;
+    copy = items ? strdup(text) : NULL;
+    if (!copy)
+        return error_set(err, -ENOMEM, "out of memory");
+    list->items[list->count++] = copy;
+    return 0;
+}
+
 int spec_field_number(struct spec *s, const struct spec_field *f, uint64_t n, struct error *err)
 {
     void *at = (char *)s + f->offset;
 
     if (n < f->min || n > f->max) {
-        if (f->kind == SPEC_KIND_SIZE && n < f->min)
+        if ((f->kind == SPEC_KIND_SIZE || f->kind == SPEC_KIND_LIMIT) && n < f->min)
             return error_set(err, -ERANGE,
                              "%llu bytes is less than %llu; sizes take a suffix k, m, g or t",
                              (unsigned long long)n, (unsigned long long)f->min);
+        if (f->kind == SPEC_KIND_MILLI)
+            return error_set(err, -ERANGE, "%g is not in %g..%g", (double)n / 1000,
+                             (double)f->min / 1000, (double)f->max / 1000);
         return error_set(err, -ERANGE, "%llu is not in %llu..%llu", (unsigned long long)n,
                          (unsigned long long)f->min, (unsigned long long)f->max);
     }
-    if (f->kind == SPEC_KIND_SIZE)
-        *(uint64_t *)at = (n + f->unit - 1) / f->unit * f->unit;
-    else
+    if (f->kind == SPEC_KIND_UINT)
         *(unsigned *)at = (unsigned)n;
+    else
+        *(uint64_t *)at = n;
+    return 0;
+}
+
+/* "1.5" as thousandths. */
+static int parse_milli(const char *text, uint64_t *ret, struct error *err)
+{
+    size_t digits = strcspn(text, ".");
+    const char *part = text[digits] ? text + digits + 1 : "";
+    uint64_t n = 0, unit = 1000;
+
+    if ((!digits && !*part) || digits > 9 || strlen(part) > 9)
+        return error_set(err, -EINVAL, "\"%.40s\" is not a number such as 1.5", text);
+    for (const char *p = text; *p; p++) {
+        if (p == text + digits)
+            continue;
+        if (!isdigit((unsigned char)*p))
+            return error_set(err, -EINVAL, "\"%.40s\" is not a number such as 1.5", text);
+        if (p < text + digits)
+            n = n * 10 + (uint64_t)(*p - '0') * 1000;
+        else
+            n += (uint64_t)(*p - '0') * (unit /= 10);
+    }
+    *ret = n;
+    return 0;
+}
+
+int spec_parse_time(const char *text, uint64_t *ret, struct error *err)
+{
+    static const struct {
+        const char *suffix;
+        uint64_t ns;
+    } units[] = {{"ns", 1},         {"us", 1000},          {"ms", 1000000},
+                 {"s", 1000000000}, {"m", 60000000000ull}, {"h", 3600000000000ull}};
+    uint64_t sum = 0;
+    const char *p = text;
+
+    while (*p || p == text) {
+        char *end = NULL;
+        double n = isdigit((unsigned char)*p) ? strtod(p, &end) : -1;
+        size_t len, u = 0;
+        if (n < 0 || n > 1e7)
+            break;
+        len = strspn(end, "numsh");
+        while (u < array_size(units) &&
+               (strlen(units[u].suffix) != len || strncmp(units[u].suffix, end, len) != 0))
+            u++;
+        if (u == array_size(units))
+            break;
+        sum += (uint64_t)(n * (double)units[u].ns);
+        p = end + len;
+        if (!*p) {
+            *ret = sum;
+            return 0;
+        }
+    }
+    if (strcmp(text, "0") == 0) {
+        *ret = 0;
+        return 0;
+    }
+    return error_set(err, -EINVAL, "\"%.40s\" is not a time such as 30s or 1m30s", text);
+}
+
+static int set_net(struct spec *s, const char *text, struct error *err)
+{
+    unsigned choice;
+    char *from = NULL;
+    int r = 0;
+
+    if (str_starts(text, "container:") && text[10]) {
+        choice = SPEC_NET_CONTAINER;
+        from = strdup(text + 10);
+        if (!from)
+            return error_set(err, -ENOMEM, "out of memory");
+    } else if (strcmp(text, "bridge") == 0 || strcmp(text, "default") == 0) {
+        choice = SPEC_NET_NAT; /* what Docker calls its private network */
+    } else if (strcmp(text, "container") == 0) {
+        return error_set(err, -EINVAL, "whose network? container:NAME");
+    } else {
+        r = spec_parse_enum(net_names, text, &choice, err);
+    }
+    if (r < 0)
+        return r;
+    s->net = choice;
+    free(s->container.net_from);
+    s->container.net_from = from;
+    return 0;
+}
+
+static int set_number(struct spec *s, const struct spec_field *f, const char *text,
+                      struct error *err)
+{
+    bool size = f->kind == SPEC_KIND_SIZE || f->kind == SPEC_KIND_LIMIT;
+    uint64_t n;
+    int r;
+
+    if ((f->kind == SPEC_KIND_LIMIT || f->negative) && strcmp(text, "-1") == 0) {
+        *(uint64_t *)((char *)s + f->offset) = SPEC_UNLIMITED;
+        return 0;
+    }
+    r = size ? str_parse_size(text, 1, &n) : str_parse_u64(text, &n);
+    if (r < 0)
+        return error_set(err, r, "\"%.40s\" is not a %s", text,
+                         size ? "size such as 512m" : "whole number");
+    return spec_field_number(s, f, n, err);
+}
+
+static int set_signed(int *at, const struct spec_field *f, const char *text, struct error *err)
+{
+    bool minus = *text == '-';
+    uint64_t n;
+
+    if (str_parse_u64(text + minus, &n) < 0 || n > f->max)
+        return error_set(err, -EINVAL, "\"%.40s\" is not in -%llu..%llu", text,
+                         (unsigned long long)f->max, (unsigned long long)f->max);
+    *at = minus ? -(int)n : (int)n;
     return 0;
 }
 
@@ -296,6 +463,11 @@ int spec_field_text(struct spec *s, const struct spec_field *f, const char *text
     uint64_t n;
     int r;
 
+    if (f->check) {
+        r = f->check(text, err);
+        if (r < 0)
+            return r;
+    }
     switch (f->kind) {
     case SPEC_KIND_STRING:
     case SPEC_KIND_NAME:
@@ -309,13 +481,17 @@ int spec_field_text(struct spec *s, const struct spec_field *f, const char *text
         return 0;
     case SPEC_KIND_UINT:
     case SPEC_KIND_SIZE:
-        r = f->kind == SPEC_KIND_SIZE ? str_parse_size(text, 1, &n) : str_parse_u64(text, &n);
-        if (r < 0)
-            return error_set(err, r, "\"%.40s\" is not a %s", text,
-                             f->kind == SPEC_KIND_SIZE ? "size such as 512m" : "whole number");
-        return spec_field_number(s, f, n, err);
+    case SPEC_KIND_LIMIT:
+    case SPEC_KIND_COUNT:
+        return set_number(s, f, text, err);
+    case SPEC_KIND_SIGNED:
+        return set_signed(at, f, text, err);
+    case SPEC_KIND_MILLI:
+    case SPEC_KIND_TIME:
+        r = f->kind == SPEC_KIND_TIME ? spec_parse_time(text, &n, err) : parse_milli(text, &n, err);
+        return r < 0 ? r : spec_field_number(s, f, n, err);
     case SPEC_KIND_ENUM:
-        r = parse_enum(f->names, text, &choice, err);
+        r = spec_parse_enum(f->names, text, &choice, err);
         if (r == 0)
             memcpy(at, &choice, sizeof choice);
         return r;
@@ -325,138 +501,12 @@ int spec_field_text(struct spec *s, const struct spec_field *f, const char *text
         return set_uuid(at, text, err);
     case SPEC_KIND_RESTART:
         return set_restart(s, text, err);
+    case SPEC_KIND_NET:
+        return set_net(s, text, err);
+    case SPEC_KIND_LIST:
+        return spec_list_add(at, text, err);
     }
     return -EINVAL;
-}
-
-/* One "key=value" or bare word of a disk option. */
-static int disk_option(struct spec_disk *d, const char *key, const char *value, struct error *err)
-{
-    unsigned choice;
-
-    if (strcmp(key, "ro") == 0 || strcmp(key, "rw") == 0) {
-        if (value)
-            return error_set(err, -EINVAL, "\"%s\" takes no value", key);
-        d->readonly = key[1] == 'o';
-        return 0;
-    }
-    if (!value)
-        return error_set(err, -EINVAL,
-                         "\"%.40s\" is none of ro, rw, format=, serial=, cache=, discard=", key);
-    if (strcmp(key, "format") == 0) {
-        if (strcmp(value, "raw") != 0)
-            return error_set(err, -ENOTSUP, "format \"%.20s\" is not supported; use raw", value);
-        strcpy(d->format, value);
-        return 0;
-    }
-    if (strcmp(key, "serial") == 0) {
-        if (!*value || strlen(value) >= sizeof d->serial)
-            return error_set(err, -EINVAL, "serial \"%.40s\" has not 1 to 20 characters", value);
-        for (const char *p = value; *p; p++)
-            if (!isgraph((unsigned char)*p))
-                return error_set(err, -EINVAL, "a serial is printable characters only");
-        strcpy(d->serial, value);
-        return 0;
-    }
-    if (strcmp(key, "cache") == 0) {
-        int r = parse_enum(spec_cache_names, value, &choice, err);
-        if (r < 0)
-            return error_wrap(err, r, "cache");
-        d->cache = choice;
-        return 0;
-    }
-    if (strcmp(key, "discard") == 0) {
-        if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
-            return error_set(err, -EINVAL, "discard \"%.20s\" is neither on nor off", value);
-        d->discard = value[1] == 'n';
-        return 0;
-    }
-    return error_set(err, -EINVAL,
-                     "\"%.40s\" is none of ro, rw, format=, serial=, cache=, discard=", key);
-}
-
-int spec_add_disk(struct spec *s, const char *text, struct error *err)
-{
-    cleanup_free char *copy = strdup(text);
-    struct spec_disk d = {.format = "raw", .discard = true};
-    char *save = NULL, *part;
-    int r;
-
-    if (!copy)
-        return error_set(err, -ENOMEM, "out of memory");
-    if (s->disk_count == SPEC_DISKS)
-        return error_set(err, -ENOSPC, "more than %d disks", SPEC_DISKS);
-    if (*text == ',' || !*text)
-        return error_set(err, -EINVAL, "\"%.40s\" names no file", text);
-    part = strtok_r(copy, ",", &save);
-    for (char *option; (option = strtok_r(NULL, ",", &save));) {
-        char *value = strchr(option, '=');
-        if (value)
-            *value++ = 0;
-        r = disk_option(&d, option, value, err);
-        if (r < 0)
-            return r;
-    }
-    r = absolute(part, &d.path, err);
-    if (r < 0)
-        return r;
-    s->disks[s->disk_count++] = d;
-    return 0;
-}
-
-static int parse_port(const char *text, uint16_t *ret, struct error *err)
-{
-    uint64_t n;
-
-    if (str_parse_u64(text, &n) < 0 || n < 1 || n > 65535)
-        return error_set(err, -EINVAL, "\"%.20s\" is not a port (1 to 65535)", text);
-    *ret = (uint16_t)n;
-    return 0;
-}
-
-int spec_add_port(struct spec *s, const char *text, struct error *err)
-{
-    struct spec_port p = {.address = "127.0.0.1"};
-    cleanup_free char *copy = strdup(text);
-    char *slash, *guest, *host;
-    struct in_addr v4;
-    int r;
-
-    if (!copy)
-        return error_set(err, -ENOMEM, "out of memory");
-    if (s->port_count == SPEC_PORTS)
-        return error_set(err, -ENOSPC, "more than %d ports", SPEC_PORTS);
-    slash = strchr(copy, '/');
-    if (slash) {
-        *slash++ = 0;
-        if (strcmp(slash, "tcp") != 0 && strcmp(slash, "udp") != 0)
-            return error_set(err, -EINVAL, "\"%.20s\" is neither tcp nor udp", slash);
-        p.udp = *slash == 'u';
-    }
-    guest = strrchr(copy, ':');
-    if (!guest)
-        return error_set(err, -EINVAL, "\"%.60s\" is not like [ADDRESS:]HOST:GUEST[/udp]", text);
-    *guest++ = 0;
-    host = strrchr(copy, ':');
-    if (host) {
-        *host++ = 0;
-        if (inet_pton(AF_INET, copy, &v4) != 1)
-            return error_set(err, -EINVAL, "\"%.60s\" is not an IPv4 address", copy);
-        snprintf(p.address, sizeof p.address, "%s", copy);
-    } else {
-        host = copy;
-    }
-    r = parse_port(host, &p.host, err);
-    if (r == 0)
-        r = parse_port(guest, &p.guest, err);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < s->port_count; i++)
-        if (s->ports[i].host == p.host && s->ports[i].udp == p.udp &&
-            strcmp(s->ports[i].address, p.address) == 0)
-            return error_set(err, -EINVAL, "port %s:%u is published twice", p.address, p.host);
-    s->ports[s->port_count++] = p;
-    return 0;
 }
 
 int spec_add_label(struct spec *s, const char *key, size_t key_len, const char *value,
@@ -485,29 +535,52 @@ int spec_add_label(struct spec *s, const char *key, size_t key_len, const char *
     return 0;
 }
 
-static int set_list(struct spec *s, const char *key, const char *value, struct error *err)
+static int add_label(struct spec *s, const char *text, struct error *err)
 {
-    if (strcmp(key, "disk") == 0)
-        return spec_add_disk(s, value, err);
-    if (strcmp(key, "publish") == 0)
-        return spec_add_port(s, value, err);
-    return spec_add_label(s, value, strcspn(value, "="),
-                          strchr(value, '=') ? strchr(value, '=') + 1 : "", err);
+    const char *value = strchr(text, '=');
+
+    return spec_add_label(s, text, strcspn(text, "="), value ? value + 1 : "", err);
 }
+
+static int set_wall(struct spec *s, const char *text, struct error *err)
+{
+    bool on = strcmp(text, "true") == 0;
+
+    if (!on && strcmp(text, "false") != 0)
+        return error_set(err, -EINVAL, "\"%.40s\" is neither true nor false", text);
+    s->wall = on ? SPEC_WALL_VM : SPEC_WALL_CONTAINER;
+    return 0;
+}
+
+/* Docker's way to say --log-max-size and --log-max-files. */
+static int set_log_opt(struct spec *s, const char *text, struct error *err)
+{
+    if (str_starts(text, "max-size="))
+        return spec_set(s, "log-max-size", text + 9, err);
+    if (str_starts(text, "max-file="))
+        return spec_set(s, "log-max-files", text + 9, err);
+    return error_set(err, -EINVAL, "\"%.40s\" is neither max-size=SIZE nor max-file=N", text);
+}
+
+/* Options whose values go elsewhere than into one field. */
+static const struct {
+    const char *key;
+    int (*add)(struct spec *s, const char *text, struct error *err);
+} special[] = {{"disk", spec_add_disk},     {"publish", spec_add_port},
+               {"volume", spec_add_volume}, {"tmpfs", spec_add_tmpfs},
+               {"mount", spec_add_mount},   {"label", add_label},
+               {"log-opt", set_log_opt},    {"vm", set_wall}};
 
 int spec_set(struct spec *s, const char *key, const char *value, struct error *err)
 {
-    if (strcmp(key, "vm") == 0) {
-        bool on = !value || strcmp(value, "true") == 0;
-        if (!on && strcmp(value, "false") != 0)
-            return error_set(err, -EINVAL, "\"%.40s\" is neither true nor false", value);
-        s->wall = on ? SPEC_WALL_VM : SPEC_WALL_CONTAINER;
-        return 0;
-    }
-    if (strcmp(key, "disk") == 0 || strcmp(key, "publish") == 0 || strcmp(key, "label") == 0)
-        return value ? set_list(s, key, value, err) : error_set(err, -EINVAL, "a value is missing");
-    for (unsigned i = 0; i < array_size(fields); i++) {
-        const struct spec_field *f = &fields[i];
+    const struct spec_field *f;
+
+    for (size_t i = 0; i < array_size(special); i++)
+        if (strcmp(special[i].key, key) == 0)
+            return value || special[i].add == set_wall
+                       ? special[i].add(s, value ? value : "true", err)
+                       : error_set(err, -EINVAL, "a value is missing");
+    for (unsigned i = 0; (f = spec_field_at(i)); i++) {
         if (!f->option || strcmp(f->option, key) != 0)
             continue;
         if (!value && f->kind != SPEC_KIND_BOOL)
@@ -517,23 +590,42 @@ int spec_set(struct spec *s, const char *key, const char *value, struct error *e
     return error_set(err, -ENOENT, "there is no option \"%.40s\"", key);
 }
 
+/* Options of the other wall are a misunderstanding that should not go unnoticed. */
+static int check_sides(const struct spec *s, struct error *err)
+{
+    enum spec_side other = s->wall == SPEC_WALL_VM ? SPEC_SIDE_CONTAINER : SPEC_SIDE_VM;
+    const struct spec_field *f;
+
+    for (unsigned i = 0; (f = spec_field_at(i)); i++)
+        if (f->side == other && f->option && !spec_field_unset(s, f))
+            return error_set(err, -ENOTSUP,
+                             other == SPEC_SIDE_VM
+                                 ? "option --%s is for virtual machines: add --vm, or leave it out"
+                                 : "option --%s is for containers; a virtual machine has a kernel "
+                                   "and users of its own",
+                             f->option);
+    if (other == SPEC_SIDE_VM && s->disk_count)
+        return error_set(err, -ENOTSUP,
+                         "option --disk is for virtual machines: add --vm, or use --volume");
+    if (other == SPEC_SIDE_CONTAINER && s->container.mount_count)
+        return error_set(err, -ENOTSUP,
+                         "volumes and mounts are for containers; a virtual machine has --disk");
+    return 0;
+}
+
 int spec_check(const struct spec *s, struct error *err)
 {
-    if (s->wall == SPEC_WALL_CONTAINER)
-        return error_set(err, -ENOTSUP,
-                         "containers are not supported yet: image store and container engine are "
-                         "missing; use --vm with --kernel");
-    if (s->image)
-        return error_set(err, -ENOTSUP,
-                         "virtual machines from images are not supported yet: the image store and "
-                         "the guest agent are missing; use --kernel, --initrd and --disk");
-    if (!s->kernel)
-        return error_set(err, -EINVAL,
-                         "nothing to boot: firmware boot is missing; use --kernel FILE");
+    int r = check_sides(s, err);
+
+    if (r == 0)
+        r = s->wall == SPEC_WALL_VM ? spec_vm_check(s, err) : spec_container_check(s, err);
+    if (r < 0)
+        return r;
     if (s->rm && s->restart != SPEC_RESTART_NO)
         return error_set(err, -EINVAL, "--rm and --restart exclude each other");
-    if (s->port_count && s->net == SPEC_NET_NONE)
-        return error_set(err, -EINVAL, "ports can not be published with --net none");
+    if (s->port_count && s->net != SPEC_NET_NAT)
+        return error_set(err, -EINVAL, "ports can not be published with --network %s",
+                         spec_net_name(s->net));
     if (s->restart == SPEC_RESTART_NO && s->restart_max)
         return error_set(err, -EINVAL, "a number of retries without on-failure");
     return 0;

@@ -18,17 +18,19 @@
 #include "base/error.h"
 
 enum {
-    SPEC_VERSION = 1,
+    SPEC_VERSION = 2, /* 1: before containers; read as well */
     SPEC_DISKS = 16,
-    SPEC_PORTS = 64,
-    SPEC_LABELS = 64,
-    SPEC_CPUS = 8,
+    SPEC_PORTS = 256,
+    SPEC_LABELS = 256,
+    SPEC_LIST_MAX = 4096, /* entries of one list */
+    SPEC_MOUNTS = 256,
+    SPEC_CPUS = 8, /* of a virtual machine */
     SPEC_NAME_MAX = 128,
-    SPEC_JSON_MAX = 256 << 10
+    SPEC_JSON_MAX = 1 << 20
 };
 
 enum spec_wall { SPEC_WALL_CONTAINER, SPEC_WALL_VM };
-enum spec_net { SPEC_NET_NAT, SPEC_NET_NONE };
+enum spec_net { SPEC_NET_NAT, SPEC_NET_NONE, SPEC_NET_HOST, SPEC_NET_CONTAINER };
 /* What the instance's console is: the first serial port, a virtio console (hvc0), or nothing. */
 enum spec_serial { SPEC_SERIAL_CONSOLE, SPEC_SERIAL_VIRTIO, SPEC_SERIAL_NONE };
 enum spec_restart {
@@ -49,7 +51,10 @@ struct spec_disk {
     enum spec_cache cache;
 };
 
-/* [HOST_IP:]HOST_PORT:GUEST_PORT[/tcp|udp]; the address is 127.0.0.1 unless given. */
+/*
+ * [[HOST_IP:]HOST_PORT:]GUEST_PORT[/tcp|udp], ports also as ranges A-B; the address is 127.0.0.1
+ * unless given. Host port 0: chosen when the instance is created.
+ */
 struct spec_port {
     char address[46];
     uint16_t host, guest;
@@ -60,16 +65,69 @@ struct spec_label {
     char *key, *value;
 };
 
+/* Texts in the order they were given. */
+struct spec_list {
+    char **items;
+    size_t count;
+};
+
+enum spec_mount_type { SPEC_MOUNT_BIND, SPEC_MOUNT_VOLUME, SPEC_MOUNT_TMPFS };
+
+/*
+ * A mount of a container: -v [SOURCE:]TARGET[:OPTIONS], --tmpfs TARGET[:OPTIONS], or --mount with
+ * Docker's keys. A volume without a source is anonymous until the instance is created.
+ */
+struct spec_mount {
+    enum spec_mount_type type;
+    char *source;  /* bind: absolute path; volume: its name, NULL: anonymous; tmpfs: NULL */
+    char *target;  /* absolute path in the container */
+    char *options; /* mount options separated by commas ("noexec,size=64m"), NULL: none */
+    bool readonly;
+    bool no_copy; /* volume: is not filled from the image */
+    bool create;  /* bind: the source is made when missing (-v does, --mount does not) */
+};
+
+/*
+ * What only containers have. Numbers: 0 is "not said" (SPEC_UNLIMITED where that can be said).
+ */
+#define SPEC_UNLIMITED UINT64_MAX
+struct spec_container {
+    struct spec_list command; /* after the image's name */
+    char *image_id;           /* what the name meant when the instance was created */
+    char *rootfs;             /* a directory instead of an image */
+    char *entrypoint;         /* "": none, whatever the image says */
+    struct spec_list env;     /* NAME=VALUE */
+    char *workdir, *user, *hostname, *domainname, *stop_signal, *platform;
+    struct spec_list groups;
+    bool init, readonly, privileged, boot, publish_all, best_effort, oom_kill_disable;
+    struct spec_mount mounts[SPEC_MOUNTS];
+    size_t mount_count;
+    struct spec_list volumes_from, expose, dns, dns_search, dns_options, add_hosts;
+    char *ip;
+    char *net_from; /* SPEC_NET_CONTAINER: whose network, by name or id */
+    uint64_t shm_size, memory_swap, memory_reservation;
+    uint64_t cpu_shares, cpu_period, cpu_quota, pids_limit;
+    char *cpuset_cpus, *cpuset_mems, *cgroup_parent;
+    int oom_score_adj;
+    struct spec_list ulimits, devices, device_rules, cap_add, cap_drop, security_opts, sysctls,
+        annotations;
+    char *userns, *pid, *ipc, *uts, *cgroupns; /* host, private and so on */
+    char *health_cmd;
+    bool no_health;
+    uint64_t health_interval, health_timeout, health_start_period; /* ns */
+    uint64_t health_retries;
+};
+
 /* Strings are owned; NULL means "not said". */
 struct spec {
     enum spec_wall wall;
     char *name;  /* NULL: one is generated when the instance is created */
-    char *image; /* container image; no wall supports it yet */
+    char *image; /* as the user wrote it */
     char *kernel, *initrd, *append;
     struct spec_disk disks[SPEC_DISKS];
     size_t disk_count;
-    uint64_t memory; /* bytes, a multiple of 1 MiB */
-    unsigned cpus;
+    uint64_t memory;    /* bytes, 0: not said; see spec_vm_memory */
+    uint64_t millicpus; /* thousandths of a processor, 0: not said; see spec_vm_cpus */
     enum spec_net net;
     uint8_t mac[6]; /* all zero: derived from the id */
     struct spec_port ports[SPEC_PORTS];
@@ -90,17 +148,17 @@ struct spec {
     unsigned stop_timeout; /* seconds from the power button to the kill */
     uint64_t log_max_size; /* bytes per file */
     unsigned log_max_files;
+    struct spec_container container;
 };
 
-/* A new spec with the defaults (wall container, 512 MiB, 1 processor, nat). NULL: out of memory. */
+/* A new spec with the defaults (wall container, network nat). NULL: out of memory. */
 struct spec *spec_new(void);
 void spec_free(struct spec *spec);
 
 /*
  * Sets what the long option @key says from its text. Flags take "true" or "false" (NULL: true);
- * lists (disk, publish, label) grow. Keys: vm name kernel initrd append disk memory cpus net
- * network publish label accel cpu machine serial uuid mac no-reboot paused rm tty interactive
- * restart stop-timeout log-max-size log-max-files debug-exit debug-console image.
+ * lists grow. Keys are the names of the options of `isola run`, and image, command (once for each
+ * word).
  * -ENOENT: no such key. -EINVAL, -ERANGE, -ENOSPC with @err: what is wrong with the value.
  */
 int spec_set(struct spec *spec, const char *key, const char *value,
@@ -110,6 +168,17 @@ int spec_set(struct spec *spec, const char *key, const char *value,
  * Whether the whole makes sense (a VM has something to boot, options fit its wall). Checks no file.
  */
 int spec_check(const struct spec *spec, struct error *err) error_must_check;
+
+/* What a virtual machine gets: whole MiB (512 unless said), whole processors (1 unless said). */
+uint64_t spec_vm_memory(const struct spec *spec);
+unsigned spec_vm_cpus(const struct spec *spec);
+
+/*
+ * Replaces host ports that are 0 by free ones, found by asking the kernel. -EADDRNOTAVAIL.
+ */
+int spec_choose_ports(struct spec *spec, struct error *err) error_must_check;
+/* "NAME", with or without SIG, or a number, RTMIN+3 and so on; 0 when it is none. */
+int spec_signal(const char *text);
 
 /* A new JSON text (one line), NULL: out of memory. */
 char *spec_to_json(const struct spec *spec);

@@ -198,8 +198,8 @@ static int configure(struct vm *vm, struct machine_config *c, struct error *err)
     *c = (struct machine_config){.board = spec->machine,
                                  .accel = spec->accel,
                                  .cpu = spec->cpu,
-                                 .cpus = spec->cpus,
-                                 .memory = spec->memory,
+                                 .cpus = spec_vm_cpus(spec),
+                                 .memory = spec_vm_memory(spec),
                                  .load = load_guest,
                                  .unload = unload_guest,
                                  .load_opaque = vm,
@@ -356,7 +356,7 @@ static int vm_stats(struct engine *e, struct instance_stats *ret, struct error *
                                    .block_written = st.block_written,
                                    .net_rx = st.net_rx,
                                    .net_tx = st.net_tx,
-                                   .cpus = vm->env.spec->cpus,
+                                   .cpus = spec_vm_cpus(vm->env.spec),
                                    .pids = 1};
     return 0;
 }

@@ -39,7 +39,6 @@ expect 0 'Usage: isola *' isola --help
 expect 0 'isola 0.*' isola --version
 expect 125 'isola: unknown command "pss"; did you mean ps?' isola pss
 expect 125 'isola: unknown command "xyzzy"; "isola help" lists the commands' isola xyzzy
-expect 125 'isola: exec is not supported yet: it needs an agent*' isola exec web sh
 expect 125 'isola: pull is not supported yet: Isola has no images*' isola pull alpine
 expect 125 'isola: unknown option --versoin; did you mean --version?' isola --versoin
 expect 125 'isola: unknown command "system df"; there are: prune *' isola system df
@@ -61,14 +60,16 @@ done
 isola | awk 'length > 80 || NR > 24 { bad = 1 } END { exit bad }' || fail "help does not fit"
 
 # run: what is refused, with reasons.
-expect 125 'isola: run: nothing to run; name a kernel: isola run --vm --kernel FILE' isola run
-expect 125 'isola: run: image "debian": containers are not supported yet; *' isola run -it debian sh
+expect 125 'isola: run: nothing to run; name an image: *' isola run
 expect 125 'isola: run: image "debian": virtual machines from images are not*' isola run --vm debian
 expect 125 'isola: run: option --kernel needs --vm' isola run --kernel k
 expect 125 'isola: run: no kernel: *' isola run --vm --disk d
 expect 125 'isola: run: unexpected argument "x": a kernel takes*' isola run --vm --kernel k x
 expect 125 'isola: run: the input device is not a TTY; *' isola run --vm -it --kernel k
-expect 125 'isola: run: option -v is not supported yet: *' isola run -v a:b
+expect 125 'isola: run: option --gpus is not supported yet: *' isola run --gpus all x
+expect 125 'isola: run: option --volume: *' isola run -v a:b x
+expect 125 'isola: run: option --cap-add is for containers; *' isola run --vm --kernel k --cap-add ALL
+expect 125 'isola: run: option --accel is for virtual machines*' isola run --accel interp x
 expect 125 'isola: run: option --memory: "1q" is not a size*' isola run -m 1q
 expect 125 'isola: run: name web: taken' isola run --vm --kernel k --name web
 expect 125 'isola: run: detach keys "bad": no' isola run --vm --kernel k --detach-keys bad
@@ -255,7 +256,7 @@ expect 0 $'ice\t*' isola __complete -- unpause ''
 expect 0 $'db\t*\nfresh\t*\nghost\t*' isola __complete -- start ''
 expect 0 $'a10000000000\t*' isola __complete -- inspect a1
 expect 0 '' isola __complete -- rename web ''
-expect 0 $'--network\t*\n--name\t*\n--no-reboot\t*' isola __complete -- run -it --n
+expect 0 $'--name\t*\n--network\t*\n--no-healthcheck\t*\n--no-reboot\t*' isola __complete -- run -it --n
 expect 0 '' isola __complete -- run -p ''
 expect 0 '' isola __complete -- nothing x
 expect 0 '' isola __complete

@@ -154,8 +154,9 @@ static void test_refusals(void **state)
     refuses(&anywhere, "--zebra", NULL,
             "unknown option --zebra; \"isola stop --help\" lists the options");
     refuses(&anywhere, "-tx", NULL, "unknown option -x; \"isola stop --help\" lists the options");
-    refuses(&first, "-v", "/a:/b",
-            "option -v is not supported yet: Isola has no volumes yet; use --disk FILE");
+    refuses(&first, "--log-driver", "x",
+            "option --log-driver is not supported yet: logs are kept by Isola; see "
+            "--log-max-size and isola logs");
     refuses(&first, "--name", NULL, "option --name needs a value: --name NAME");
     refuses(&first, "-n", NULL, "option -n needs a value: -n NAME");
     refuses(&first, "--tty=maybe", NULL, "option --tty: \"maybe\" is not true or false");

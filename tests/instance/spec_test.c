@@ -30,14 +30,15 @@ static void defaults(void **state)
     struct spec *s = spec_new();
 
     assert_int_equal(s->wall, SPEC_WALL_CONTAINER);
-    assert_int_equal(s->memory, 512 << 20);
-    assert_int_equal(s->cpus, 1);
+    assert_int_equal(s->memory, 0);
+    assert_int_equal(spec_vm_memory(s), 512 << 20);
+    assert_int_equal(spec_vm_cpus(s), 1);
     assert_int_equal(s->net, SPEC_NET_NAT);
     assert_int_equal(s->stop_timeout, 10);
     assert_int_equal(s->log_max_size, 10 << 20);
     assert_int_equal(s->log_max_files, 3);
-    assert_int_equal(spec_check(s, &err), -ENOTSUP);
-    assert_non_null(strstr(err.text, "--vm"));
+    assert_int_equal(spec_check(s, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "image"));
     spec_free(s);
 }
 
@@ -105,19 +106,133 @@ static void round_trip(void **state)
     spec_free(s);
 }
 
+static void containers_round_trip(void **state)
+{
+    static const char *const said[][2] = {
+        {"image", "debian:bookworm"},
+        {"command", "sh"},
+        {"command", "-c"},
+        {"command", ""},
+        {"entrypoint", ""},
+        {"env", "A=b=c"},
+        {"env", "EMPTY="},
+        {"cpus", "1.25"},
+        {"memory", "100m"},
+        {"memory-swap", "-1"},
+        {"pids-limit", "-1"},
+        {"oom-score-adj", "-500"},
+        {"net", "container:web"},
+        {"volume", "data:/data:ro,nocopy"},
+        {"volume", "/anon"},
+        {"volume", "/host/a,b:/x//y/./z/:rshared"},
+        {"tmpfs", "/run:size=64m,noexec"},
+        {"mount", "type=bind,\"source=/a,b\",dst=/q,readonly,bind-propagation=rslave"},
+        {"mount", "type=tmpfs,target=/t,tmpfs-size=1m,tmpfs-mode=1777"},
+        {"ulimit", "nofile=1024:2048"},
+        {"health-cmd", "true"},
+        {"health-interval", "1m30s"},
+        {"stop-signal", "SIGRTMIN+3"},
+        {"log-opt", "max-size=1m"},
+        {"log-opt", "max-file=2"},
+        {"cap-add", "NET_ADMIN"},
+        {"privileged", NULL}};
+    struct spec *s = spec_new(), *back;
+    cleanup_free char *json = NULL, *again = NULL;
+    const struct spec_mount *m;
+
+    for (size_t i = 0; i < array_size(said); i++)
+        if (spec_set(s, said[i][0], said[i][1], &err) < 0)
+            fail_msg("%s: %s", said[i][0], error_text(&err));
+    if (spec_check(s, &err) < 0)
+        fail_msg("%s", error_text(&err));
+    json = spec_to_json(s);
+    back = spec_from_json(json, strlen(json), &err);
+    if (!back)
+        fail_msg("%s", error_text(&err));
+    again = spec_to_json(back);
+    assert_string_equal(json, again);
+    assert_string_equal(back->container.entrypoint, "");
+    assert_int_equal(back->container.command.count, 3);
+    assert_int_equal(back->millicpus, 1250);
+    assert_true(back->container.memory_swap == SPEC_UNLIMITED);
+    assert_true(back->container.pids_limit == SPEC_UNLIMITED);
+    assert_int_equal(back->container.oom_score_adj, -500);
+    assert_string_equal(back->container.net_from, "web");
+    assert_true(back->container.health_interval == 90000000000ull);
+    assert_int_equal(back->log_max_size, 1 << 20);
+    assert_int_equal(back->container.mount_count, 6);
+    m = back->container.mounts;
+    assert_true(m[0].type == SPEC_MOUNT_VOLUME && m[0].readonly && m[0].no_copy);
+    assert_true(m[1].type == SPEC_MOUNT_VOLUME && !m[1].source);
+    assert_true(m[2].type == SPEC_MOUNT_BIND && m[2].create);
+    assert_string_equal(m[2].source, "/host/a,b");
+    assert_string_equal(m[2].target, "/x/y/z");
+    assert_string_equal(m[3].options, "size=64m,noexec");
+    assert_string_equal(m[4].source, "/a,b");
+    assert_true(m[4].readonly && !m[4].create);
+    assert_string_equal(m[5].options, "size=1m,mode=1777");
+    assert_int_equal(spec_signal(back->container.stop_signal), 37);
+    spec_free(back);
+    spec_free(s);
+}
+
+static void ports_are_expanded_and_chosen(void **state)
+{
+    struct spec *s = spec_new();
+
+    assert_int_equal(spec_set(s, "publish", "8000-8002:80-82", &err), 0);
+    assert_int_equal(spec_set(s, "publish", "[::1]:9000:90/udp", &err), 0);
+    assert_int_equal(spec_set(s, "publish", "70", &err), 0);
+    assert_int_equal(spec_set(s, "publish", "127.0.0.2::71", &err), 0);
+    assert_int_equal(s->port_count, 6);
+    assert_int_equal(s->ports[2].host, 8002);
+    assert_int_equal(s->ports[2].guest, 82);
+    assert_string_equal(s->ports[3].address, "::1");
+    assert_int_equal(s->ports[4].host, 0);
+    assert_string_equal(s->ports[5].address, "127.0.0.2");
+    assert_int_equal(spec_choose_ports(s, &err), 0);
+    assert_true(s->ports[4].host && s->ports[5].host);
+    spec_free(s);
+}
+
+/* Options of one wall are refused with the other, by name. */
+static void walls_do_not_mix(void **state)
+{
+    struct spec *s = vm();
+
+    assert_int_equal(spec_set(s, "cap-add", "ALL", &err), 0);
+    assert_int_equal(spec_check(s, &err), -ENOTSUP);
+    assert_non_null(strstr(err.text, "--cap-add"));
+    spec_free(s);
+    s = vm();
+    assert_int_equal(spec_set(s, "cpus", "1.5", &err), 0);
+    assert_int_equal(spec_check(s, &err), -ERANGE);
+    spec_free(s);
+    s = spec_new();
+    assert_int_equal(spec_set(s, "image", "x", &err), 0);
+    assert_int_equal(spec_set(s, "accel", "jit", &err), 0);
+    assert_int_equal(spec_check(s, &err), -ENOTSUP);
+    assert_non_null(strstr(err.text, "--accel"));
+    spec_free(s);
+}
+
 static void bad_values_are_refused(void **state)
 {
     static const char *const bad[][3] = {{"memory", "512", "suffix"},
                                          {"memory", "x", "size"},
                                          {"memory", "2t", "not in"},
+                                         {"memory", "1k", "suffix"},
                                          {"memory", "-1", "size"},
                                          {"cpus", "0", "not in"},
-                                         {"cpus", "9", "not in"},
-                                         {"cpus", "1.5", "whole number"},
+                                         {"cpus", "9999", "not in"},
+                                         {"cpus", "1.5.2", "not a number"},
+                                         {"cpus", ".", "not a number"},
                                          {"name", "-x", "no name"},
                                          {"name", "", "no name"},
                                          {"name", "a b", "no name"},
-                                         {"net", "bridge", "nat, none"},
+                                         {"net", "vlan7", "nat, none"},
+                                         {"net", "container:", "none of"},
+                                         {"net", "container", "whose"},
                                          {"serial", "x", "virtio"},
                                          {"restart", "sometimes", "unless-stopped"},
                                          {"restart", "on-failure:x", "retries"},
@@ -134,7 +249,43 @@ static void bad_values_are_refused(void **state)
                                          {"disk", "a,cache=fast", "writeback"},
                                          {"disk", "a,discard=maybe", "neither"},
                                          {"disk", "a,b=c", "none of"},
-                                         {"publish", "80", "like"},
+                                         {"publish", "", "like"},
+                                         {"publish", "80-90:1-2", "different lengths"},
+                                         {"publish", "90-80:1-2", "end of a range"},
+                                         {"publish", "::1:80:80", "IPv4"},
+                                         {"publish", "[1.2.3.4]:80:80", "IPv6"},
+                                         {"env", "=x", "NAME=VALUE"},
+                                         {"workdir", "x", "absolute"},
+                                         {"hostname", "a/b", "host name"},
+                                         {"stop-signal", "NO", "signal"},
+                                         {"stop-signal", "65", "signal"},
+                                         {"ulimit", "nofile", "SOFT"},
+                                         {"ulimit", "x=1", "SOFT"},
+                                         {"ulimit", "nofile=2:1", "above"},
+                                         {"ulimit", "nofile=1:2:3", "numbers"},
+                                         {"cap-add", "NET ADMIN", "capability"},
+                                         {"security-opt", "x", "none of"},
+                                         {"userns", "some", "none of"},
+                                         {"pid", "container:", "none of"},
+                                         {"dns", "x", "address"},
+                                         {"add-host", "x", "NAME:ADDRESS"},
+                                         {"add-host", "x:y", "address"},
+                                         {"health-interval", "5", "time"},
+                                         {"health-interval", "1x", "time"},
+                                         {"oom-score-adj", "1001", "not in"},
+                                         {"pids-limit", "0", "not in"},
+                                         {"volume", "/", "root"},
+                                         {"volume", "a:b", "absolute"},
+                                         {"volume", "/a:/b:zz", "option"},
+                                         {"volume", "/a:/b/../c", ".."},
+                                         {"volume", "a b:/c", "name"},
+                                         {"volume", ":/c", "empty"},
+                                         {"tmpfs", "x", "absolute"},
+                                         {"mount", "type=bind,target=/x", "source"},
+                                         {"mount", "type=x,target=/x", "none of"},
+                                         {"mount", "source=x", "target"},
+                                         {"mount", "frob=1,target=/x", "none of"},
+                                         {"log-opt", "x=1", "neither"},
                                          {"publish", "0:80", "not a port"},
                                          {"publish", "1:65536", "not a port"},
                                          {"publish", "x:1:1", "IPv4"},
@@ -201,7 +352,8 @@ static void memory_is_rounded_up(void **state)
     struct spec *s = vm();
 
     assert_int_equal(spec_set(s, "memory", "5000000", &err), 0);
-    assert_int_equal(s->memory, 5 << 20);
+    assert_int_equal(s->memory, 5000000);
+    assert_int_equal(spec_vm_memory(s), 5 << 20);
     spec_free(s);
 }
 
@@ -212,11 +364,16 @@ static void broken_json_is_refused(void **state)
         "x",
         "[]",
         "{}",
-        "{\"version\":2}",
+        "{\"version\":3}",
+        "{\"version\":0}",
+        "{\"version\":2,\"env\":{}}",
+        "{\"version\":2,\"env\":[1]}",
+        "{\"version\":2,\"env\":[\"=\"]}",
+        "{\"version\":2,\"mounts\":[{\"type\":\"bind\",\"target\":\"/a\"}]}",
         "{\"version\":1,\"nosuch\":1}",
         "{\"version\":1,\"cpus\":\"2\"}",
         "{\"version\":1,\"cpus\":-1}",
-        "{\"version\":1,\"cpus\":99}",
+        "{\"version\":1,\"cpus\":9999}",
         "{\"version\":1,\"memory\":1.5}",
         "{\"version\":1,\"kernel\":\"relative\"}",
         "{\"version\":1,\"tty\":1}",
@@ -281,6 +438,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
         cmocka_unit_test(round_trip),
+        cmocka_unit_test(containers_round_trip),
+        cmocka_unit_test(ports_are_expanded_and_chosen),
+        cmocka_unit_test(walls_do_not_mix),
         cmocka_unit_test(bad_values_are_refused),
         cmocka_unit_test(checks_of_the_whole),
         cmocka_unit_test(paths_become_absolute),

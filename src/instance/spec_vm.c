@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What only virtual machines have. */
+#include <ctype.h>
+#include <errno.h>
+
+#include "base/mem.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "instance/spec_internal.h"
+
+static const char *const serial_names[] = {"console", "virtio", "none", NULL};
+const char *const spec_cache_names[] = {"writeback", "unsafe", NULL};
+
+#define FIELD(json, option, kind, member, ...)                                                     \
+    {                                                                                              \
+        json, option, SPEC_KIND_##kind, offsetof(struct spec, member), .side = SPEC_SIDE_VM,       \
+                                                                       ##__VA_ARGS__               \
+    }
+
+const struct spec_field spec_vm_fields[] = {
+    FIELD("kernel", "kernel", PATH, kernel),
+    FIELD("initrd", "initrd", PATH, initrd),
+    FIELD("append", "append", STRING, append),
+    FIELD("mac", "mac", MAC, mac),
+    FIELD("accel", "accel", WORD, accel),
+    FIELD("cpu", "cpu", WORD, cpu),
+    FIELD("machine", "machine", WORD, machine),
+    FIELD("serial", "serial", ENUM, serial, .names = serial_names),
+    FIELD("uuid", "uuid", UUID, uuid),
+    FIELD("no_reboot", "no-reboot", BOOL, no_reboot),
+    FIELD("paused", "paused", BOOL, paused),
+    FIELD("debug_exit", "debug-exit", BOOL, debug_exit),
+    FIELD("debug_console", "debug-console", BOOL, debug_console),
+    {0},
+};
+
+const char *spec_serial_name(enum spec_serial serial)
+{
+    return serial_names[serial];
+}
+
+uint64_t spec_vm_memory(const struct spec *s)
+{
+    uint64_t unit = 1u << 20;
+
+    return s->memory ? (s->memory + unit - 1) / unit * unit : 512 * unit;
+}
+
+unsigned spec_vm_cpus(const struct spec *s)
+{
+    return s->millicpus ? (unsigned)(s->millicpus / 1000) : 1;
+}
+
+int spec_vm_check(const struct spec *s, struct error *err)
+{
+    if (s->image)
+        return error_set(err, -ENOTSUP,
+                         "virtual machines from images are not supported yet: the guest agent is "
+                         "missing; use --kernel, --initrd and --disk");
+    if (!s->kernel)
+        return error_set(err, -EINVAL,
+                         "nothing to boot: firmware boot is missing; use --kernel FILE");
+    if (s->memory && s->memory < 2u << 20)
+        return error_set(err, -ERANGE, "a virtual machine needs 2m of memory at least");
+    if (s->millicpus && (s->millicpus % 1000 || s->millicpus / 1000 > SPEC_CPUS))
+        return error_set(err, -ERANGE, "a virtual machine has 1 to %d whole processors", SPEC_CPUS);
+    if (s->net == SPEC_NET_HOST || s->net == SPEC_NET_CONTAINER)
+        return error_set(err, -ENOTSUP,
+                         "a virtual machine has no network \"%s\": it has a kernel of its own; use "
+                         "nat or none",
+                         spec_net_name(s->net));
+    return 0;
+}
+
+/* One "key=value" or bare word of a disk option. */
+static int disk_option(struct spec_disk *d, const char *key, const char *value, struct error *err)
+{
+    unsigned choice;
+
+    if (strcmp(key, "ro") == 0 || strcmp(key, "rw") == 0) {
+        if (value)
+            return error_set(err, -EINVAL, "\"%s\" takes no value", key);
+        d->readonly = key[1] == 'o';
+        return 0;
+    }
+    if (!value)
+        return error_set(err, -EINVAL,
+                         "\"%.40s\" is none of ro, rw, format=, serial=, cache=, discard=", key);
+    if (strcmp(key, "format") == 0) {
+        if (strcmp(value, "raw") != 0)
+            return error_set(err, -ENOTSUP, "format \"%.20s\" is not supported; use raw", value);
+        strcpy(d->format, value);
+        return 0;
+    }
+    if (strcmp(key, "serial") == 0) {
+        if (!*value || strlen(value) >= sizeof d->serial)
+            return error_set(err, -EINVAL, "serial \"%.40s\" has not 1 to 20 characters", value);
+        for (const char *p = value; *p; p++)
+            if (!isgraph((unsigned char)*p))
+                return error_set(err, -EINVAL, "a serial is printable characters only");
+        strcpy(d->serial, value);
+        return 0;
+    }
+    if (strcmp(key, "cache") == 0) {
+        int r = spec_parse_enum(spec_cache_names, value, &choice, err);
+        if (r < 0)
+            return error_wrap(err, r, "cache");
+        d->cache = choice;
+        return 0;
+    }
+    if (strcmp(key, "discard") == 0) {
+        if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+            return error_set(err, -EINVAL, "discard \"%.20s\" is neither on nor off", value);
+        d->discard = value[1] == 'n';
+        return 0;
+    }
+    return error_set(err, -EINVAL,
+                     "\"%.40s\" is none of ro, rw, format=, serial=, cache=, discard=", key);
+}
+
+int spec_add_disk(struct spec *s, const char *text, struct error *err)
+{
+    cleanup_free char *copy = strdup(text);
+    struct spec_disk d = {.format = "raw", .discard = true};
+    char *save = NULL, *part;
+    int r;
+
+    if (!copy)
+        return error_set(err, -ENOMEM, "out of memory");
+    if (s->disk_count == SPEC_DISKS)
+        return error_set(err, -ENOSPC, "more than %d disks", SPEC_DISKS);
+    if (*text == ',' || !*text)
+        return error_set(err, -EINVAL, "\"%.40s\" names no file", text);
+    part = strtok_r(copy, ",", &save);
+    for (char *option; (option = strtok_r(NULL, ",", &save));) {
+        char *value = strchr(option, '=');
+        if (value)
+            *value++ = 0;
+        r = disk_option(&d, option, value, err);
+        if (r < 0)
+            return r;
+    }
+    r = spec_absolute(part, &d.path, err);
+    if (r < 0)
+        return r;
+    s->disks[s->disk_count++] = d;
+    return 0;
+}
