@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "container/cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/own.h"
+#include "container/cgroup_internal.h"
+
+enum { PATH_DEPTH_MAX = 64 };
+
+void cgroup_warn(const struct cgroup *cg, const char *format, ...)
+{
+    if (!cg->warn)
+        return;
+    char line[512];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(line, sizeof(line), format, ap);
+    va_end(ap);
+    cg->warn(cg->opaque, line);
+}
+
+struct cgroup_dir *cgroup_dir_of(const struct cgroup *cg, enum cgroup_controller c)
+{
+    for (unsigned i = 0; i < cg->count; i++)
+        if (cg->dirs[i].controllers & 1u << c)
+            return (struct cgroup_dir *)&cg->dirs[i];
+    return NULL;
+}
+
+static struct cgroup_dir *v2_dir(const struct cgroup *cg)
+{
+    for (unsigned i = 0; i < cg->count; i++)
+        if (cg->dirs[i].version == 2)
+            return (struct cgroup_dir *)&cg->dirs[i];
+    return NULL;
+}
+
+/* Files. */
+
+int cgroup_write_raw(const struct cgroup *cg, const struct cgroup_dir *dir, const char *file,
+                     const char *text)
+{
+    int flags = O_WRONLY | O_CLOEXEC | (cg->create_files ? O_CREAT | O_TRUNC : 0);
+    cleanup_fd int fd = openat(dir->fd, file, flags, 0644);
+    if (fd < 0)
+        return -errno;
+    ssize_t n;
+    do
+        n = write(fd, text, strlen(text));
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}
+
+int cgroup_write(const struct cgroup *cg, const struct cgroup_dir *dir, const char *file,
+                 struct error *err, const char *format, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, format);
+    int n = vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    if (n < 0 || n >= (int)sizeof(text))
+        return error_set(err, -E2BIG, "value for %s is too long", file);
+    int r = cgroup_write_raw(cg, dir, file, text);
+    return r ? error_set_errno(err, r, "write '%s' to %s/%s", text, dir->path, file) : 0;
+}
+
+bool cgroup_has_file(const struct cgroup_dir *dir, const char *file)
+{
+    return faccessat(dir->fd, file, F_OK, 0) == 0;
+}
+
+ssize_t cgroup_read_text(const struct cgroup_dir *dir, const char *file, char *buffer, size_t size)
+{
+    cleanup_fd int fd = openat(dir->fd, file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    size_t len = 0;
+    while (len < size - 1) {
+        ssize_t n = read(fd, buffer + len, size - 1 - len);
+        if (n < 0)
+            return -errno;
+        if (!n)
+            break;
+        len += (size_t)n;
+    }
+    buffer[len] = 0;
+    return (ssize_t)len;
+}
+
+uint64_t cgroup_read_u64(const struct cgroup_dir *dir, const char *file, uint64_t fallback)
+{
+    char text[64];
+    if (cgroup_read_text(dir, file, text, sizeof(text)) <= 0)
+        return fallback;
+    if (str_starts(text, "max"))
+        return UINT64_MAX;
+    char *end;
+    errno = 0;
+    uint64_t v = strtoull(text, &end, 10);
+    return end == text || errno ? fallback : v;
+}
+
+uint64_t cgroup_keyed(const char *text, const char *key, uint64_t fallback)
+{
+    size_t len = strlen(key);
+    for (const char *l = text; *l; l += strcspn(l, "\n"), l += *l == '\n')
+        if (!strncmp(l, key, len) && l[len] == ' ')
+            return strtoull(l + len + 1, NULL, 10);
+    return fallback;
+}
+
+/* Making. */
+
+/* Copies what a new v1 cpuset needs before it can hold processes. */
+static void inherit_cpuset(const struct cgroup *cg, const struct cgroup_dir *parent,
+                           const struct cgroup_dir *dir)
+{
+    static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
+    for (size_t i = 0; i < array_size(files); i++) {
+        char now[4096], text[4096];
+        ssize_t have = cgroup_read_text(dir, files[i], now, sizeof(now));
+        if (have > 1)
+            continue;
+        ssize_t n = cgroup_read_text(parent, files[i], text, sizeof(text));
+        if (n > 1)
+            cgroup_write_raw(cg, dir, files[i], text);
+    }
+}
+
+/* v2: hands all controllers that @dir has on to its children. What fails shows when a limit is
+ * set, with the reason. */
+static void hand_down(const struct cgroup *cg, const struct cgroup_dir *dir)
+{
+    char have[256], done[256];
+    if (cgroup_read_text(dir, "cgroup.controllers", have, sizeof(have)) <= 0)
+        return;
+    if (cgroup_read_text(dir, "cgroup.subtree_control", done, sizeof(done)) < 0)
+        done[0] = 0;
+    char all[300] = "", one[64], *save = NULL;
+    char *names[16];
+    unsigned count = 0;
+    for (char *name = strtok_r(have, " \n", &save); name && count < array_size(names);
+         name = strtok_r(NULL, " \n", &save)) {
+        const char *at = strstr(done, name);
+        size_t n = strlen(name);
+        while (at && ((at > done && at[-1] != ' ') || (at[n] && at[n] != ' ' && at[n] != '\n')))
+            at = strstr(at + 1, name);
+        if (at || cgroup_controller_find(name, n, 2) < 0)
+            continue;
+        names[count++] = name;
+        size_t len = strlen(all);
+        snprintf(all + len, sizeof(all) - len, "%s+%s", len ? " " : "", name);
+    }
+    if (!count || !cgroup_write_raw(cg, dir, "cgroup.subtree_control", all) || cg->create_files)
+        return;
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(one, sizeof(one), "+%s", names[i]);
+        cgroup_write_raw(cg, dir, "cgroup.subtree_control", one);
+    }
+}
+
+static bool is_forbidden(int r)
+{
+    return r == -EACCES || r == -EPERM || r == -EROFS;
+}
+
+/* The directory below @h, relative: where @place asks for. New. */
+static char *relative_path(const struct cgroup_hierarchy *h, const struct cgroup_place *place)
+{
+    const char *path = place->path && *place->path ? place->path : place->id;
+    if (path[0] == '/')
+        return strdup(path);
+    /* Our own v2 group holds processes, so it cannot hand controllers down: use its parent. */
+    const char *slash = strrchr(h->own, '/');
+    int len = h->version == 2 && slash ? (int)(slash - h->own) : (int)strlen(h->own);
+    return str_format("%.*s/%s", len, h->own, path);
+}
+
+/* Whether @path is one that stays below where it starts. */
+static bool is_plain(const char *path)
+{
+    unsigned depth = 0;
+    for (const char *p = path; *p;) {
+        p += strspn(p, "/");
+        size_t n = strcspn(p, "/");
+        if ((n == 2 && !memcmp(p, "..", 2)) || n > 255 || ++depth > PATH_DEPTH_MAX)
+            return false;
+        p += n;
+    }
+    return strlen(path) < 3500;
+}
+
+/* Makes one directory of @parent and opens it. *@made tells whether it is new. */
+static int make_level(const struct cgroup *cg, const struct cgroup_dir *parent, const char *name,
+                      struct cgroup_dir *ret, bool *made)
+{
+    *made = mkdirat(parent->fd, name, 0755) == 0;
+    if (!*made && errno != EEXIST)
+        return -errno;
+    ret->fd = openat(parent->fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (ret->fd < 0)
+        return -errno;
+    if (parent->version == 1 && parent->controllers & 1u << CGROUP_CPUSET)
+        inherit_cpuset(cg, parent, ret);
+    return 0;
+}
+
+static int has_processes(const struct cgroup_dir *dir)
+{
+    char text[64];
+    return cgroup_read_text(dir, "cgroup.procs", text, sizeof(text)) > 0;
+}
+
+/* Makes the container's directory of @h, with those above it, as the next of cg->dirs. */
+static int make_dir(struct cgroup *cg, const struct cgroup_hierarchy *h, const char *path,
+                    struct error *err)
+{
+    struct cgroup_dir at = {.version = h->version, .controllers = h->controllers};
+    struct str full = {0};
+    str_add(&full, h->mount);
+    at.fd = open(h->mount, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int r = at.fd < 0 ? -errno : 0;
+    bool made = false;
+    for (const char *p = path; !r;) {
+        p += strspn(p, "/");
+        size_t n = strcspn(p, "/");
+        if (!n)
+            break;
+        char name[256];
+        memcpy(name, p, n);
+        name[n] = 0;
+        p += n;
+        if (n == 1 && name[0] == '.')
+            continue;
+        struct cgroup_dir next = {.version = h->version, .controllers = h->controllers};
+        if (h->version == 2)
+            hand_down(cg, &at);
+        r = make_level(cg, &at, name, &next, &made);
+        str_addf(&full, "/%s", name);
+        close(at.fd);
+        at.fd = r ? -1 : next.fd;
+    }
+    at.path = str_steal(&full);
+    if (!r && !at.path)
+        r = -ENOMEM;
+    if (r) {
+        error_set_errno(err, r, "make cgroup %s", at.path ? at.path : h->mount);
+    } else if (!made && has_processes(&at)) {
+        r = error_set(err, -EBUSY,
+                      "cgroup %s has processes already: another container uses it, or the "
+                      "configuration's cgroupsPath names a group that is not for it",
+                      at.path);
+    }
+    if (r) {
+        close_fd(&at.fd);
+        free(at.path);
+        return r;
+    }
+    if (h->version == 2 && !cg->create_files) {
+        char have[256];
+        unsigned bits = 0;
+        if (cgroup_read_text(&at, "cgroup.controllers", have, sizeof(have)) > 0) {
+            char *save = NULL;
+            for (char *n = strtok_r(have, " \n", &save); n; n = strtok_r(NULL, " \n", &save)) {
+                int c = cgroup_controller_find(n, strlen(n), 2);
+                bits |= c >= 0 ? 1u << c : 0;
+            }
+            at.controllers = bits;
+        }
+    }
+    at.made = made;
+    cg->dirs[cg->count++] = at;
+    return 0;
+}
+
+static struct cgroup *cgroup_new(void)
+{
+    struct cgroup *cg = mem_new(struct cgroup);
+    if (cg)
+        cg->holder_fd = -1;
+    return cg;
+}
+
+/* The hierarchies that the container gets a directory in. */
+static bool wants(const struct cgroup_host *host, const struct cgroup_hierarchy *h, unsigned asked)
+{
+    if (h->version == 1)
+        return true;
+    bool v1 = false;
+    for (unsigned i = 0; i < host->count; i++)
+        if (host->h[i].version == 1 && host->h[i].controllers & ~(1u << CGROUP_NAMED))
+            v1 = true;
+    return !v1 || h->controllers & asked;
+}
+
+int cgroup_make_on(const struct cgroup_host *host, const struct cgroup_place *place,
+                   const struct oci_resources *resources, bool create_files, struct cgroup **ret,
+                   struct error *err)
+{
+    struct cgroup *cg = cgroup_new();
+    if (!cg)
+        return error_set(err, -ENOMEM, "no memory");
+    cg->create_files = create_files;
+    cg->best_effort = place->best_effort;
+    cg->warn = place->warn;
+    cg->opaque = place->opaque;
+    unsigned asked = resources ? cgroup_limits_asked(resources) : 0;
+    struct cgroup_place at = *place;
+    cleanup_free char *scope = NULL;
+    int r = 0;
+    if (place->systemd) {
+        r = cgroup_systemd_scope(place, &scope, &cg->holder_fd, err);
+        at.path = scope;
+    }
+    for (unsigned i = 0; !r && i < host->count; i++) {
+        const struct cgroup_hierarchy *h = &host->h[i];
+        if (!wants(host, h, asked))
+            continue;
+        cleanup_free char *path = relative_path(h, &at);
+        if (!path)
+            r = error_set(err, -ENOMEM, "no memory");
+        else if (!is_plain(path))
+            r = error_set(err, -EINVAL, "cgroup path '%s': '..' and endless paths are refused",
+                          path);
+        else
+            r = make_dir(cg, h, path, err);
+        if (is_forbidden(r) || (r == -ENOENT && place->rootless)) {
+            /* No place of its own there; whoever asked for a limit hears of it below. */
+            if (err)
+                *err = (struct error){0};
+            r = 0;
+        }
+    }
+    if (!r)
+        r = cgroup_devices(cg, resources, err);
+    if (!r && resources)
+        r = cgroup_limits(cg, resources, true, err);
+    if (r) {
+        for (unsigned i = 0; i < cg->count; i++)
+            if (cg->dirs[i].made)
+                unlinkat(AT_FDCWD, cg->dirs[i].path, AT_REMOVEDIR);
+        cgroup_free(cg);
+        return r;
+    }
+    cg->warn = NULL;
+    *ret = cg;
+    return 0;
+}
+
+int cgroup_make(const struct cgroup_place *place, const struct oci_resources *resources,
+                struct cgroup **ret, struct error *err)
+{
+    struct cgroup_host host;
+    int r = cgroup_host_read("/proc/self", true, &host, err);
+    if (r)
+        return r;
+    r = cgroup_make_on(&host, place, resources, false, ret, err);
+    cgroup_host_done(&host);
+    return r;
+}
+
+void cgroup_settled(struct cgroup *cg)
+{
+    if (cg->holder_fd < 0)
+        return;
+    close(cg->holder_fd);
+    cg->holder_fd = -1;
+}
+
+void cgroup_free(struct cgroup *cg)
+{
+    if (!cg)
+        return;
+    cgroup_settled(cg);
+    for (unsigned i = 0; i < cg->count; i++) {
+        close_fd(&cg->dirs[i].fd);
+        free(cg->dirs[i].path);
+    }
+    free(cg);
+}
+
+/* Saving: one line per directory, "VERSION CONTROLLERS(hex) PATH", then "devices 0|1". */
+
+void cgroup_save(const struct cgroup *cg, struct str *out)
+{
+    for (unsigned i = 0; i < cg->count; i++)
+        str_addf(out, "%d %x %s\n", cg->dirs[i].version, cg->dirs[i].controllers, cg->dirs[i].path);
+    str_addf(out, "devices %d\n", cg->devices_enforced);
+}
+
+int cgroup_open(const char *saved, struct cgroup **ret, struct error *err)
+{
+    struct cgroup *cg = cgroup_new();
+    if (!cg)
+        return error_set(err, -ENOMEM, "no memory");
+    bool bad = false;
+    for (const char *l = saved; *l && !bad; l += strcspn(l, "\n"), l += *l == '\n') {
+        size_t len = strcspn(l, "\n");
+        if (str_starts(l, "devices ")) {
+            cg->devices_enforced = l[8] == '1';
+            continue;
+        }
+        char *end;
+        unsigned long version = strtoul(l, &end, 10);
+        unsigned long bits = *end == ' ' ? strtoul(end + 1, &end, 16) : 0;
+        if ((version != 1 && version != 2) || end[0] != ' ' || end[1] != '/' ||
+            cg->count == CGROUP_FDS_MAX || bits >> CGROUP_CONTROLLERS) {
+            bad = true;
+            break;
+        }
+        struct cgroup_dir *d = &cg->dirs[cg->count];
+        d->path = strndup(end + 1, len - (size_t)(end + 1 - l));
+        if (!d->path || !is_plain(d->path)) {
+            free(d->path);
+            bad = true;
+            break;
+        }
+        d->version = (int)version;
+        d->controllers = (unsigned)bits;
+        d->fd = open(d->path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        cg->count++; /* one that is gone stays, with descriptor -1: reads of it fail */
+    }
+    if (bad) {
+        cgroup_free(cg);
+        return error_set(err, -EINVAL, "cgroup part of the state file is damaged");
+    }
+    *ret = cg;
+    return 0;
+}
+
+/* Joining. */
+
+int cgroup_clone_fd(const struct cgroup *cg, pid_t beside)
+{
+    const struct cgroup_dir *dir = v2_dir(cg);
+    if (!dir)
+        return -1;
+    if (beside > 0) {
+        struct cgroup_dir proc = {.fd = AT_FDCWD};
+        char file[64], text[8192];
+        snprintf(file, sizeof(file), "/proc/%d/cgroup", (int)beside);
+        const char *own = NULL;
+        if (cgroup_read_text(&proc, file, text, sizeof(text)) > 0)
+            own = str_starts(text, "0::") ? text : strstr(text, "\n0::");
+        /* Its path ends in what follows our directory's last component. */
+        const char *name = strrchr(dir->path, '/');
+        char *sub = own ? strstr((char *)own, name) : NULL;
+        size_t n = strlen(name);
+        if (sub && sub[n] == '/') {
+            char *rest = sub + n + 1;
+            rest[strcspn(rest, "\n")] = 0;
+            int fd = is_plain(rest) ? openat(dir->fd, rest, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+            if (fd >= 0)
+                return fd;
+        }
+    }
+    return fcntl(dir->fd, F_DUPFD_CLOEXEC, 3);
+}
+
+int cgroup_join_fds(const struct cgroup *cg, int fds[CGROUP_FDS_MAX], unsigned *ret_count,
+                    struct error *err)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < cg->count; i++) {
+        const struct cgroup_dir *d = &cg->dirs[i];
+        if (d->version != 1)
+            continue;
+        fds[n] = openat(d->fd, "tasks", O_WRONLY | O_CLOEXEC);
+        if (fds[n] < 0) {
+            int r = error_set_errno(err, -errno, "open %s/tasks", d->path);
+            while (n)
+                close(fds[--n]);
+            return r;
+        }
+        n++;
+    }
+    *ret_count = n;
+    return 0;
+}
+
+int cgroup_join(const int *fds, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (write(fds[i], "0", 1) < 0)
+            return -errno;
+    return 0;
+}
+
+uint64_t cgroup_oom_kills(const struct cgroup *cg)
+{
+    const struct cgroup_dir *dir = cgroup_dir_of(cg, CGROUP_MEMORY);
+    char text[512];
+    if (!dir || cgroup_read_text(dir, dir->version == 1 ? "memory.oom_control" : "memory.events",
+                                 text, sizeof(text)) <= 0)
+        return 0;
+    return cgroup_keyed(text, "oom_kill", 0);
+}
+
+bool cgroup_devices_enforced(const struct cgroup *cg)
+{
+    return cg->devices_enforced;
+}
