@@ -17,7 +17,7 @@ seed=1
 each=$((cases / processes / 100 * 103))
 trap 'kill $pids 2>/dev/null' EXIT
 while [ "$seed" -le "$processes" ]; do
-    nice -n 10 "$dir/host_diff" --cases "$each" --seed "$seed" --checkpoint "$dir/$seed.state" >>"$dir/$seed.log" 2>&1 &
+    nice -n 10 "$dir/host_diff" --cases "$each" --need 1000 --seed "$seed" --checkpoint "$dir/$seed.state" >>"$dir/$seed.log" 2>&1 &
     pids="$pids $!"
     files="$files${files:+,}$dir/$seed.state"
     seed=$((seed + 1))

@@ -7,9 +7,9 @@
  *   host_diff --sum FILE,FILE... [--need N] [--cases N] [--coverage FILE]
  *   host_diff --self-test 1
  *
- * Cases walk the coverage matrix round by round. A case is a pure function of seed and number; its
- * number says its cell. Exits 0 without a difference, 1 with one or with too few cases, 77 when
- * this host cannot be an oracle.
+ * Cases walk the coverage matrix round by round; cells that then have less than --need cases get
+ * more. A case is a pure function of seed and number; its number says its cell. Exits 0 without a
+ * difference, 1 with one or with too few cases, 77 when this host cannot be an oracle.
  */
 #include "host_diff.h"
 
@@ -23,7 +23,7 @@
 #include "orc_host.h"
 #include "orc_traits.h"
 
-enum { LINE = 64, CHECKPOINT_CASES = 1 << 21 };
+enum { LINE = 64, CHECKPOINT_CASES = 1 << 21, TRIES_FOR_ONE = 10000 };
 
 static double now(void)
 {
@@ -218,7 +218,7 @@ static int checkpoint(struct session *s, double *start)
     return -1;
 }
 
-static int run_all(struct session *s)
+static int walk(struct session *s, uint64_t end)
 {
     const struct options *o = &s->opt;
     struct orc_tally *t = &s->tally;
@@ -226,13 +226,10 @@ static int run_all(struct session *s)
     double begin = now(), start = begin;
     uint32_t *slots = calloc(s->cells.slots, sizeof(*slots));
     unsigned n = 0;
-    if (!slots)
-        return -1;
-    for (unsigned i = 0; i < s->cells.slots; i++)
+    int ret = slots ? 0 : -1;
+    for (unsigned i = 0; slots && i < s->cells.slots; i++)
         if (wanted(o, &s->cells.cell[s->cells.slot[i]]))
             slots[n++] = i;
-    uint64_t end = t->first + o->cases;
-    int ret = 0;
     while (n && t->next < end && ret == 0) {
         uint64_t i = t->next++;
         session_case(s, o->seed, i / n * s->cells.slots + slots[i % n], &d);
@@ -243,6 +240,38 @@ static int run_all(struct session *s)
     }
     free(slots);
     return ret ? ret : checkpoint(s, &start);
+}
+
+/*
+ * Cells that got less than --need cases, because most of theirs are left out or become another
+ * row's, get more. Numbers are those of rounds after the walk's, so no case comes twice; t->next
+ * goes on counting, so an interrupted run goes on where it was.
+ */
+static int catch_up(struct session *s, uint64_t end)
+{
+    struct orc_tally *t = &s->tally;
+    struct orc_diff d;
+    double start = now();
+    uint64_t rounds = end / s->cells.slots + 1;
+    for (unsigned slot = 0; slot < s->cells.slots; slot++) {
+        unsigned cell = s->cells.slot[slot];
+        const struct orc_count *n = &t->cell[cell];
+        if (!wanted(&s->opt, &s->cells.cell[cell]))
+            continue;
+        for (uint64_t tries = s->opt.need * TRIES_FOR_ONE;
+             tries && !orc_left_out(n) && n->run < s->opt.need; tries--)
+            session_case(s, s->opt.seed, (rounds + t->next++ - end) * s->cells.slots + slot, &d);
+    }
+    return checkpoint(s, &start);
+}
+
+static int run_all(struct session *s)
+{
+    uint64_t end = s->tally.first + s->opt.cases;
+    int ret = walk(s, end);
+    if (ret == 0 && s->opt.need && s->tally.next >= end)
+        ret = catch_up(s, end);
+    return ret;
 }
 
 /* Adds up the files of --sum. */

@@ -126,11 +126,6 @@ int orc_tally_load(struct orc_tally *t, const char *path, struct error *err)
     return 0;
 }
 
-static bool left_out(const struct orc_count *n)
-{
-    return n->run == 0 && n->excluded != 0;
-}
-
 /* Number of cells of one kind in a column, and the least of their counts. */
 static uint64_t least(const struct orc_tally *t, enum orc_cell_kind kind, unsigned prefix,
                       unsigned bits, unsigned form, unsigned *ret_cells)
@@ -140,7 +135,7 @@ static uint64_t least(const struct orc_tally *t, enum orc_cell_kind kind, unsign
     for (unsigned i = 0; i < t->cells->count; i++) {
         const struct orc_cell *c = &t->cells->cell[i];
         if (c->kind != kind || c->prefix != prefix || c->bits != bits || c->form != form ||
-            left_out(&t->cell[i]))
+            orc_left_out(&t->cell[i]))
             continue;
         ++*ret_cells;
         if (t->cell[i].run < minimum)
@@ -183,7 +178,7 @@ static void print_left_out(const struct orc_tally *t)
     for (unsigned k = 0; orc_known[k].name; k++) {
         unsigned cells = 0, rows = 0, last = UINT32_MAX;
         for (unsigned i = 0; i < t->cells->count; i++)
-            if (left_out(&t->cell[i]) && t->cell[i].reason == k) {
+            if (orc_left_out(&t->cell[i]) && t->cell[i].reason == k) {
                 cells++;
                 rows += t->cells->cell[i].row != last;
                 last = t->cells->cell[i].row;
@@ -205,7 +200,7 @@ void orc_tally_print(const struct orc_tally *t)
     print_table(t, ORC_CELL_MANY, "any prefixes");
     print_table(t, ORC_CELL_UD, "invalid (#UD)");
     for (unsigned i = 0; i < t->cells->count; i++)
-        if (!left_out(&t->cell[i])) {
+        if (!orc_left_out(&t->cell[i])) {
             run++;
             if (t->cell[i].run < minimum)
                 minimum = t->cell[i].run;
@@ -226,7 +221,7 @@ unsigned orc_tally_below(const struct orc_tally *t, uint64_t need)
     unsigned below = 0;
     for (unsigned i = 0; i < t->cells->count; i++) {
         const struct orc_cell *c = &t->cells->cell[i];
-        if (t->cell[i].run >= need || left_out(&t->cell[i]))
+        if (t->cell[i].run >= need || orc_left_out(&t->cell[i]))
             continue;
         if (below++ < 20)
             printf("below %" PRIu64 " cases: %s %s, %u-bit, form %s, prefix %s: %" PRIu64 "\n",
@@ -240,7 +235,7 @@ unsigned orc_tally_below(const struct orc_tally *t, uint64_t need)
 static void write_cell(const struct orc_tally *t, unsigned i, FILE *f)
 {
     const struct orc_count *n = &t->cell[i];
-    if (left_out(n))
+    if (orc_left_out(n))
         fprintf(f, "\t%s", orc_known[n->reason].name);
     else
         fprintf(f, "\t%s%" PRIu64, t->cells->cell[i].kind == ORC_CELL_UD ? "ud-" : "", n->run);

@@ -29,6 +29,12 @@ struct orc_tally {
     struct orc_count *cell;
 };
 
+/* Cells of which no case could be run. */
+static inline bool orc_left_out(const struct orc_count *n)
+{
+    return n->run == 0 && n->excluded != 0;
+}
+
 /* Zero, or -errno with @err set. */
 int orc_tally_init(struct orc_tally *t, const struct orc_cells *cells, struct error *err);
 void orc_tally_free(struct orc_tally *t);

@@ -161,14 +161,12 @@ INT_OP(xadd)
 static enum x86_result cmpxchg16b(struct x86_cpu *c, const struct x86_insn *i, uint64_t ea)
 {
     union x86_xmm v;
-    uint64_t lin;
     bool equal;
 
     if (c->vm->model && !x86_model_has(c->vm->model, X86_FEATURE(X86_W_1_ECX, 13)))
         return x86_raise_ud(c);
-    if (x86_linear(c, i->seg, ea, 16, true, &lin))
-        return X86_FAULT;
-    if (lin & 15)
+    /* Before the address is looked at, like other aligned operands. */
+    if ((c->seg[i->seg].lin_base + ea) & 15)
         return x86_raise_gp(c, 0);
     if (x86_load_rmw128(c, i->seg, ea, &v))
         return X86_FAULT;
