@@ -50,22 +50,39 @@ orc_host_enter:
     iretq
 1:
     fxrstor64 [rdi + 192]
-    mov eax, [rdi + 160]
+    /* Loading a segment register is slow: not when the selector is there from the case before. */
+    movzx eax, word ptr [rdi + 160]
+    mov ecx, es
+    cmp eax, ecx
+    je 2f
     mov es, eax
+2:
     movzx eax, word ptr [rdi + 166]
+    mov ecx, ds
+    cmp eax, ecx
+    je 2f
     mov ds, eax
-    movzx eax, word ptr [rdi + 168]
-    mov fs, eax
-    movzx eax, word ptr [rdi + 170]
-    mov gs, eax
+2:
     /* The base of a loaded selector stays when the state does not give another one. */
-    cmp word ptr [rdi + 168], 0
-    jne 2f
+    movzx eax, word ptr [rdi + 168]
+    mov ecx, fs
+    or ecx, eax
+    jz 2f
+    mov fs, eax
+    test eax, eax
+    jnz 3f
+2:
     mov rax, [rdi + 144]
     wrfsbase rax
+3:
+    movzx eax, word ptr [rdi + 170]
+    mov ecx, gs
+    or ecx, eax
+    jz 2f
+    mov gs, eax
+    test eax, eax
+    jnz 3f
 2:
-    cmp word ptr [rdi + 170], 0
-    jne 3f
     mov rax, [rdi + 152]
     wrgsbase rax
 3:
@@ -148,11 +165,7 @@ orc_host_leave:
 orc_host_resume:
     mov eax, 0x2b
     mov ss, eax
-    xor eax, eax
-    mov ds, eax
-    mov es, eax
-    mov fs, eax
-    mov gs, eax
+    /* The other selectors mean nothing here, and orc_host_enter knows them. */
     mov rax, [rip + orc_host_fs]
     wrfsbase rax
     fninit

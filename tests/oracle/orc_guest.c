@@ -336,8 +336,6 @@ static void load_state(struct orc_guest *g, const struct orc_state *in)
     c->shadow = 0;
     c->fault.valid = false;
     c->cr2 = 0;
-    for (unsigned s = 0; s < X86_SEGS; s++)
-        x86_seg_update(c, s);
     x86_mode_update(c);
     for (unsigned s = 0; s < X86_SEGS; s++)
         x86_seg_update(c, s);
