@@ -186,22 +186,40 @@ static void test_budget(void **state)
 RIG_CODE(divide, 64,
          "mov $7, %eax\n xor %edx, %edx\n xor %ecx, %ecx\n mov $5, %ebx\n div %ecx\n hlt");
 RIG_CODE(handler, 64, "mov (%rsp), %rsi\n hlt");
-static void test_fault(void **state)
+/* Long mode with @vector going to the handler. */
+static void catch_vector(unsigned vector)
 {
-    uint64_t idt = 0x50000, gate[2] = {0x60000 & 0xffff, 0};
+    uint64_t idt = 0x50000, gate[2] = {0};
 
-    rig_long(&rig);
-    rig_code(&rig, RIG_CODE_AT, divide);
     rig_code(&rig, 0x60000, handler);
     gate[0] = (0x60000 & 0xffffull) | 8ull << 16 | 0x8e00ull << 32 | (0x60000ull >> 16) << 48;
-    rig_put(&rig, idt, gate, 16);
+    rig_put(&rig, idt + 16 * vector, gate, 16);
     rig_put(&rig, 0x70000, (uint64_t[]){0, 0x00af9b000000ffff, 0x00cf93000000ffff}, 24);
     rig.c->idt = (struct x86_dtable){.base = idt, .limit = 0xfff};
     rig.c->gdt = (struct x86_dtable){.base = 0x70000, .limit = 23};
+}
+
+static void test_fault(void **state)
+{
+    rig_long(&rig);
+    rig_code(&rig, RIG_CODE_AT, divide);
+    catch_vector(0);
     rig_run(&rig);
     assert_int_equal(rig.c->gpr[X86_RSI], RIG_CODE_AT + 14);
     assert_int_equal(rig.c->gpr[X86_RBX], 5);
     assert_int_equal(rig.c->insn_count, 4 + 2);
+}
+
+/* A misaligned operand is #GP although its address, in the stack segment, is worth an #SS. */
+RIG_CODE(misaligned, 64, "movabs $0x1234567812345678, %rbp\n cmpxchg16b (%rbp)\n hlt");
+static void test_misaligned_first(void **state)
+{
+    rig_long(&rig);
+    rig_code(&rig, RIG_CODE_AT, misaligned);
+    catch_vector(X86_GP);
+    rig_run(&rig);
+    assert_int_equal(rig.c->gpr[X86_RSI], 0); /* the error code */
+    assert_int_equal(rig.c->rip, 0x60000 + 5);
 }
 
 int main(void)
@@ -217,6 +235,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_strings, setup, teardown),
         cmocka_unit_test_setup_teardown(test_budget, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fault, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_misaligned_first, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
