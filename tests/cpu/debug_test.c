@@ -116,6 +116,22 @@ static void test_general_detect(void **state)
     rig_free(&r);
 }
 
+/* XSETBV without CR4.OSXSAVE does not exist, in ring 3 either. */
+RIG_CODE(xsetbv, 32, "mov $1, %eax; xor %edx, %edx; xsetbv\n");
+static void test_xsetbv_order(void **state)
+{
+    struct rig r;
+
+    rig_new(&r);
+    sys_protected(&r, 3);
+    rig_code(&r, RIG_CODE_AT, xsetbv);
+    assert_int_equal(sys_run(&r), X86_UD);
+    sys_protected(&r, 3);
+    assert_int_equal(x86_cr4_write(r.c, r.c->cr4 | X86_CR4_OSXSAVE), 0);
+    assert_int_equal(sys_run(&r), X86_GP);
+    rig_free(&r);
+}
+
 static int next_vector;
 static int give_vector(void *opaque, unsigned cpu)
 {
@@ -215,10 +231,10 @@ static void test_init_and_sipi(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_single_step),           cmocka_unit_test(test_no_step_into_int),
-        cmocka_unit_test(test_breakpoints),           cmocka_unit_test(test_general_detect),
-        cmocka_unit_test(test_interrupts_and_shadow), cmocka_unit_test(test_nmi),
-        cmocka_unit_test(test_init_and_sipi),
+        cmocka_unit_test(test_single_step),  cmocka_unit_test(test_no_step_into_int),
+        cmocka_unit_test(test_breakpoints),  cmocka_unit_test(test_general_detect),
+        cmocka_unit_test(test_xsetbv_order), cmocka_unit_test(test_interrupts_and_shadow),
+        cmocka_unit_test(test_nmi),          cmocka_unit_test(test_init_and_sipi),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

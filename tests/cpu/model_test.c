@@ -132,6 +132,10 @@ static void test_msrs(void **state)
     assert_int_not_equal(x86_msr_write(r.c, 0xc0000082, 0x0000800000000000ull), 0);
     assert_int_equal(x86_msr_write(r.c, 0xc0000082, 0xffffffff81000000ull), 0);
     assert_int_not_equal(x86_msr_write(r.c, 0xc0000100, 0x8000000000000000ull), 0);
+    /* SYSENTER_CS has no upper half. */
+    assert_int_equal(x86_msr_write(r.c, 0x174, 0x1234567800000010ull), 0);
+    assert_int_equal(x86_msr_read(r.c, 0x174, &v), 0);
+    assert_int_equal(v, 0x10);
     assert_int_equal(x86_msr_write(r.c, 0x200, 0xc0000000), 0);
     assert_int_not_equal(x86_msr_write(r.c, 0x200, 0xc0000002), 0); /* type 2 is reserved */
     assert_int_not_equal(x86_msr_write(r.c, 0x201, 1ull << 40), 0); /* beyond MAXPHYADDR */

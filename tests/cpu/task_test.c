@@ -105,6 +105,26 @@ static void test_exception_through_task_gate(void **state)
     assert_int_equal(rig_get(&r, SYS_TSS + 32, 4), RIG_CODE_AT);
     assert_int_equal(rig_get(&r, SYS_TSS2, 2), SEL_TSS);
     assert_true(sys_slot(&r, 2) & X86_NT);
+    assert_true(rig_get(&r, SYS_TSS + 36, 4) & X86_RF); /* a fault, as if it were pushed */
+    rig_free(&r);
+}
+
+/* The T flag of a handler's task: #DB with BT, after the error code of the first fault. */
+static void test_trap_flag_of_handler_task(void **state)
+{
+    struct rig r;
+
+    rig_new(&r);
+    sys_protected(&r, 3);
+    rig_code(&r, RIG_CODE_AT, dftask);
+    make_task(&r, SYS_TSS2, AT(dftask, df_in), 0);
+    put16(&r, SYS_TSS2 + 100, 1);
+    sys_set_idt(&r, X86_UD, 0);
+    sys_set_idt(&r, X86_GP, sys_gate(SEL_TSS2, 0, 0x85, 0));
+    assert_int_equal(sys_run(&r), X86_DB);
+    assert_int_equal(sys_slot(&r, 0), AT(dftask, df_in));
+    assert_int_equal(sys_slot(&r, 3), X86_UD * 8 + 3); /* what was on the stack before */
+    assert_true(r.c->dr[6] & 1 << 15);
     rig_free(&r);
 }
 
@@ -279,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_call_and_iret),
         cmocka_unit_test(test_jump_to_ring3_through_gate),
         cmocka_unit_test(test_exception_through_task_gate),
+        cmocka_unit_test(test_trap_flag_of_handler_task),
         cmocka_unit_test(test_bad_tasks),
         cmocka_unit_test(test_16bit_task),
         cmocka_unit_test(test_v86_int),

@@ -336,9 +336,9 @@ enum x86_result x86_op_xsetbv(struct x86_cpu *c, const struct x86_insn *i)
     uint64_t value = c->gpr[X86_RDX] << 32 | (uint32_t)c->gpr[X86_RAX];
 
     if (!(c->cr4 & X86_CR4_OSXSAVE))
-        return x86_raise_ud(c);
+        return x86_raise_ud(c); /* comes before the check of CPL */
     /* x87 always, SSE at will; nothing else is there. */
-    if ((uint32_t)c->gpr[X86_RCX] != 0 || !(value & 1) || (value & ~3ull))
+    if (c->cpl != 0 || (uint32_t)c->gpr[X86_RCX] != 0 || !(value & 1) || (value & ~3ull))
         return x86_raise_gp(c, 0);
     c->xcr0 = value;
     return x86_resync(c, i);

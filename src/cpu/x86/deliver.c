@@ -21,14 +21,18 @@ static enum x86_result bad_gate(struct x86_cpu *c, const struct event *e, uint8_
     return x86_raise_code(c, vector, e->vector * 8u + 2 + e->ext);
 }
 
-/* The RFLAGS image that is pushed: RF is set for fault-class exceptions (vol. 3, 17.3.1.1). */
+/* Whether the saved RFLAGS get RF: fault-class exceptions (vol. 3, 17.3.1.1). */
+static bool fault_class(const struct event *e)
+{
+    return e->kind == X86_EVENT_FAULT && e->vector != X86_DB && e->vector != X86_DF_VEC &&
+           e->vector != X86_MC && e->vector != X86_BP && e->vector != X86_OFV;
+}
+
 static uint64_t flags_image(struct x86_cpu *c, const struct event *e)
 {
     uint64_t f = x86_flags_get(c);
-    bool fault = e->kind == X86_EVENT_FAULT && e->vector != X86_DB && e->vector != X86_DF_VEC &&
-                 e->vector != X86_MC && e->vector != X86_BP && e->vector != X86_OFV;
 
-    return fault ? f | X86_RF : f;
+    return fault_class(e) ? f | X86_RF : f;
 }
 
 static enum x86_result inject_real(struct x86_cpu *c, const struct event *e)
@@ -79,20 +83,27 @@ static enum x86_result inject_task(struct x86_cpu *c, const struct event *e,
 {
     struct x86_desc tss;
     struct x86_stack s;
+    struct x86_pending trap;
+    enum x86_switch why = fault_class(e) ? X86_SWITCH_FAULT : X86_SWITCH_EVENT;
+    enum x86_result r;
     bool switched = false;
     uint16_t sel;
 
     if (x86_task_gate(c, gate, &sel, &tss))
         return X86_FAULT;
-    if (x86_task_switch(c, sel, &tss, X86_SWITCH_EVENT, &switched) == X86_FAULT)
+    r = x86_task_switch(c, sel, &tss, why, &switched);
+    /* The trap of the new TSS's T flag comes when the switch is complete, error code and all. */
+    if (r == X86_FAULT && !(switched && c->fault.vector == X86_DB))
         return X86_FAULT;
+    trap = c->fault;
     if (e->has_code) {
         x86_stack_here(c, &s);
         if (x86_stack_push(c, &s, c->tr.attr & 8 ? X86_SIZE_32 : X86_SIZE_16, e->code))
             return X86_FAULT;
         x86_stack_commit(c, &s);
     }
-    return X86_BRANCH;
+    c->fault = trap;
+    return r;
 }
 
 /* Reads and checks the gate of the vector. Nonzero after a fault. */

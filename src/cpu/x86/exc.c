@@ -30,6 +30,21 @@ static void shut_down(struct x86_cpu *c)
     c->exit_reason = X86_EXIT_SHUTDOWN;
 }
 
+/* Takes c->fault, with what its vector demands of CR2, DR6 and DR7. */
+static struct x86_pending take_fault(struct x86_cpu *c)
+{
+    struct x86_pending f = c->fault;
+
+    c->fault.valid = false;
+    if (f.vector == X86_PFV)
+        c->cr2 = f.cr2;
+    if (f.vector == X86_DB) {
+        c->dr[6] = (c->dr[6] & ~0xfull) | f.dr6;
+        c->dr[7] &= ~(1ull << 13); /* GD: the handler may use the debug registers */
+    }
+    return f;
+}
+
 enum x86_result x86_deliver(struct x86_cpu *c, uint8_t vector, enum x86_event_kind kind,
                             bool has_code, uint32_t code)
 {
@@ -45,10 +60,7 @@ enum x86_result x86_deliver(struct x86_cpu *c, uint8_t vector, enum x86_event_ki
             x86_slow_update(c);
             return X86_BRANCH;
         }
-        next = c->fault;
-        c->fault.valid = false;
-        if (next.vector == X86_PFV)
-            c->cr2 = next.cr2;
+        next = take_fault(c);
         if (exception && vector == X86_DF_VEC) {
             shut_down(c);
             return X86_STOP;
@@ -65,15 +77,8 @@ enum x86_result x86_deliver(struct x86_cpu *c, uint8_t vector, enum x86_event_ki
 
 enum x86_result x86_deliver_fault(struct x86_cpu *c)
 {
-    struct x86_pending f = c->fault;
+    struct x86_pending f = take_fault(c);
 
-    c->fault.valid = false;
-    if (f.vector == X86_PFV)
-        c->cr2 = f.cr2;
-    if (f.vector == X86_DB) {
-        c->dr[6] = (c->dr[6] & ~0xfull) | f.dr6;
-        c->dr[7] &= ~(1ull << 13); /* GD: the handler may use the debug registers */
-    }
     return x86_deliver(c, f.vector, X86_EVENT_FAULT, f.has_code, f.code);
 }
 

@@ -61,7 +61,7 @@ enum {
 #define FEAT_LM       X86_FEATURE(X86_W_81_EDX, 29)
 
 /* Registers of struct x86_cpu that are read and written as they are, after one check. */
-enum check { CHECK_NONE, CHECK_CANONICAL, CHECK_32BIT };
+enum check { CHECK_NONE, CHECK_CANONICAL, CHECK_32BIT, KEEP_32BIT };
 struct plain {
     uint32_t msr;
     uint16_t feature;
@@ -73,7 +73,7 @@ struct plain {
         msr, feature, check, offsetof(struct x86_cpu, field)                                       \
     }
 static const struct plain plain[] = {
-    PLAIN(MSR_SYSENTER_CS, FEAT_SEP, CHECK_NONE, sysenter_cs),
+    PLAIN(MSR_SYSENTER_CS, FEAT_SEP, KEEP_32BIT, sysenter_cs),
     PLAIN(MSR_SYSENTER_ESP, FEAT_SEP, CHECK_CANONICAL, sysenter_esp),
     PLAIN(MSR_SYSENTER_EIP, FEAT_SEP, CHECK_CANONICAL, sysenter_eip),
     PLAIN(MSR_STAR, FEAT_SYSCALL, CHECK_NONE, star),
@@ -303,6 +303,7 @@ static bool passes(uint8_t check, uint64_t value)
         return x86_canonical(value);
     case CHECK_32BIT:
         return !(value >> 32);
+    case KEEP_32BIT: /* the upper half is not there, and may be written */
     case CHECK_NONE:
         break;
     }
@@ -318,7 +319,7 @@ int x86_msr_write(struct x86_cpu *c, uint32_t msr, uint64_t value)
     if (reg) {
         if (!passes(check, value))
             return -1;
-        *reg = value;
+        *reg = check == KEEP_32BIT ? (uint32_t)value : value;
         return 0;
     }
     reg = mtrr(c, msr);

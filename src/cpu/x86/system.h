@@ -38,7 +38,13 @@ enum x86_result x86_inject(struct x86_cpu *c, uint8_t vector, enum x86_event_kin
  * old task will go on with. Returns X86_BRANCH in the new task, X86_FAULT with the fault due in the
  * old task (nothing changed) or, with *ret_switched set, in the new one.
  */
-enum x86_switch { X86_SWITCH_JMP, X86_SWITCH_CALL, X86_SWITCH_IRET, X86_SWITCH_EVENT };
+enum x86_switch {
+    X86_SWITCH_JMP,
+    X86_SWITCH_CALL,
+    X86_SWITCH_IRET,
+    X86_SWITCH_EVENT,
+    X86_SWITCH_FAULT, /* a fault-class exception: the old task gets RF (vol. 3, 17.3.1.1) */
+};
 enum x86_result x86_task_switch(struct x86_cpu *c, uint16_t sel, struct x86_desc *d,
                                 enum x86_switch why, bool *ret_switched);
 /* Reads and checks the TSS a task gate points to. Nonzero after a fault. */

@@ -320,7 +320,7 @@ enum x86_result x86_task_switch(struct x86_cpu *c, uint16_t sel, struct x86_desc
     bool wide = x86_desc_type(d) & 8, old_wide = c->tr.attr & 8;
     uint64_t base = x86_desc_base(d), flags = x86_flags_get(c);
     uint32_t limit = x86_desc_limit(d);
-    bool nested = why == X86_SWITCH_CALL || why == X86_SWITCH_EVENT;
+    bool nested = why != X86_SWITCH_JMP && why != X86_SWITCH_IRET;
     struct task t;
 
     *ret_switched = false;
@@ -335,6 +335,8 @@ enum x86_result x86_task_switch(struct x86_cpu *c, uint16_t sel, struct x86_desc
         return X86_FAULT;
     if (why == X86_SWITCH_IRET)
         flags &= ~(uint64_t)X86_NT;
+    if (why == X86_SWITCH_FAULT)
+        flags |= X86_RF;
     if (why == X86_SWITCH_JMP || why == X86_SWITCH_IRET) {
         if (set_busy(c, (uint32_t)(c->gdt.base + (c->tr.sel & 0xfff8u)), false))
             return X86_FAULT;
