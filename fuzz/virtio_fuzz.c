@@ -20,7 +20,7 @@
 
 enum { RAM = 256 << 10, DISK = 64 << 10, SLOT = 1, STEPS = 400 };
 enum { IO = 0xc000, MSIX = 0xfe000000, MMIO = 0xfe010000 };
-enum { BLK, BLK_DEFERRED, NET, CONSOLE, RNG, KINDS };
+enum { BLK, BLK_DEFERRED, NET, CONSOLE, RNG, PORTS, KINDS };
 enum {
     OP_MMIO_WRITE,
     OP_MMIO_READ,
@@ -53,7 +53,7 @@ struct world {
     struct device *dev;
     struct pci_function *pci;
     struct block *block;
-    struct chardev *chardev;
+    struct chardev *chardev, *agent;
     struct netdev netdev;
     const struct netdev_client *client;
     uint8_t disk[DISK], frame[4096];
@@ -105,6 +105,7 @@ static void make(struct world *w)
     struct virtio_blk *blk;
     struct virtio_net *net;
     struct virtio_console *con;
+    struct virtio_console_ports ports;
     struct virtio_rng *rng;
 
     switch (w->kind) {
@@ -122,8 +123,13 @@ static void make(struct world *w)
         w->pci = virtio_net_function(net);
         break;
     case CONSOLE:
+    case PORTS:
         w->chardev = chardev_mem_new(NULL);
-        con = virtio_console_new(w->bus, SLOT, w->space, w->chardev, NULL);
+        if (w->kind == PORTS)
+            w->agent = chardev_mem_new(NULL);
+        ports =
+            (struct virtio_console_ports){.console = w->chardev, .named = w->agent, .name = "port"};
+        con = virtio_console_new(w->bus, SLOT, w->space, &ports, NULL);
         w->dev = virtio_console_device(con);
         w->pci = virtio_console_function(con);
         break;
@@ -234,6 +240,10 @@ static void host_event(struct world *w, struct input *in)
         chardev_mem_limit(w->chardev, len);
     else if (w->chardev)
         chardev_mem_type(w->chardev, (const char *)w->frame, len);
+    if (w->agent && what & 4)
+        chardev_mem_limit(w->agent, len);
+    else if (w->agent)
+        chardev_mem_type(w->agent, (const char *)w->frame, len);
     if (w->client && what & 1)
         w->client->link(w->client->opaque, what & 2);
     else if (w->client && w->client->can_receive(w->client->opaque, len))
@@ -341,6 +351,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         block_close(w->block);
     if (w->chardev)
         w->chardev->ops->close(w->chardev);
+    if (w->agent)
+        w->agent->ops->close(w->agent);
     pci_bus_free(w->bus);
     ports_free(w->ports);
     space_free(w->space);

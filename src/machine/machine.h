@@ -17,6 +17,9 @@ struct loop;
 
 enum { MACHINE_DRIVES = 16, MACHINE_NICS = 8, MACHINE_CPUS = 8, MACHINE_SERIALS = 4 };
 
+/* How the guest's agent finds its way to the host: /dev/virtio-ports/NAME. */
+#define MACHINE_AGENT_PORT "org.isola.agent"
+
 /* Why a machine ended. */
 enum machine_end {
     MACHINE_RUNNING,
@@ -66,6 +69,7 @@ struct machine_config {
     unsigned nic_count;
     struct chardev *serials[MACHINE_SERIALS]; /* COM1..COM4; NULL: absent */
     struct chardev *console;                  /* virtio-console; NULL: absent */
+    struct chardev *agent;                    /* its port MACHINE_AGENT_PORT; NULL: absent */
     struct chardev *debug_console;            /* port 0x402; NULL: absent */
     bool debug_exit;                          /* port 0xf4 */
     bool no_reboot;

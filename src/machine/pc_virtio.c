@@ -57,9 +57,10 @@ int pc_create_virtio(struct pc *pc, struct error *err)
 
     if (add_nics(pc, &slot, err) < 0 || add_drives(pc, &slot, err) < 0)
         return -ENOMEM;
-    if (m->config.console) {
-        struct virtio_console *con =
-            virtio_console_new(pc->pci, slot++, m->space, m->config.console, err);
+    if (m->config.console || m->config.agent) {
+        struct virtio_console_ports ports = {
+            .console = m->config.console, .named = m->config.agent, .name = MACHINE_AGENT_PORT};
+        struct virtio_console *con = virtio_console_new(pc->pci, slot++, m->space, &ports, err);
         if (!con)
             return -ENOMEM;
         machine_add_device(m, virtio_console_device(con));

@@ -17,10 +17,19 @@ enum { IN = 0, OUT = 1 };
 
 struct setup {
     struct guest g;
-    struct chardev *ch;
+    struct chardev *ch, *agent;
     struct virtio_console *console;
     int random_error;
 };
+
+static void add_console(struct setup *t, struct chardev *named)
+{
+    const struct virtio_console_ports ports = {.console = t->ch, .named = named, .name = "a.name"};
+
+    t->console = virtio_console_new(t->g.bus, GUEST_SLOT, t->g.space, &ports, NULL);
+    assert_non_null(t->console);
+    guest_plug(&t->g, virtio_console_device(t->console), virtio_console_function(t->console));
+}
 
 static int set_up(void **state)
 {
@@ -28,9 +37,19 @@ static int set_up(void **state)
 
     t->ch = chardev_mem_new(NULL);
     guest_init(&t->g);
-    t->console = virtio_console_new(t->g.bus, GUEST_SLOT, t->g.space, t->ch, NULL);
-    assert_non_null(t->console);
-    guest_plug(&t->g, virtio_console_device(t->console), virtio_console_function(t->console));
+    add_console(t, NULL);
+    *state = t;
+    return 0;
+}
+
+static int set_up_ports(void **state)
+{
+    struct setup *t = mem_new(struct setup);
+
+    t->ch = chardev_mem_new(NULL);
+    t->agent = chardev_mem_new(NULL);
+    guest_init(&t->g);
+    add_console(t, t->agent);
     *state = t;
     return 0;
 }
@@ -42,6 +61,8 @@ static int tear_down(void **state)
     guest_done(&t->g);
     if (t->ch)
         t->ch->ops->close(t->ch);
+    if (t->agent)
+        t->agent->ops->close(t->agent);
     free(t);
     return 0;
 }
@@ -140,6 +161,147 @@ static void broken_console_drivers(void **state)
     assert_true(guest_status(&t->g) & VIRTIO_NEEDS_RESET);
 }
 
+/* ---- several ports (5.3.6.2) ---- */
+
+enum { CONTROL_IN = 2, CONTROL_OUT = 3, AGENT_IN = 4, AGENT_OUT = 5 };
+enum { READY = 0, ADD = 1, PORT_READY = 3, CONSOLE_PORT = 4, OPEN = 6, NAME = 7 };
+enum { MULTIPORT = 1, CONTROL_BUF = GUEST_BUF + 0x10000 };
+
+static void say(struct setup *t, uint32_t port, uint16_t event, uint16_t value)
+{
+    uint8_t message[8];
+    uint32_t id, len;
+
+    store_le32(message, port);
+    store_le16(message + 4, event);
+    store_le16(message + 6, value);
+    guest_put(&t->g, CONTROL_BUF, message, sizeof message);
+    vring_add(&t->g.ring[CONTROL_OUT], &(struct vring_buffer){CONTROL_BUF, 8, false}, 1);
+    guest_kick(&t->g, CONTROL_OUT);
+    assert_true(vring_used(&t->g.ring[CONTROL_OUT], &id, &len));
+}
+
+/* Offers a buffer for a message; what comes first is kept at @n. */
+static void listen_to(struct setup *t, unsigned n)
+{
+    vring_add(&t->g.ring[CONTROL_IN],
+              &(struct vring_buffer){CONTROL_BUF + 0x100 * (n + 1), 32, true}, 1);
+    guest_kick(&t->g, CONTROL_IN);
+}
+
+static void expect(struct setup *t, unsigned n, uint32_t port, uint16_t event, const char *name)
+{
+    uint8_t message[32] = {0};
+    uint32_t id, len;
+
+    assert_true(vring_used(&t->g.ring[CONTROL_IN], &id, &len));
+    assert_int_equal(len, 8 + strlen(name));
+    guest_get(&t->g, CONTROL_BUF + 0x100 * (n + 1), message, len);
+    assert_int_equal(load_le32(message), port);
+    assert_int_equal(load_le16(message + 4), event);
+    assert_int_equal(load_le16(message + 6), 1);
+    assert_string_equal((char *)message + 8, name);
+}
+
+static void ports_are_announced(struct setup *t)
+{
+    for (unsigned n = 0; n < 2; n++)
+        listen_to(t, n);
+    say(t, 0, READY, 1);
+    expect(t, 0, 0, ADD, "");
+    expect(t, 1, 1, ADD, "");
+    say(t, 0, PORT_READY, 1);
+    say(t, 1, PORT_READY, 1); /* before there are buffers: nothing is lost */
+    for (unsigned n = 2; n < 5; n++)
+        listen_to(t, n);
+    expect(t, 2, 0, CONSOLE_PORT, "");
+    expect(t, 3, 1, NAME, "a.name");
+    expect(t, 4, 1, OPEN, "");
+}
+
+static void several_ports(void **state)
+{
+    struct setup *t = *state;
+    const struct vring_buffer in = {GUEST_BUF, 16, true}, out = {GUEST_BUF + 0x1000, 5, false};
+    uint32_t id, len;
+    char got[6] = {0};
+
+    guest_start(&t->g, false, VIRTIO_BIT(MULTIPORT), 6, 16);
+    assert_int_equal(guest_read(&t->g, 2, 4, 4), 2); /* max_nr_ports */
+    ports_are_announced(t);
+    guest_put(&t->g, GUEST_BUF + 0x1000, "agent", 5);
+    vring_add(&t->g.ring[AGENT_OUT], &out, 1);
+    guest_kick(&t->g, AGENT_OUT);
+    assert_true(vring_used(&t->g.ring[AGENT_OUT], &id, &len));
+    assert_string_equal(str_text(chardev_mem_output(t->agent)), "agent");
+    assert_int_equal(chardev_mem_output(t->ch)->len, 0);
+    /* Input waits until the port is open, and again once it is closed. */
+    vring_add(&t->g.ring[AGENT_IN], &in, 1);
+    vring_add(&t->g.ring[AGENT_IN], &in, 1);
+    guest_kick(&t->g, AGENT_IN);
+    chardev_mem_type(t->agent, "abc", 3);
+    assert_false(vring_used(&t->g.ring[AGENT_IN], &id, &len));
+    say(t, 1, OPEN, 1);
+    assert_true(vring_used(&t->g.ring[AGENT_IN], &id, &len));
+    assert_int_equal(len, 3);
+    guest_get(&t->g, GUEST_BUF, got, 3);
+    assert_string_equal(got, "abc");
+    say(t, 1, OPEN, 0);
+    chardev_mem_type(t->agent, "def", 3);
+    assert_false(vring_used(&t->g.ring[AGENT_IN], &id, &len));
+    type_and_show(t); /* the console goes on as ever */
+}
+
+/* A driver without the feature has a console and nothing else. */
+static void ports_not_wanted(void **state)
+{
+    struct setup *t = *state;
+    uint32_t id, len;
+
+    guest_start(&t->g, false, 0, 6, 16);
+    listen_to(t, 0);
+    vring_add(&t->g.ring[AGENT_OUT], &(struct vring_buffer){GUEST_BUF, 5, false}, 1);
+    guest_kick(&t->g, AGENT_OUT);
+    assert_false(vring_used(&t->g.ring[AGENT_OUT], &id, &len));
+    assert_int_equal(chardev_mem_output(t->agent)->len, 0);
+    type_and_show(t);
+    assert_false(vring_used(&t->g.ring[CONTROL_IN], &id, &len));
+}
+
+static void ports_in_a_snapshot(void **state)
+{
+    struct setup *t = *state;
+    struct device *dev = virtio_console_device(t->console);
+    struct str saved = {0};
+
+    guest_start(&t->g, false, VIRTIO_BIT(MULTIPORT), 6, 16);
+    say(t, 0, READY, 1);
+    state_save(dev->state, dev, &saved);
+    state_reset(dev->state, dev);
+    assert_int_equal(state_load(dev->state, dev, saved.data, saved.len, NULL), saved.len);
+    str_done(&saved);
+    listen_to(t, 0);
+    expect(t, 0, 0, ADD, "");
+}
+
+static void broken_port_drivers(void **state)
+{
+    struct setup *t = *state;
+
+    guest_start(&t->g, false, VIRTIO_BIT(MULTIPORT), 6, 16);
+    say(t, 7, PORT_READY, 1);
+    say(t, 0xffffffff, OPEN, 1);
+    say(t, 1, 0xffff, 1);
+    assert_false(guest_status(&t->g) & VIRTIO_NEEDS_RESET);
+    vring_add(&t->g.ring[CONTROL_OUT], &(struct vring_buffer){CONTROL_BUF, 7, false}, 1);
+    guest_kick(&t->g, CONTROL_OUT);
+    assert_true(guest_status(&t->g) & VIRTIO_NEEDS_RESET);
+    guest_start(&t->g, false, VIRTIO_BIT(MULTIPORT), 6, 16);
+    vring_add(&t->g.ring[CONTROL_IN], &(struct vring_buffer){GUEST_RAM, 32, true}, 1);
+    say(t, 0, READY, 1);
+    assert_true(guest_status(&t->g) & VIRTIO_NEEDS_RESET);
+}
+
 static int fill(void *opaque, void *bytes, size_t len)
 {
     memset(bytes, 0x77, len);
@@ -184,6 +346,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(refused_output, set_up, tear_down),
         cmocka_unit_test_setup_teardown(size_and_emergencies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(broken_console_drivers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(several_ports, set_up_ports, tear_down),
+        cmocka_unit_test_setup_teardown(ports_not_wanted, set_up_ports, tear_down),
+        cmocka_unit_test_setup_teardown(ports_in_a_snapshot, set_up_ports, tear_down),
+        cmocka_unit_test_setup_teardown(broken_port_drivers, set_up_ports, tear_down),
         cmocka_unit_test(random_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,7 @@
 
 enum { VIRTIO_BAR_IO = 0, VIRTIO_BAR_MSIX = 1, VIRTIO_BAR_MMIO = 4 };
 enum { VIRTIO_IO_SIZE = 128, VIRTIO_MMIO_SIZE = 0x4000 };
-enum { VIRTIO_QUEUES = 4, VIRTIO_CONFIG_MAX = 96 };
+enum { VIRTIO_QUEUES = 6, VIRTIO_CONFIG_MAX = 96 };
 
 /* Device status (2.1). */
 enum {
