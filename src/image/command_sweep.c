@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/commands.h"
+#include "image/writer_internal.h"
 
 int command_sweep(struct program *p)
 {
@@ -8,7 +9,7 @@ int command_sweep(struct program *p)
 
     if (!store)
         return PROGRAM_FAILED;
-    left = image_sweep(store);
+    left = store_sweep_as_owner(store);
     if (left)
         return program_complain(p, "%d files in %s/trash could not be removed", left,
                                 image_store_dir(store));

@@ -4,5 +4,6 @@
 
 const struct program_command program_commands[] = {
     {"_sweep", command_sweep, 0, 0},
+    {"import", command_import, 1, 2},
     {0},
 };

@@ -75,12 +75,23 @@ struct layer {
 void layer_chain(const char *parent, const char *diff_id, struct digest *ret);
 /* Whether the store has it unpacked; *ret_size (may be NULL): bytes of its files. */
 bool layer_exists(struct image_store *store, const char *chain, uint64_t *ret_size);
+/* What the store knows of it. Its blob may have another compression than the one of a manifest. */
+int layer_read(struct image_store *store, const char *chain, struct layer *ret,
+               struct error *err) error_must_check;
+/*
+ * Claims the making of a layer, so that others who want the same wait for it instead of making it,
+ * too. Closing *ret_fd gives the claim back. Claim the layers of an image lowest first. -EEXIST:
+ * the store has it; -EBUSY: claimed by another, with @wait false.
+ */
+int layer_claim(struct image_store *store, const char *chain, bool wait, int *ret_fd,
+                struct error *err) error_must_check;
 
 struct layer_job;
 /*
  * Begins to unpack a layer in a child. The compressed bytes are those of @w from its beginning, as
- * they arrive, or of the blob @digest when @w is NULL. @media_type may be NULL: the bytes tell. The
- * job goes on by itself; several may run at once.
+ * they arrive, or of the blob @digest when @w is NULL. How they are compressed the bytes tell;
+ * @media_type is what a manifest says of them (NULL: made from what they are). The job goes on by
+ * itself; several may run at once. It dies with the thread that calls this.
  */
 int layer_begin(struct image_store *store, const char *digest, struct blob_writer *w,
                 const char *media_type, struct layer_job **ret, struct error *err) error_must_check;
@@ -89,7 +100,9 @@ void layer_more(struct layer_job *job, uint64_t available, bool end);
 /* Bytes of the blob that were unpacked so far, for progress. */
 uint64_t layer_progress(const struct layer_job *job);
 /* True as soon as the job cannot succeed any more; layer_finish says why. */
-bool layer_failed(const struct layer_job *job);
+bool layer_failed(struct layer_job *job);
+/* Tells the digest of a blob that was not known when the job began. */
+void layer_blob_is(struct layer_job *job, const struct digest *digest);
 /*
  * Waits for the end, fixes what depends on the parents (lowest first), checks the diff id against
  * @diff_id (NULL: whatever it is) and publishes the layer. All bytes must have been announced and

@@ -19,4 +19,7 @@ struct blob_writer {
 int store_temp_file(struct image_store *store, char *path, int *ret_fd,
                     struct error *err) error_must_check;
 
+/* image_sweep with the rights on all ids of images that this user has. Returns what is left. */
+int store_sweep_as_owner(struct image_store *store);
+
 #endif
