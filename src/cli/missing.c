@@ -14,8 +14,7 @@ struct missing {
 };
 
 static const struct missing missing_verbs[] = {
-    {"build pull push image images rmi tag login logout search import load save commit history",
-     NEEDS_IMAGES},
+    {"build image images rmi tag import load save commit history", NEEDS_IMAGES},
     {"network networks", "virtual networks are not built yet; use run --network nat|none|host"},
     {"snapshot checkpoint fork", "machine state cannot be saved yet; pause keeps it in memory"},
     {"update", "the resources of a running instance cannot be changed yet"},

@@ -13,4 +13,11 @@ int command_import(struct program *p);
 /* Complains about a name (NULL is fine) that a new image cannot have: the exit status, or 0. */
 int command_check_name(struct program *p, const char *name);
 
+/* Talk to registries. */
+int command_pull(struct program *p);
+int command_push(struct program *p);
+int command_login(struct program *p);
+int command_logout(struct program *p);
+int command_search(struct program *p);
+
 #endif
