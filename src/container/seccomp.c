@@ -84,15 +84,16 @@ const char *const seccomp_flags[] = {"SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTE
 /* One rule for one number. */
 struct item {
     uint32_t number, value; /* value: what the filter returns */
-    uint32_t order;
-    int only;      /* index of the one condition that counts, -1: all */
-    int operation; /* multiplexed: the first argument, 0: none */
+    int only;               /* index of the one condition that counts, -1: all */
+    int operation;          /* multiplexed: the first argument, 0: none */
     const struct oci_seccomp_rule *rule;
 };
 
 struct compiler {
     const struct oci_seccomp *profile;
     struct seccomp_program program;
+    const struct seccomp_name **rows; /* of all names in the rules' order, looked up once */
+    size_t row_count;
     struct item *items;
     size_t count, cap;
     uint32_t known[2]; /* one more than the newest call that rules name; [1]: of x32's */
@@ -157,13 +158,14 @@ static int add_item(struct compiler *c, struct item item)
 {
     if (c->count == c->cap) {
         size_t cap = c->cap ? c->cap * 2 : 1024;
+        if (cap < 1024)
+            cap = 1024;
         struct item *more = cap > ITEMS_MAX ? NULL : realloc(c->items, cap * sizeof(*more));
         if (!more)
             return error_set(c->err, cap > ITEMS_MAX ? -E2BIG : -ENOMEM, "seccomp: too many rules");
         c->items = more;
         c->cap = cap;
     }
-    item.order = (uint32_t)c->count;
     c->items[c->count++] = item;
     return 0;
 }
@@ -195,7 +197,8 @@ static int add_call(struct compiler *c, const struct oci_seccomp_rule *rule, uin
     return r;
 }
 
-static int collect_rule(struct compiler *c, const struct oci_seccomp_rule *rule, unsigned bits)
+static int collect_rule(struct compiler *c, const struct oci_seccomp_rule *rule,
+                        const struct seccomp_name *const *rows, unsigned bits)
 {
     uint32_t value;
     int r = return_value(c, rule->action, rule->errno_ret, &value);
@@ -206,7 +209,7 @@ static int collect_rule(struct compiler *c, const struct oci_seccomp_rule *rule,
                              rule->args[i].index);
     for (size_t i = 0; !r && i < rule->names.n; i++) {
         const char *name = rule->names.v[i];
-        const struct seccomp_name *row = seccomp_find(name);
+        const struct seccomp_name *row = rows[i];
         for (int column = 0; row && !r && column < SECCOMP_COLUMNS; column++)
             if (bits & 1u << column && row->number[column] >= 0) {
                 uint32_t number = (uint32_t)row->number[column];
@@ -236,17 +239,52 @@ static int collect(struct compiler *c, unsigned bits)
     c->known[0] = 0;
     c->known[1] = X32_BIT;
     int r = 0;
-    for (size_t i = 0; !r && i < c->profile->syscall_count; i++)
-        r = collect_rule(c, &c->profile->syscalls[i], bits);
+    size_t row = 0;
+    for (size_t i = 0; !r && i < c->profile->syscall_count; i++) {
+        r = collect_rule(c, &c->profile->syscalls[i], c->rows + row, bits);
+        row += c->profile->syscalls[i].names.n;
+    }
     return r;
 }
 
-static int by_number(const void *a, const void *b)
+static int look_up(struct compiler *c)
 {
-    const struct item *x = a, *y = b;
-    if (x->number != y->number)
-        return x->number < y->number ? -1 : 1;
-    return x->order < y->order ? -1 : x->order > y->order;
+    for (size_t i = 0; i < c->profile->syscall_count; i++)
+        c->row_count += c->profile->syscalls[i].names.n;
+    c->rows = mem_alloc(c->row_count + 1, sizeof(*c->rows));
+    if (!c->rows)
+        return error_set(c->err, -ENOMEM, "no memory");
+    size_t row = 0;
+    for (size_t i = 0; i < c->profile->syscall_count; i++)
+        for (size_t n = 0; n < c->profile->syscalls[i].names.n; n++)
+            c->rows[row++] = seccomp_find(c->profile->syscalls[i].names.v[n]);
+    return 0;
+}
+
+/* A place to count each number in: x32's come after the others. */
+enum { NUMBERS = 2048 };
+static unsigned slot(uint32_t number)
+{
+    return (number & (NUMBERS / 2 - 1)) + (number >= X32_BIT ? NUMBERS / 2 : 0);
+}
+
+/* Sorts the items by number, those of one number in the profile's order. */
+static int sort_items(struct compiler *c)
+{
+    uint32_t starts[NUMBERS + 1] = {0};
+    struct item *sorted = mem_alloc(c->count + 1, sizeof(*sorted));
+    if (!sorted)
+        return error_set(c->err, -ENOMEM, "no memory");
+    for (size_t i = 0; i < c->count; i++)
+        starts[slot(c->items[i].number) + 1]++;
+    for (unsigned i = 0; i < NUMBERS; i++)
+        starts[i + 1] += starts[i];
+    for (size_t i = 0; i < c->count; i++)
+        sorted[starts[slot(c->items[i].number)]++] = c->items[i];
+    free(c->items);
+    c->items = sorted;
+    c->cap = c->count + 1;
+    return 0;
 }
 
 static void add_range(struct range *ranges, size_t *count, struct range range)
@@ -417,8 +455,9 @@ static int emit_arch(struct compiler *c, unsigned bits, unsigned *ret)
     int r = collect(c, bits);
     if (r)
         return r;
-    if (c->count)
-        qsort(c->items, c->count, sizeof(*c->items), by_number);
+    r = sort_items(c);
+    if (r)
+        return r;
     cleanup_free struct range *ranges = mem_alloc(2 * c->count + 8, sizeof(*ranges));
     if (!ranges)
         return error_set(c->err, -ENOMEM, "no memory");
@@ -488,6 +527,8 @@ int seccomp_compile_for(const struct oci_seccomp *profile, unsigned bits,
     if (!r)
         r = return_value(&c, profile->default_action, profile->default_errno_ret, &c.default_value);
     if (!r)
+        r = look_up(&c);
+    if (!r)
         r = emit_all(&c, bits);
     if (!r && c.program.count > BPF_MAXINSNS)
         r = error_set(err, -E2BIG,
@@ -509,6 +550,7 @@ int seccomp_compile_for(const struct oci_seccomp *profile, unsigned bits,
             r = error_set(err, -ENOMEM, "no memory");
     }
     free(c.items);
+    free(c.rows);
     free(c.program.code);
     if (!r)
         *ret = filter;

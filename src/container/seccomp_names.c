@@ -26,55 +26,60 @@ const struct seccomp_name *seccomp_find(const char *name)
     return NULL;
 }
 
-/* net(2) of linux/net.h and ipc(2) of linux/ipc.h. */
+/* net(2) of linux/net.h and ipc(2) of linux/ipc.h; sorted by name. */
 enum { SOCKETCALL = 102, IPC = 117 };
 static const struct {
     const char *name;
     int call, operation;
 } multiplexed[] = {
-    {"socket", SOCKETCALL, 1},
+    {"accept", SOCKETCALL, 5},
+    {"accept4", SOCKETCALL, 18},
     {"bind", SOCKETCALL, 2},
     {"connect", SOCKETCALL, 3},
-    {"listen", SOCKETCALL, 4},
-    {"accept", SOCKETCALL, 5},
-    {"getsockname", SOCKETCALL, 6},
     {"getpeername", SOCKETCALL, 7},
-    {"socketpair", SOCKETCALL, 8},
-    {"send", SOCKETCALL, 9},
-    {"recv", SOCKETCALL, 10},
-    {"sendto", SOCKETCALL, 11},
-    {"recvfrom", SOCKETCALL, 12},
-    {"shutdown", SOCKETCALL, 13},
-    {"setsockopt", SOCKETCALL, 14},
+    {"getsockname", SOCKETCALL, 6},
     {"getsockopt", SOCKETCALL, 15},
-    {"sendmsg", SOCKETCALL, 16},
-    {"recvmsg", SOCKETCALL, 17},
-    {"accept4", SOCKETCALL, 18},
-    {"recvmmsg", SOCKETCALL, 19},
-    {"sendmmsg", SOCKETCALL, 20},
-    {"semop", IPC, 1},
-    {"semget", IPC, 2},
-    {"semctl", IPC, 3},
-    {"semtimedop", IPC, 4},
-    {"msgsnd", IPC, 11},
-    {"msgrcv", IPC, 12},
-    {"msgget", IPC, 13},
+    {"listen", SOCKETCALL, 4},
     {"msgctl", IPC, 14},
+    {"msgget", IPC, 13},
+    {"msgrcv", IPC, 12},
+    {"msgsnd", IPC, 11},
+    {"recv", SOCKETCALL, 10},
+    {"recvfrom", SOCKETCALL, 12},
+    {"recvmmsg", SOCKETCALL, 19},
+    {"recvmsg", SOCKETCALL, 17},
+    {"semctl", IPC, 3},
+    {"semget", IPC, 2},
+    {"semop", IPC, 1},
+    {"semtimedop", IPC, 4},
+    {"send", SOCKETCALL, 9},
+    {"sendmmsg", SOCKETCALL, 20},
+    {"sendmsg", SOCKETCALL, 16},
+    {"sendto", SOCKETCALL, 11},
+    {"setsockopt", SOCKETCALL, 14},
     {"shmat", IPC, 21},
+    {"shmctl", IPC, 24},
     {"shmdt", IPC, 22},
     {"shmget", IPC, 23},
-    {"shmctl", IPC, 24},
+    {"shutdown", SOCKETCALL, 13},
+    {"socket", SOCKETCALL, 1},
+    {"socketpair", SOCKETCALL, 8},
 };
 
 int seccomp_multiplexed(const char *name, uint32_t *ret_call)
 {
-    static const char initials[] = "abcglmrs";
-    if (!strchr(initials, name[0]))
-        return 0;
-    for (size_t i = 0; i < array_size(multiplexed); i++)
-        if (!strcmp(name, multiplexed[i].name)) {
-            *ret_call = (uint32_t)multiplexed[i].call;
-            return multiplexed[i].operation;
+    size_t low = 0, high = array_size(multiplexed);
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        int order = strcmp(name, multiplexed[mid].name);
+        if (!order) {
+            *ret_call = (uint32_t)multiplexed[mid].call;
+            return multiplexed[mid].operation;
         }
+        if (order < 0)
+            high = mid;
+        else
+            low = mid + 1;
+    }
     return 0;
 }
