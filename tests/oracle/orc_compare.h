@@ -40,5 +40,10 @@ struct orc_diff {
     bool same_memory; /* the data pages are equal now */
 };
 void orc_compare(struct orc_run *run, struct orc_diff *ret);
+/*
+ * Takes a difference back when the tested instruction went to linear address @landing inside its
+ * own bytes: there are other instructions, of which nothing is known.
+ */
+void orc_forgive(const struct orc_run *run, uint64_t landing, struct orc_diff *d);
 
 #endif

@@ -417,3 +417,14 @@ void orc_guest_run(struct orc_guest *g, const struct orc_state *in, struct orc_s
         out->rflags &= ~(uint64_t)X86_RF;
     }
 }
+
+uint64_t orc_guest_landing(struct orc_guest *g, const struct orc_state *in)
+{
+    struct x86_cpu *c = g->cpu;
+    /* A breakpoint, wherever it is, makes the interpreter go step by step. */
+    c->dr[7] |= 1;
+    load_state(g, in);
+    x86_interp_run(c, 1);
+    c->dr[7] &= ~UINT64_C(1);
+    return c->seg[X86_CS].lin_base + c->rip;
+}

@@ -29,4 +29,7 @@ uint8_t *orc_guest_data(struct orc_guest *g);
  */
 void orc_guest_run(struct orc_guest *g, const struct orc_state *in, struct orc_state *out);
 
+/* Runs the one instruction at @in->rip: the linear address where the processor goes on. */
+uint64_t orc_guest_landing(struct orc_guest *g, const struct orc_state *in);
+
 #endif

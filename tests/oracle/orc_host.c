@@ -99,7 +99,7 @@ static void on_signal(int sig, siginfo_t *info __attribute__((unused)), void *co
     __asm__ volatile("mov %%gs, %0" : "=m"(out->sel[ORC_GS]));
     out->sel[ORC_SS] = (uint16_t)(sel >> 48);
     out->vector = sig == SIGALRM ? ORC_HANG : sig == SIGSYS ? ORC_SYSCALL : (int)g[REG_TRAPNO];
-    out->err = (uint32_t)g[REG_ERR];
+    out->err = sig == SIGALRM || sig == SIGSYS ? 0 : (uint32_t)g[REG_ERR];
     out->cr2 = out->vector == 14 ? (uint64_t)g[REG_CR2] : 0;
     memcpy(out->fx, uc->uc_mcontext.fpregs, sizeof(out->fx));
     orc_host_resume();

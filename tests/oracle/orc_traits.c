@@ -35,6 +35,7 @@ static const char *const sets[ORC_SETS] = {
     [ORC_SET_MOVSXD] = "movsxd",
     [ORC_SET_SHIFT2] = "shld shrd",
     [ORC_SET_XSAVE] = "xsave xsaveopt xrstor",
+    [ORC_SET_XRSTOR] = "xrstor",
     [ORC_SET_HOST_VALUES] = "cpuid rdtsc rdtscp rdrand rdseed xgetbv rdpid",
     [ORC_SET_RDSEED] = "rdseed",
     [ORC_SET_UMIP] = "sgdt sidt sldt smsw str",

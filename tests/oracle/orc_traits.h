@@ -36,6 +36,7 @@ enum orc_set {
     ORC_SET_MOVSXD,
     ORC_SET_SHIFT2,
     ORC_SET_XSAVE,
+    ORC_SET_XRSTOR,
     ORC_SET_HOST_VALUES,
     ORC_SET_RDSEED,
     ORC_SET_UMIP,
