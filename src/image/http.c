@@ -16,9 +16,8 @@
 enum {
     BUFFER_SIZE = 1 << 20,    /* bytes kept for the reader before the sender is slowed down */
     RECEIVE_SIZE = 128 << 10, /* libcurl's own buffer, and so its largest piece */
-    HEADER_COUNT_MAX = 200,
-    POLL_MS = 200,       /* how soon a cancellation is noticed */
-    MOVEMENT_MIN = 1024, /* bytes; fewer in a stall time count as standing still */
+    POLL_MS = 200,            /* how soon a cancellation is noticed */
+    MOVEMENT_MIN = 1024,      /* bytes; fewer in a stall time count as standing still */
 };
 
 struct http {
@@ -27,20 +26,12 @@ struct http {
     enum http_failure failure;
 };
 
-struct header {
-    char *name, *value; /* one allocation, name's */
-};
-
 struct http_stream {
     struct http *http;
     CURL *easy;
     struct curl_slist *sent_headers;
     char *url, *authority;
-    struct header headers[HEADER_COUNT_MAX];
-    unsigned header_count;
-    size_t header_bytes; /* of everything before the body, 1xx answers included */
-    int status;
-    bool answered; /* all headers of the final answer are there */
+    struct http_headers headers;
     bool done, paused;
     CURLcode result;
     char detail[CURL_ERROR_SIZE];
@@ -222,66 +213,13 @@ static size_t on_body(char *data, size_t one, size_t n, void *opaque)
     return n;
 }
 
-static void forget_headers(struct http_stream *s)
-{
-    for (unsigned i = 0; i < s->header_count; i++)
-        free(s->headers[i].name);
-    s->header_count = 0;
-}
-
-/* "HTTP/1.1 200 OK": a new answer begins, after 100 Continue for example. */
-static bool status_line(struct http_stream *s, const char *line, size_t n)
-{
-    const char *p = memchr(line, ' ', n);
-
-    if (n < 5 || memcmp(line, "HTTP/", 5) != 0)
-        return false;
-    forget_headers(s);
-    s->status = 0;
-    for (size_t i = 1; p && i <= 3 && p + i < line + n && p[i] >= '0' && p[i] <= '9'; i++)
-        s->status = s->status * 10 + (p[i] - '0');
-    return true;
-}
-
-static size_t stop(struct http_stream *s, const char *limit)
-{
-    s->limit = limit;
-    return 0;
-}
-
 static size_t on_header(char *line, size_t one, size_t n, void *opaque)
 {
     struct http_stream *s = opaque;
-    struct header *h = &s->headers[s->header_count];
-    const char *colon = memchr(line, ':', n);
-    size_t len = n, name;
 
     (void)one;
-    s->header_bytes += n;
-    if (s->header_bytes > HTTP_HEADERS_MAX)
-        return stop(s, "its headers have more than 64 KiB");
-    if (s->answered || status_line(s, line, n))
-        return n; /* trailers mean nothing to us */
-    while (len && (line[len - 1] == '\r' || line[len - 1] == '\n' || line[len - 1] == ' '))
-        len--;
-    if (!len) {
-        s->answered = s->status >= 200;
-        return n;
-    }
-    if (!colon)
-        return n;
-    if (s->header_count == HEADER_COUNT_MAX)
-        return stop(s, "it has more than 200 headers");
-    h->name = mem_alloc(1, len + 1);
-    if (!h->name)
-        return stop(s, "out of memory");
-    memcpy(h->name, line, len);
-    name = (size_t)(colon - line);
-    h->name[name] = 0;
-    h->value = h->name + min_of(name + 1, len);
-    h->value += strspn(h->value, " \t");
-    s->header_count++;
-    return n;
+    s->limit = http_headers_line(&s->headers, line, n);
+    return s->limit ? 0 : n;
 }
 
 static size_t on_send(char *data, size_t one, size_t n, void *opaque)
@@ -333,7 +271,7 @@ void http_close(struct http_stream *s)
         curl_easy_cleanup(s->easy);
     }
     curl_slist_free_all(s->sent_headers);
-    forget_headers(s);
+    http_headers_done(&s->headers);
     free(s->url);
     free(s->authority);
     free(s->buffer);
@@ -566,12 +504,12 @@ static int wait_for_answer(struct http_stream *s, struct error *err)
 {
     int r;
 
-    while (!s->answered && !s->done)
+    while (!s->headers.complete && !s->done)
         if ((r = step(s, err)) < 0)
             return r;
-    if (s->done && s->result != CURLE_OK && (!s->answered || s->limit))
+    if (s->done && s->result != CURLE_OK && (!s->headers.complete || s->limit))
         return failed(s, err);
-    if (!s->answered || s->status < 200 || s->status > 599) {
+    if (!s->headers.complete || s->headers.status < 200 || s->headers.status > 599) {
         s->http->failure = HTTP_FAILURE_FATAL;
         return error_set(err, -EPROTO, "%s gave no complete HTTP answer", s->authority);
     }
@@ -583,8 +521,9 @@ static bool redirects(const struct http_stream *s, const struct http_request *rq
 {
     bool reading = strcmp(rq->method, "GET") == 0 || strcmp(rq->method, "HEAD") == 0;
 
-    return s->status == 307 || s->status == 308 ||
-           (reading && (s->status == 301 || s->status == 302 || s->status == 303));
+    return s->headers.status == 307 || s->headers.status == 308 ||
+           (reading &&
+            (s->headers.status == 301 || s->headers.status == 302 || s->headers.status == 303));
 }
 
 int http_open(struct http *h, const struct http_request *rq, struct http_stream **ret,
@@ -633,15 +572,12 @@ int http_open(struct http *h, const struct http_request *rq, struct http_stream 
 
 int http_status(const struct http_stream *s)
 {
-    return s->status;
+    return s->headers.status;
 }
 
 const char *http_header(const struct http_stream *s, const char *name, unsigned index)
 {
-    for (unsigned i = 0; i < s->header_count; i++)
-        if (strcasecmp(s->headers[i].name, name) == 0 && !index--)
-            return s->headers[i].value;
-    return NULL;
+    return http_headers_get(&s->headers, name, index);
 }
 
 int64_t http_length(const struct http_stream *s)

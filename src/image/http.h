@@ -19,11 +19,9 @@
 
 #include "base/error.h"
 #include "base/str.h"
+#include "image/http_headers.h"
 
-enum {
-    HTTP_HEADERS_MAX = 64 * 1024, /* bytes of all headers of one answer */
-    HTTP_REDIRECTS_MAX = 10,
-};
+enum { HTTP_REDIRECTS_MAX = 10 };
 
 /* How to talk to one host. Texts are borrowed and outlive the client. */
 struct http_host {

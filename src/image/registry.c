@@ -249,8 +249,8 @@ bool registry_wait(struct registry *r, struct http *http, unsigned attempt, cons
         random = (unsigned)registry_now_ms();
     ms = ms / 2 + random % (ms / 2 + 1);
     ms = max_of(ms, asked * 1000);
-    registry_notice(r, "%s: %s; trying again in %u.%u s (%u of %u)", r->endpoint.authority, why,
-                    ms / 1000, ms % 1000 / 100, attempt + 2, r->context->limits.attempts);
+    registry_notice(r, "%s; trying again in %u.%u s (%u of %u)", why, ms / 1000, ms % 1000 / 100,
+                    attempt + 2, r->context->limits.attempts);
     return http_sleep(http, ms, err) == 0;
 }
 
@@ -336,8 +336,8 @@ int registry_request(struct registry *r, struct http *http, const struct registr
         }
         free(used);
         if (!q->once && passing_status(status)) {
-            char why[48];
-            snprintf(why, sizeof(why), "it answers with status %d", status);
+            char why[IMAGE_REGISTRY_MAX + 48];
+            snprintf(why, sizeof(why), "%s answers with status %d", r->endpoint.authority, status);
             if (registry_wait(r, http, attempt++, http_header(s, "Retry-After", 0), why, err)) {
                 http_close(s);
                 continue;

@@ -182,7 +182,7 @@ static int fetch_token(struct registry *r, struct http *http, const char *scope,
     for (;;) {
         struct http_stream *s;
         int e = ask_server(r, http, scope, &s, err), status;
-        char why[64];
+        char why[IMAGE_REGISTRY_MAX + 64];
         bool again;
 
         if (e < 0) {
@@ -193,7 +193,8 @@ static int fetch_token(struct registry *r, struct http *http, const char *scope,
         }
         status = http_status(s);
         if (status == 429 || status >= 500) {
-            snprintf(why, sizeof(why), "its token server answers with status %d", status);
+            snprintf(why, sizeof(why), "the token server of %s answers with status %d",
+                     r->endpoint.authority, status);
             again = registry_wait(r, http, attempt++, http_header(s, "Retry-After", 0), why, err);
             if (again) {
                 http_close(s);

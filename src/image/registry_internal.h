@@ -73,8 +73,8 @@ int registry_request(struct registry *r, struct http *http, const struct registr
                      struct http_stream **ret, struct error *err) error_must_check;
 
 /*
- * Whether another try makes sense after failure number @attempt (from 0) with @why, and waits for
- * it. @retry_after is the header of that name or NULL. False: @err stands.
+ * Whether another try makes sense after failure number @attempt (from 0) with @why, a sentence,
+ * and waits for it. @retry_after is the header of that name or NULL. False: @err stands.
  */
 bool registry_wait(struct registry *r, struct http *http, unsigned attempt, const char *retry_after,
                    const char *why, struct error *err);

@@ -80,18 +80,6 @@ struct fetch {
     uint8_t *piece;
 };
 
-/* "bytes 100-199/200": whether it is what was asked for. */
-static bool range_fits(const char *text, uint64_t from, uint64_t size)
-{
-    unsigned long long first, last, total;
-    int n = 0;
-
-    if (!text || sscanf(text, "bytes %llu-%llu/%llu%n", &first, &last, &total, &n) != 3)
-        return text && sscanf(text, "bytes %llu-%llu/*%n", &first, &last, &n) == 2 && n &&
-               first == from && last + 1 <= size;
-    return first == from && total == size && last + 1 <= size;
-}
-
 /* Checks the headers of the answer, and where it begins. */
 static int check_answer(struct fetch *f, struct http_stream *s, struct error *err)
 {
@@ -99,7 +87,7 @@ static int check_answer(struct fetch *f, struct http_stream *s, struct error *er
     int64_t length = http_length(s);
     int status = http_status(s), e = 0;
 
-    if (status == 206 && !range_fits(http_header(s, "Content-Range", 0), have, f->d->size))
+    if (status == 206 && !http_range_fits(http_header(s, "Content-Range", 0), have, f->d->size))
         return error_set(err, -EPROTO, "%s sent another part than it was asked for",
                          f->registry->endpoint.authority);
     if (status == 200 && have) { /* it does not know Range */
@@ -224,22 +212,12 @@ int registry_has_blob(struct registry *r, struct http *http, const struct descri
 
 /* --- lists --- */
 
-/*
- * The address of the next page from a Link header (RFC 8288): <ADDRESS>; rel="next". New, NULL:
- * none.
- */
+/* The address of the next page of a list, which stays with its registry. New, NULL: none. */
 static char *next_page(const struct registry *r, const struct http_stream *s)
 {
-    const char *link = http_header(s, "Link", 0), *end;
-    char *address, *next = NULL;
+    cleanup_free char *address = http_link_next(http_header(s, "Link", 0));
+    char *next = address ? http_resolve(http_url(s), address, NULL) : NULL;
 
-    if (!link || *link != '<' || !(end = strchr(link, '>')) || !strstr(end, "next"))
-        return NULL;
-    address = strndup(link + 1, (size_t)(end - link - 1));
-    if (address)
-        next = http_resolve(http_url(s), address, NULL);
-    free(address);
-    /* A list stays where it is. */
     if (next && strncmp(next, r->base, strlen(r->base)) != 0) {
         free(next);
         next = NULL;
