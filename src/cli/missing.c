@@ -5,8 +5,7 @@
 #include "base/mem.h"
 #include "cli/option.h"
 
-#define NEEDS_IMAGES "Isola has no images yet; use run --vm --kernel ..."
-#define NEEDS_AGENT  "it needs an agent in the guest; use attach for the console"
+#define NEEDS_AGENT "it needs an agent in the guest; use attach for the console"
 
 struct missing {
     const char *names; /* separated by blanks */
@@ -14,7 +13,8 @@ struct missing {
 };
 
 static const struct missing missing_verbs[] = {
-    {"build image images rmi tag import load save commit history", NEEDS_IMAGES},
+    {"build", "images are made by isola import, and come by isola pull"},
+    {"commit", "changes of an instance cannot become an image yet"},
     {"network networks", "virtual networks are not built yet; use run --network nat|none|host"},
     {"snapshot checkpoint fork", "machine state cannot be saved yet; pause keeps it in memory"},
     {"update", "the resources of a running instance cannot be changed yet"},

@@ -9,11 +9,11 @@
 
 #include "base/mem.h"
 
-extern const struct verb start_verbs[], look_verbs[], act_verbs[], registry_verbs[], host_verbs[],
-    hidden_verbs[];
+extern const struct verb start_verbs[], look_verbs[], act_verbs[], image_verbs[], registry_verbs[],
+    host_verbs[], hidden_verbs[];
 
 /* In the order of documentation. */
-static const struct verb *const tables[] = {start_verbs,    look_verbs, act_verbs,
+static const struct verb *const tables[] = {start_verbs,    look_verbs, act_verbs,   image_verbs,
                                             registry_verbs, host_verbs, hidden_verbs};
 
 const struct verb_group verb_groups[] = {

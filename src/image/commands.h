@@ -9,6 +9,8 @@
 int command_sweep(struct program *p);
 
 int command_import(struct program *p);
+int command_load(struct program *p);
+int command_save(struct program *p);
 
 /* Complains about a name (NULL is fine) that a new image cannot have: the exit status, or 0. */
 int command_check_name(struct program *p, const char *name);

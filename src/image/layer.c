@@ -34,7 +34,7 @@ enum { DEPTH_MAX = 4096 };
 struct layer_job {
     struct image_store *store;
     char path[STORE_PATH_MAX]; /* tmp/layer-... */
-    char media_type[96];
+    char media_type[128];
     struct digest blob; /* "": known only when the writer has committed */
     pid_t child;
     int socket, root, file; /* root: the directory that is filled */

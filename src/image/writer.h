@@ -66,7 +66,7 @@ struct layer {
     struct digest blob;    /* as transferred */
     struct digest diff_id; /* uncompressed */
     struct digest chain;   /* the layer on top of its parents */
-    char media_type[96];
+    char media_type[128];
     uint64_t blob_size;
     uint64_t size; /* bytes of its files */
 };

@@ -7,6 +7,7 @@ work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
 ln -s "$isola" "$work/isola"
 cd "$work" && PATH=$work:$PATH
+export XDG_DATA_HOME=$work/data
 unset NO_COLOR ISOLA_FAKE ISOLA_FAKE_SAY ISOLA_FAKE_EXIT
 failures=0 count=0
 
@@ -41,7 +42,11 @@ expect 125 'isola: unknown command "pss"; did you mean ps?' isola pss
 expect 125 'isola: unknown command "xyzzy"; "isola help" lists the commands' isola xyzzy
 expect 125 'isola: fork is not supported yet: machine state*' isola fork web
 expect 125 'isola: unknown option --versoin; did you mean --version?' isola --versoin
-expect 125 'isola: unknown command "system df"; there are: prune *' isola system df
+expect 125 'isola: unknown command "system dg"; there are: prune *' isola system dg
+expect 0 'TYPE *Leftovers *0B' isola system df
+expect 0 'REPOSITORY *TAG *IMAGE ID *CREATED *SIZE' isola image ls
+expect 1 'isola: rmi: no image "nothing"; *' isola rmi nothing
+expect 125 'isola: images: option --filter: *' isola images -f x=y
 expect 0 '*loop' isola instance ls
 expect 125 'isola: help: no command "stpo"; did you mean stop?' isola help stpo
 only_stdout isola --help
