@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Makes containers: state directory, cgroup, plan, init, hooks. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/own.h"
+#include "container/container_internal.h"
+#include "container/plan_build.h"
+#include "container/seccomp.h"
+
+/* A creation under way. */
+struct create {
+    struct container *c;
+    const struct oci_config *config;
+    const struct container_options *o;
+    struct plan_builder b;
+    struct seccomp_filter filter;
+    int cgroups[CGROUP_FDS_MAX];
+    unsigned cgroup_count;
+    int cgroup_clone, start, null;
+    bool saved;
+};
+
+/* --- parts --- */
+
+static int check(const struct oci_config *config, const struct container_options *o,
+                 struct error *err)
+{
+    if (!container_id_valid(o->id))
+        return error_set(err, -EINVAL, "\"%s\" is no container id: letters, digits and _+.- only",
+                         o->id);
+    if (!config->has_process)
+        return error_set(err, -EINVAL, "process is missing in the configuration");
+    if (o->console_socket >= 0 && !config->process.terminal)
+        return error_set(err, -EINVAL,
+                         "a console socket is given, but process.terminal is not set");
+    if (config->process.cpu_initial || config->process.cpu_final)
+        return error_set(err, -EINVAL, "execCPUAffinity is for exec alone");
+    return 0;
+}
+
+static char *now_text(void)
+{
+    struct timespec t;
+    struct tm tm;
+    clock_gettime(CLOCK_REALTIME, &t);
+    gmtime_r(&t.tv_sec, &tm);
+    return str_format("%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ", tm.tm_year + 1900, tm.tm_mon + 1,
+                      tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, t.tv_nsec);
+}
+
+/* The directory of the state, and those above it. */
+static int make_dirs(const char *path, struct error *err)
+{
+    cleanup_free char *copy = strdup(path);
+    if (!copy)
+        return error_set(err, -ENOMEM, "out of memory");
+    if (mkdir(copy, 0700) == 0 || errno == EEXIST)
+        return 0;
+    for (char *p = copy + 1; *p; p++)
+        if (*p == '/') {
+            *p = '\0';
+            if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+                return error_set_errno(err, -errno, "make %s", copy);
+            *p = '/';
+        }
+    if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+        return error_set_errno(err, -errno, "make %s", copy);
+    return 0;
+}
+
+static int fill(struct create *x, struct error *err)
+{
+    const struct container_options *o = x->o;
+    struct container *c = x->c;
+    char owner[16];
+    snprintf(owner, sizeof owner, "%u", geteuid());
+    c->pidfd = c->sync = c->console = -1;
+    c->id = strdup(o->id);
+    c->dir = str_format("%s/%s", o->state_dir, o->id);
+    c->bundle = strdup(o->bundle);
+    const char *root = x->config->root_path ? x->config->root_path : "";
+    c->rootfs = *root == '/' || !*root ? strdup(root) : str_format("%s/%s", o->bundle, root);
+    c->owner = strdup(geteuid() == 0 ? "root" : owner);
+    c->created = now_text();
+    c->version = strdup(x->config->version);
+    c->annotation_map = x->config->annotations;
+    c->hooks = x->config->hooks[OCI_HOOK_POSTSTART].n || x->config->hooks[OCI_HOOK_POSTSTOP].n;
+    c->reap = o->reap;
+    c->warn = o->warn;
+    c->opaque = o->opaque;
+    for (size_t i = 0; i < x->config->namespace_count; i++)
+        c->namespaces |= (uint32_t)x->config->namespaces[i].flag;
+    container_set_facts(c);
+    if (!c->id || !c->dir || !c->bundle || !c->rootfs || !c->owner || !c->created || !c->version)
+        return error_set(err, -ENOMEM, "out of memory");
+    return 0;
+}
+
+static int make_dir(struct create *x, struct error *err)
+{
+    int r = make_dirs(x->o->state_dir, err);
+    if (r < 0)
+        return error_wrap(err, r, "state directory");
+    if (mkdir(x->c->dir, 0700) < 0)
+        return errno == EEXIST ? error_set(err, -EEXIST,
+                                           "container with id \"%s\" exists: container id already "
+                                           "in use",
+                                           x->c->id)
+                               : error_set_errno(err, -errno, "make %s", x->c->dir);
+    return 0;
+}
+
+static int write_file(const struct container *c, const char *name, const void *data, size_t n,
+                      struct error *err)
+{
+    cleanup_free char *path = container_path(c, name);
+    cleanup_fd int fd =
+        path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+    if (fd < 0)
+        return error_set_errno(err, path ? -errno : -ENOMEM, "write %s/%s", c->dir, name);
+    for (size_t done = 0; done < n;) {
+        ssize_t w = write(fd, (const char *)data + done, n - done);
+        if (w < 0)
+            return error_set_errno(err, -errno, "write %s", path);
+        done += (size_t)w;
+    }
+    return 0;
+}
+
+/* Bound through /proc/self/fd, because the path may be longer than a socket address takes. */
+static int listen_for_start(struct create *x, struct error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    cleanup_fd int dir = open(x->c->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/start", dir);
+    if (dir < 0 || fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+        listen(fd, 4) < 0)
+        return error_set_errno(err, -errno, "make the socket %s/start", x->c->dir);
+    x->start = steal_fd(&fd);
+    return 0;
+}
+
+static int make_cgroup(struct create *x, struct error *err)
+{
+    struct cgroup_place place = {.path = x->config->cgroups_path,
+                                 .id = x->o->id,
+                                 .systemd = x->o->systemd_cgroup,
+                                 .rootless = x->o->rootless || geteuid() != 0,
+                                 .best_effort = x->o->best_effort,
+                                 .warn = x->o->warn,
+                                 .opaque = x->o->opaque};
+    struct str text = {0};
+    int r = cgroup_make(&place, &x->config->resources, &x->c->cgroup, err);
+    if (r < 0)
+        return r;
+    cgroup_save(x->c->cgroup, &text);
+    x->c->cgroup_text = str_steal(&text);
+    if (!x->c->cgroup_text)
+        x->c->cgroup_text = strdup("");
+    r = cgroup_join_fds(x->c->cgroup, x->cgroups, &x->cgroup_count, err);
+    if (r == 0)
+        x->cgroup_clone = cgroup_clone_fd(x->c->cgroup, 0);
+    return r;
+}
+
+static int add_seccomp(struct create *x, struct error *err)
+{
+    if (!x->config->seccomp)
+        return 0;
+    int r = seccomp_compile(x->config->seccomp, &x->filter, err);
+    if (r < 0)
+        return error_wrap(err, r, "linux.seccomp");
+    return plan_add_seccomp(&x->b, x->c, &x->filter, err);
+}
+
+/* --- hooks and the like, while init waits --- */
+
+static bool has_hooks(const struct oci_config *config)
+{
+    return config->hooks[OCI_HOOK_PRESTART].n || config->hooks[OCI_HOOK_CREATE_RUNTIME].n ||
+           config->hooks[OCI_HOOK_CREATE_CONTAINER].n || config->hooks[OCI_HOOK_START_CONTAINER].n;
+}
+
+static int on_map(void *opaque, pid_t stage1, struct error *err)
+{
+    struct create *x = opaque;
+    return id_maps_write(stage1, &x->config->uid_mappings, &x->config->gid_mappings, err);
+}
+
+static int save(struct create *x, pid_t pid, struct error *err)
+{
+    if (x->saved)
+        return 0;
+    x->c->pid = pid;
+    x->c->start_time = process_start_time(pid, NULL);
+    x->c->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (x->c->pidfd < 0)
+        return error_set_errno(err, -errno, "open the container's first process");
+    x->saved = true;
+    return container_save(x->c, err);
+}
+
+static int plug(struct create *x, pid_t pid, struct error *err)
+{
+    if (!x->o->plug)
+        return 0;
+    cleanup_free char *path = str_format("/proc/%d/ns/net", pid);
+    cleanup_fd int netns = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (netns < 0)
+        return error_set_errno(err, -errno, "open the container's network namespace");
+    return x->o->plug(x->o->opaque, pid, netns, err);
+}
+
+static int on_namespaces(void *opaque, pid_t pid, int ret_fds[2], struct error *err)
+{
+    struct create *x = opaque;
+    struct str creating = {0}, created = {0};
+    int r = save(x, pid, err);
+    r = r < 0 ? r : plug(x, pid, err);
+    container_state_json(x->c, "creating", &creating);
+    container_state_json(x->c, "created", &created);
+    const struct oci_hooks *hooks = x->config->hooks;
+    r = r < 0 ? r : hooks_run_all(&hooks[OCI_HOOK_PRESTART], str_text(&creating), "prestart", err);
+    r = r < 0 ? r
+              : hooks_run_all(&hooks[OCI_HOOK_CREATE_RUNTIME], str_text(&creating), "createRuntime",
+                              err);
+    if (r == 0 && (hooks[OCI_HOOK_CREATE_CONTAINER].n || hooks[OCI_HOOK_START_CONTAINER].n)) {
+        ret_fds[0] = text_fd(str_text(&creating));
+        ret_fds[1] = text_fd(str_text(&created));
+        if (ret_fds[0] < 0 || ret_fds[1] < 0)
+            r = error_set_errno(err, -errno, "make the hooks' state");
+    }
+    str_done(&creating);
+    str_done(&created);
+    return r;
+}
+
+static int on_listener(void *opaque, pid_t pid, int fd, struct error *err)
+{
+    struct create *x = opaque;
+    struct str state = {0};
+    x->c->pid = pid;
+    container_state_json(x->c, "creating", &state);
+    int r = seccomp_send_listener(x->config->seccomp, fd, pid, str_text(&state), err);
+    str_done(&state);
+    return r;
+}
+
+static void on_warn(void *opaque, const char *line)
+{
+    struct create *x = opaque;
+    if (x->o->warn)
+        x->o->warn(x->o->opaque, line);
+}
+
+/* --- the whole --- */
+
+static int open_null(struct create *x, struct error *err)
+{
+    for (int i = 0; i < 3; i++) {
+        int fd = x->o->stdio[i];
+        if (fd < 0 && x->null < 0)
+            x->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (fd < 0 && x->null < 0)
+            return error_set_errno(err, -errno, "open /dev/null");
+        x->b.plan.stdio[i] = fd < 0 ? x->null : fd;
+    }
+    return 0;
+}
+
+static int make_plan(struct create *x, struct error *err)
+{
+    const struct container_options *o = x->o;
+    const struct oci_namespace *user = oci_config_namespace(x->config, CLONE_NEWUSER);
+    const struct oci_namespace *mounts = oci_config_namespace(x->config, CLONE_NEWNS);
+    struct plan *plan = &x->b.plan;
+    struct plan_context context = {.config = x->config,
+                                   .options = o,
+                                   .cgroup = x->c->cgroup,
+                                   .prepare_mounts = user && geteuid() == 0,
+                                   .root_target = x->c->dir};
+    struct plan_process_options process = {.best_effort = o->best_effort,
+                                           .userns = user,
+                                           .columns = o->columns,
+                                           .rows = o->rows,
+                                           .preserve_fds = o->preserve_fds,
+                                           .warn = o->warn,
+                                           .opaque = o->opaque};
+    int r = plan_add_namespaces(&x->b, x->config, err);
+    if (r == 0 && !mounts->path)
+        r = plan_add_rootfs(&x->b, &context, err);
+    r = r < 0 ? r : plan_add_process(&x->b, &x->config->process, &process, err);
+    r = r < 0 ? r : add_seccomp(x, err);
+    r = r < 0 ? r : open_null(x, err);
+    if (r < 0)
+        return r;
+    /* Without an enforced device list, a node of any device could be made and opened. */
+    if (!user && geteuid() == 0 && x->c->cgroup && !cgroup_devices_enforced(x->c->cgroup)) {
+        uint64_t keep = ~(UINT64_C(1) << CAP_MKNOD);
+        plan->bounding &= keep;
+        plan->effective &= keep;
+        plan->permitted &= keep;
+        plan->inheritable &= keep;
+        plan->ambient &= keep;
+    }
+    bool barrier = has_hooks(x->config) || o->plug;
+    plan->flags |= barrier ? PLAN_BARRIER : 0;
+    plan->flags |= user ? PLAN_BIND_DEVICES : 0;
+    plan->flags |= o->die_with_parent ? PLAN_DIE_WITH_PARENT : 0;
+    plan->flags |= o->reap ? PLAN_REAP : 0;
+    if (!o->no_new_keyring) {
+        cleanup_free char *name = str_format("_ses.%s", o->id);
+        plan->flags |= PLAN_KEYRING;
+        plan->keyring = plan_add_text(&x->b, name);
+    }
+    plan->start = x->start;
+    plan->cgroup_clone = x->cgroup_clone;
+    plan->cgroup_count = x->cgroup_count;
+    memcpy(plan->cgroups, x->cgroups, sizeof plan->cgroups);
+    return 0;
+}
+
+static int run_init(struct create *x, struct error *err)
+{
+    int extra[CGROUP_FDS_MAX + 5], n = 0;
+    struct init_events events = {.map = on_map,
+                                 .namespaces = on_namespaces,
+                                 .listener = on_listener,
+                                 .warn = on_warn,
+                                 .opaque = x};
+    for (unsigned i = 0; i < x->cgroup_count; i++)
+        extra[n++] = x->cgroups[i];
+    extra[n++] = x->cgroup_clone;
+    extra[n++] = x->start;
+    for (int i = 0; i < 3; i++)
+        extra[n++] = x->b.plan.stdio[i];
+    int r = init_spawn(&x->b, extra, (unsigned)n, &events.stage1, &x->c->sync, err);
+    if (r < 0)
+        return r;
+    close(steal_fd(&x->start));
+    r = init_converse(x->c->sync, &events, err);
+    if (r < 0)
+        return r;
+    x->c->console = events.console;
+    r = save(x, events.pid, err);
+    if (r == 0 && x->o->console_socket >= 0) {
+        r = console_send(x->o->console_socket, x->c->console, err);
+        close(steal_fd(&x->c->console));
+    }
+    if (r < 0) {
+        kill(events.pid, SIGKILL);
+        while (waitpid(events.pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    return r;
+}
+
+static void create_done(struct create *x)
+{
+    for (unsigned i = 0; i < x->cgroup_count; i++)
+        close(x->cgroups[i]);
+    const int fds[] = {x->cgroup_clone, x->start, x->null};
+    for (size_t i = 0; i < array_size(fds); i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    seccomp_filter_done(&x->filter);
+    plan_done(&x->b);
+}
+
+/* Nothing is left of a container that could not be made. */
+static void undo(struct container *c)
+{
+    if (c->cgroup) {
+        cgroup_kill(c->cgroup, SIGKILL, NULL);
+        cgroup_remove(c->cgroup, NULL);
+    }
+    container_remove_dir(c->dir);
+}
+
+int container_create(const struct oci_config *config, const struct container_options *o,
+                     struct container **ret, struct error *err)
+{
+    struct create x = {.config = config,
+                       .o = o,
+                       .c = mem_new(struct container),
+                       .cgroup_clone = -1,
+                       .start = -1,
+                       .null = -1};
+    if (!x.c)
+        return error_set(err, -ENOMEM, "out of memory");
+    plan_begin(&x.b);
+    int r = check(config, o, err);
+    r = r < 0 ? r : fill(&x, err);
+    r = r < 0 ? r : make_dir(&x, err);
+    bool made = r == 0;
+    r = r < 0 ? r : write_file(x.c, "config.json", config->text, strlen(config->text), err);
+    r = r < 0 ? r : listen_for_start(&x, err);
+    r = r < 0 ? r : make_cgroup(&x, err);
+    r = r < 0 ? r : make_plan(&x, err);
+    r = r < 0 ? r : run_init(&x, err);
+    create_done(&x);
+    if (r < 0) {
+        if (made)
+            undo(x.c);
+        container_free(x.c);
+        return r;
+    }
+    cgroup_settled(x.c->cgroup);
+    /* The annotations were the caller's. */
+    x.c->annotation_map = (struct oci_map){0};
+    *ret = x.c;
+    return 0;
+}

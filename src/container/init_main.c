@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Init: from the runtime's namespaces into the container. plan.h tells the protocol. The order of
+ * what happens here is chosen so that nothing of the host's can be reached by a process of the
+ * container: init is executed from a sealed memfd before any namespace is entered, cannot be
+ * inspected (not dumpable) until it executes the program, and every descriptor is close-on-exec.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/keyctl.h>
+#include <linux/mman.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <linux/stat.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include "container/init_internal.h"
+
+const char *plan_text(const struct plan *plan, uint32_t at)
+{
+    return at ? (const char *)plan + at : "";
+}
+
+const void *plan_records(const struct plan *plan, struct plan_list list)
+{
+    return (const char *)plan + list.at;
+}
+
+static _Noreturn void quit(int code)
+{
+    for (;;)
+        sys(exit_group, code);
+}
+
+/* --- messages --- */
+
+void init_send(struct init *i, enum plan_message_type type, int value, const char *text, int fd)
+{
+    struct plan_message m;
+    m.type = type;
+    m.value = value;
+    struct line l = {m.text, sizeof m.text, 0};
+    m.text[0] = '\0';
+    line_add(&l, text);
+    struct iovec v = {&m, offsetof(struct plan_message, text) + l.len + 1};
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr msg = {.msg_iov = &v, .msg_iovlen = 1};
+    if (fd >= 0) {
+        msg.msg_control = &control;
+        msg.msg_controllen = sizeof control;
+        control.head = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
+    }
+    sys(sendmsg, i->sync, &msg, MSG_NOSIGNAL);
+}
+
+static void describe(struct line *l, long code, const char *what, const char *detail)
+{
+    line_add(l, what);
+    if (detail) {
+        line_add(l, " ");
+        line_add(l, detail);
+    }
+    if (code < 0) {
+        const char *reason = errno_text((int)-code);
+        line_add(l, ": ");
+        line_add(l, *reason ? reason : "errno ");
+        if (!*reason)
+            line_add_number(l, -code);
+    }
+}
+
+void init_die_line(struct init *i, long code, const char *line)
+{
+    init_send(i, PLAN_ERROR, (int)code, line, -1);
+    quit(1);
+}
+
+void init_die(struct init *i, long code, const char *what, const char *detail)
+{
+    char text[PLAN_TEXT_MAX];
+    struct line l = {text, sizeof text, 0};
+    describe(&l, code, what, detail);
+    init_die_line(i, code, text);
+}
+
+void init_warn(struct init *i, long code, const char *what, const char *detail)
+{
+    char text[PLAN_TEXT_MAX];
+    struct line l = {text, sizeof text, 0};
+    describe(&l, code, what, detail);
+    init_send(i, PLAN_WARNING, (int)code, text, -1);
+}
+
+/* The type of the runtime's next message, 0 when it is gone. Descriptors go to @fds. */
+static uint32_t receive(struct init *i, int fds[2])
+{
+    struct plan_message m;
+    struct iovec v = {&m, sizeof m};
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(2 * sizeof(int))];
+    } control;
+    struct msghdr msg = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    long n;
+    do
+        n = sys(recvmsg, i->sync, &msg, MSG_CMSG_CLOEXEC);
+    while (n == -EINTR);
+    if (n < (long)offsetof(struct plan_message, text))
+        return 0;
+    if (fds && msg.msg_controllen >= sizeof(struct cmsghdr) &&
+        control.head.cmsg_type == SCM_RIGHTS) {
+        size_t count = (control.head.cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(fds, CMSG_DATA(&control.head), (count < 2 ? count : 2) * sizeof(int));
+    }
+    return m.type;
+}
+
+void init_wait_go(struct init *i, int fds[2])
+{
+    if (receive(i, fds) != PLAN_GO)
+        quit(1);
+}
+
+/* --- stage 1 --- */
+
+static void become_root(struct init *i)
+{
+    long r = sys(setresgid, 0, 0, 0);
+    if (r == 0)
+        r = sys(setresuid, 0, 0, 0);
+    if (r < 0)
+        init_die(i, r, "become root of the user namespace (are ids 0 mapped?)", NULL);
+    /* EPERM: the kernel wants setgroups denied for a user who maps only itself. */
+    sys(setgroups, 0, 0);
+}
+
+/* Namespaces that need the user namespace to be joined first get a second try. */
+static void join(struct init *i)
+{
+    const struct plan_join *joins = plan_records(i->plan, i->plan->joins);
+    uint32_t done = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (uint32_t k = 0; k < i->plan->joins.n; k++) {
+            if (done & 1u << k)
+                continue;
+            long r = sys(setns, joins[k].fd, joins[k].flags);
+            if (r == 0) {
+                done |= 1u << k;
+                sys(close, joins[k].fd);
+            } else if (r != -EPERM || pass == 1) {
+                init_die(i, r, "join the namespaces that were asked for", NULL);
+            }
+        }
+}
+
+static void write_self(struct init *i, const char *path, uint32_t text, const char *what)
+{
+    const char *value = plan_text(i->plan, text);
+    if (!text)
+        return;
+    long fd = sys(openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC);
+    long r = fd < 0 ? fd : sys(write, fd, value, strlen(value));
+    if (fd >= 0)
+        sys(close, fd);
+    if (r >= 0)
+        return;
+    if (i->plan->flags & PLAN_BEST_EFFORT)
+        init_warn(i, r, what, value);
+    else
+        init_die(i, r, what, value);
+}
+
+static void make_first_namespaces(struct init *i)
+{
+    const struct plan *plan = i->plan;
+    if (plan->unshare_first & CLONE_NEWUSER) {
+        long r = sys(unshare, CLONE_NEWUSER);
+        if (r < 0)
+            init_die(i, r,
+                     r == -EPERM || r == -ENOSPC || r == -EUSERS
+                         ? "make a user namespace (see sysctl user.max_user_namespaces and "
+                           "kernel.unprivileged_userns_clone)"
+                         : "make a user namespace",
+                     NULL);
+        init_send(i, PLAN_MAP, 0, "", -1);
+        init_wait_go(i, NULL);
+    }
+    if (plan->unshare_first & CLONE_NEWUSER)
+        become_root(i);
+    join(i);
+    if ((plan->flags & PLAN_USERNS) && !(plan->unshare_first & CLONE_NEWUSER))
+        become_root(i);
+    if (plan->unshare_first & CLONE_NEWTIME) {
+        long r = sys(unshare, CLONE_NEWTIME);
+        if (r < 0)
+            init_die(i, r, "make a time namespace", NULL);
+        write_self(i, "/proc/self/timens_offsets", plan->time_offsets,
+                   "set the clocks of the time namespace to");
+    }
+}
+
+static long clone_stage_2(struct init *i)
+{
+    struct clone_args args = {.flags = i->plan->unshare | CLONE_PARENT};
+    if (i->plan->cgroup_clone >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (uint64_t)i->plan->cgroup_clone;
+    }
+    return sys(clone3, &args, sizeof args);
+}
+
+/* --- stage 2 --- */
+
+static void join_cgroups(struct init *i)
+{
+    for (uint32_t k = 0; k < i->plan->cgroup_count; k++) {
+        long r = sys(write, i->plan->cgroups[k], "0", 1);
+        if (r == -EINVAL)
+            init_die(i, r,
+                     "join the container's cgroup (a caller with real-time priority needs "
+                     "cpu.rt_runtime_us there)",
+                     NULL);
+        if (r < 0)
+            init_die(i, r, "join the container's cgroup", NULL);
+        sys(close, i->plan->cgroups[k]);
+    }
+    if (i->plan->flags & PLAN_CGROUP_NS) {
+        long r = sys(unshare, CLONE_NEWCGROUP);
+        if (r < 0)
+            init_die(i, r, "make a cgroup namespace", NULL);
+    }
+}
+
+static void reset_signals(void)
+{
+    struct {
+        void (*handler)(int);
+        unsigned long flags;
+        void (*restorer)(void);
+        uint64_t mask;
+    } standard = {0};
+    uint64_t none = 0;
+    for (int n = 1; n <= 64; n++)
+        if (n != SIGKILL && n != SIGSTOP)
+            sys(rt_sigaction, n, &standard, 0, sizeof none);
+    sys(rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof none);
+}
+
+static void make_keyring(struct init *i)
+{
+    if (!(i->plan->flags & PLAN_KEYRING))
+        return;
+    long r = sys(keyctl, KEYCTL_JOIN_SESSION_KEYRING, plan_text(i->plan, i->plan->keyring));
+    /* Without keys in the kernel (ENOSYS), or a full quota, there is nothing to keep apart. */
+    if (r < 0 && r != -ENOSYS && r != -EDQUOT && r != -EPERM)
+        init_die(i, r, "make a session keyring", NULL);
+}
+
+/*
+ * Until the start. In the life of "create", the runtime ends and another one connects to the
+ * listening socket; within "run" the word comes over @sync. What comes after goes to who started.
+ */
+static void wait_for_start(struct init *i)
+{
+    struct pollfd p[2] = {{.fd = i->sync, .events = POLLIN},
+                          {.fd = i->plan->start, .events = POLLIN}};
+    for (;;) {
+        long n = sys(ppoll, p, 2, 0, 0, 0);
+        if (n < 0 && n != -EINTR)
+            quit(1);
+        if (n <= 0)
+            continue;
+        if (p[1].fd >= 0 && (p[1].revents & POLLIN)) {
+            long fd = sys(accept4, i->plan->start, 0, 0, SOCK_CLOEXEC);
+            if (fd >= 0) {
+                sys(close, i->sync);
+                i->sync = (int)fd;
+                return;
+            }
+        }
+        if (p[0].fd >= 0 && p[0].revents) {
+            if (receive(i, NULL) == PLAN_START)
+                return;
+            if (i->plan->start < 0)
+                quit(1);
+            p[0].fd = -1;
+        }
+    }
+}
+
+static _Noreturn void stage_2(struct init *i)
+{
+    const struct plan *plan = i->plan;
+    sys(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (plan->flags & PLAN_DIE_WITH_PARENT)
+        sys(prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    join_cgroups(i);
+    sys(setsid);
+    if (plan->flags & PLAN_BARRIER) {
+        init_send(i, PLAN_NAMESPACES, 0, "", -1);
+        init_wait_go(i, i->state);
+    }
+    make_keyring(i);
+    if (plan->flags & PLAN_MOUNT_NS) {
+        rootfs_build(i);
+        rootfs_enter(i);
+    } else {
+        i->root = (int)sys(openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (i->root < 0)
+            init_die(i, i->root, "open the container's root", NULL);
+        if (plan->flags & PLAN_TERMINAL)
+            terminal_open(i);
+    }
+    reset_signals();
+    process_prepare(i);
+    init_send(i, PLAN_READY, 0, "", -1);
+    wait_for_start(i);
+    process_run(i);
+}
+
+static const struct plan *map_plan(int fd)
+{
+    struct statx st;
+    if (sys(statx, fd, "", AT_EMPTY_PATH, STATX_SIZE, &st) < 0)
+        return NULL;
+    long at = sys(mmap, 0, st.stx_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (at < 0 && at > -4096)
+        return NULL;
+    const struct plan *plan = (const struct plan *)at;
+    return plan->magic == PLAN_MAGIC && plan->size == st.stx_size ? plan : NULL;
+}
+
+/* Called by the entry with the stack as the kernel made it: argc, argv... argv[1] is the plan. */
+_Noreturn void init_main(long *stack);
+_Noreturn void init_main(long *stack)
+{
+    char **argv = (char **)(stack + 1);
+    int fd = 0;
+    if (stack[0] != 2)
+        quit(2);
+    for (const char *p = argv[1]; *p >= '0' && *p <= '9'; p++)
+        fd = fd * 10 + (*p - '0');
+    struct init i = {.plan = map_plan(fd),
+                     .root = -1,
+                     .dev = -1,
+                     .proc = -1,
+                     .sys = -1,
+                     .pts = -1,
+                     .null = -1,
+                     .empty = -1,
+                     .console = -1,
+                     .state = {-1, -1}};
+    if (!i.plan)
+        quit(2);
+    i.sync = i.plan->sync;
+    sys(close_range, 3 + i.plan->keep_fds, ~0U, CLOSE_RANGE_CLOEXEC);
+    sys(prctl, PR_SET_NAME, "isola-init", 0, 0, 0);
+    sys(umask, 0);
+    write_self(&i, "/proc/self/oom_score_adj", i.plan->oom_score_adj, "set oom_score_adj to");
+    make_first_namespaces(&i);
+    long pid = clone_stage_2(&i);
+    if (pid == 0)
+        stage_2(&i);
+    if (pid < 0)
+        init_die(&i, pid,
+                 i.plan->cgroup_clone >= 0 ? "clone into the container's cgroup"
+                                           : "make the container's namespaces",
+                 NULL);
+    init_send(&i, PLAN_PID, (int)pid, "", -1);
+    quit(0);
+}
+
+#if defined(__x86_64__)
+__asm__(".text\n.globl _start\n.type _start, @function\n_start:\n"
+        "xor %ebp, %ebp\nmov %rsp, %rdi\nand $-16, %rsp\ncall init_main\nhlt\n");
+#else
+__asm__(".text\n.globl _start\n.type _start, %function\n_start:\n"
+        "mov x29, #0\nmov x0, sp\nbl init_main\nbrk #0\n");
+#endif

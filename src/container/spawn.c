@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starts init and talks with it (plan.h). */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/own.h"
+#include "container/container_internal.h"
+#include "container/init_image.h"
+#include "container/plan_build.h"
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+
+/*
+ * A sealed copy of init in memory: a process of the container that gets hold of it through
+ * /proc/PID/exe holds nothing of the host's, and cannot change it (the class of CVE-2019-5736).
+ */
+static int init_file(struct error *err)
+{
+    unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    cleanup_fd int fd = memfd_create("isola-init", flags | MFD_EXEC);
+    if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+        fd = memfd_create("isola-init", flags);
+    if (fd < 0)
+        return error_set_errno(err, -errno, "make a memory file");
+    for (size_t done = 0; done < init_image_size;) {
+        ssize_t n = write(fd, init_image + done, init_image_size - done);
+        if (n < 0)
+            return error_set_errno(err, -errno, "write a memory file");
+        done += (size_t)n;
+    }
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+        return error_set_errno(err, -errno, "seal a memory file");
+    return steal_fd(&fd);
+}
+
+/* In the vforked child: only what is named stays open over the execution. */
+static _Noreturn void execute(int image, const int *fds, unsigned count, unsigned keep,
+                              char *const argv[])
+{
+    static char *const env[] = {NULL};
+    syscall(SYS_close_range, 3 + keep, ~0U, CLOSE_RANGE_CLOEXEC);
+    for (unsigned i = 0; i < count; i++)
+        if (fds[i] >= 0)
+            fcntl(fds[i], F_SETFD, 0);
+    syscall(SYS_execveat, image, "", argv, env, AT_EMPTY_PATH);
+    _exit(errno & 0x7f);
+}
+
+int init_spawn(struct plan_builder *b, const int *extra_fds, unsigned extra_count, pid_t *ret_pid,
+               int *ret_sync, struct error *err)
+{
+    int pair[2];
+    int fds[array_size(b->fds) + 40];
+    unsigned n = 0;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return error_set_errno(err, -errno, "make a socket pair");
+    cleanup_fd int ours = pair[0], theirs = pair[1], plan = -1;
+    b->plan.sync = theirs;
+    int r = plan_finish(b, &plan, err);
+    cleanup_fd int image = r < 0 ? -1 : init_file(err);
+    if (r < 0 || image < 0)
+        return r < 0 ? r : image;
+    char number[16];
+    snprintf(number, sizeof number, "%d", plan);
+    char *const argv[] = {(char *)"isola-init", number, NULL};
+    fds[n++] = theirs;
+    fds[n++] = plan;
+    for (unsigned i = 0; i < b->fd_count; i++)
+        fds[n++] = b->fds[i];
+    for (unsigned i = 0; i < extra_count && n < array_size(fds); i++)
+        fds[n++] = extra_fds[i];
+    unsigned keep = b->plan.keep_fds;
+    pid_t pid = vfork();
+    if (pid == 0)
+        execute(image, fds, n, keep, argv);
+    if (pid < 0)
+        return error_set_errno(err, -errno, "fork");
+    *ret_pid = pid;
+    *ret_sync = steal_fd(&ours);
+    return 0;
+}
+
+/* --- the conversation --- */
+
+static int send_to_init(int sync, enum plan_message_type type, const int fds[2])
+{
+    struct plan_message m = {.type = type};
+    struct iovec v = {&m, offsetof(struct plan_message, text) + 1};
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(2 * sizeof(int))];
+    } control = {0};
+    struct msghdr msg = {.msg_iov = &v, .msg_iovlen = 1};
+    if (fds && fds[0] >= 0) {
+        msg.msg_control = &control;
+        msg.msg_controllen = sizeof control;
+        control.head.cmsg_len = CMSG_LEN(2 * sizeof(int));
+        control.head.cmsg_level = SOL_SOCKET;
+        control.head.cmsg_type = SCM_RIGHTS;
+        memcpy(CMSG_DATA(&control.head), fds, 2 * sizeof(int));
+    }
+    return sendmsg(sync, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* 0 at end of file. A descriptor that came along goes to @ret_fd, else -1. */
+static int receive(int sync, struct plan_message *m, int *ret_fd)
+{
+    struct iovec v = {m, sizeof *m};
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr msg = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    ssize_t n;
+    *ret_fd = -1;
+    do
+        n = recvmsg(sync, &msg, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return errno == ECONNRESET ? 0 : -errno;
+    if (n == 0)
+        return 0;
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+    m->text[sizeof m->text - 1] = '\0';
+    return n < (ssize_t)offsetof(struct plan_message, text) ? -EPROTO : 1;
+}
+
+static void collect(pid_t pid)
+{
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+static int at_barrier(int sync, struct init_events *e, struct error *err)
+{
+    int fds[2] = {-1, -1};
+    int r = e->namespaces ? e->namespaces(e->opaque, e->pid, fds, err) : 0;
+    if (r == 0) {
+        r = send_to_init(sync, PLAN_GO, fds);
+        if (r < 0)
+            error_set_errno(err, r, "answer the container's init");
+    }
+    for (int i = 0; i < 2; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    return r;
+}
+
+static int handle(int sync, struct init_events *e, const struct plan_message *m, int fd,
+                  struct error *err)
+{
+    int r = 0;
+    switch ((enum plan_message_type)m->type) {
+    case PLAN_MAP:
+        r = e->map ? e->map(e->opaque, e->stage1, err) : -EPROTO;
+        return r < 0 ? r : send_to_init(sync, PLAN_GO, NULL);
+    case PLAN_PID:
+        e->pid = m->value;
+        collect(e->stage1);
+        e->stage1 = 0;
+        return 0;
+    case PLAN_CONSOLE:
+        e->console = fd;
+        return 0;
+    case PLAN_LISTENER:
+        r = e->listener ? e->listener(e->opaque, e->pid, fd, err)
+                        : error_set(err, -EPROTO, "nobody takes seccomp's notifications");
+        return r < 0 ? r : send_to_init(sync, PLAN_GO, NULL);
+    case PLAN_WARNING:
+        if (e->warn)
+            e->warn(e->opaque, m->text);
+        return 0;
+    case PLAN_ERROR:
+        return error_set(err, m->value < 0 ? m->value : -EIO, "%s", m->text);
+    case PLAN_NAMESPACES:
+    case PLAN_READY:
+        return 0;
+    case PLAN_STARTING:
+    case PLAN_GO:
+    case PLAN_START:
+        break;
+    }
+    return error_set(err, -EPROTO, "the container's init said something unexpected");
+}
+
+/* Stage 1's word about the pid and stage 2's first words may come in either order. */
+static int converse(int sync, struct init_events *e, struct error *err)
+{
+    bool ready = false, waiting = false;
+    struct plan_message m;
+    for (;;) {
+        int fd = -1;
+        int r = receive(sync, &m, &fd);
+        if (r == 0)
+            return error_set(err, -EIO,
+                             "the container's init ended while it set up (killed, or "
+                             "out of memory within its limits?)");
+        if (r < 0)
+            return error_set_errno(err, r, "hear from the container's init");
+        waiting |= m.type == PLAN_NAMESPACES;
+        ready |= m.type == PLAN_READY;
+        r = handle(sync, e, &m, fd, err);
+        if (fd >= 0 && fd != e->console)
+            close(fd);
+        if (r < 0)
+            return r;
+        if (waiting && e->pid) {
+            waiting = false;
+            r = at_barrier(sync, e, err);
+            if (r < 0)
+                return r;
+        }
+        if (ready && e->pid)
+            return 0;
+    }
+}
+
+int init_converse(int sync, struct init_events *e, struct error *err)
+{
+    e->console = -1;
+    int r = converse(sync, e, err);
+    if (r == 0)
+        return 0;
+    /* Who waits for an answer ends; who was cloned but not announced yet becomes known. */
+    struct plan_message m;
+    int fd;
+    shutdown(sync, SHUT_WR);
+    while (e->pid <= 0 && receive(sync, &m, &fd) > 0) {
+        if (fd >= 0)
+            close(fd);
+        if (m.type == PLAN_PID)
+            e->pid = m.value;
+    }
+    if (e->pid > 0)
+        kill(e->pid, SIGKILL);
+    collect(e->stage1);
+    collect(e->pid);
+    if (e->console >= 0)
+        close(steal_fd(&e->console));
+    return r;
+}
+
+int init_start(int sync, bool send_start, struct error *err)
+{
+    cleanup_fd int fd = sync;
+    bool starting = false;
+    struct plan_message m;
+    int r = send_start ? send_to_init(fd, PLAN_START, NULL) : 0;
+    if (r < 0)
+        return error_set_errno(err, r, "start: the container's init is gone");
+    for (;;) {
+        int got = -1;
+        r = receive(fd, &m, &got);
+        if (got >= 0)
+            close(got);
+        if (r == 0 && starting)
+            return 0; /* closed by the execution of the program */
+        if (r == 0)
+            return error_set(err, -ESRCH, "start: the container's init ended before its program");
+        if (r < 0)
+            return error_set_errno(err, r, "hear from the container's init");
+        if (m.type == PLAN_STARTING)
+            starting = true;
+        else if (m.type == PLAN_ERROR)
+            return error_set(err, m.value < 0 ? m.value : -EIO, "%s", m.text);
+    }
+}
+
+int console_send(int socket, int master, struct error *err)
+{
+    char name[] = "/dev/ptmx";
+    struct iovec v = {name, sizeof name - 1};
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct msghdr msg = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    control.head.cmsg_len = CMSG_LEN(sizeof(int));
+    control.head.cmsg_level = SOL_SOCKET;
+    control.head.cmsg_type = SCM_RIGHTS;
+    memcpy(CMSG_DATA(&control.head), &master, sizeof master);
+    if (sendmsg(socket, &msg, MSG_NOSIGNAL) < 0)
+        return error_set_errno(err, -errno, "send the terminal over the console socket");
+    return 0;
+}
