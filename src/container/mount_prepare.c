@@ -17,7 +17,7 @@
 #include "container/container_internal.h"
 #include "container/plan_build.h"
 
-static int pause_forever(void *unused)
+static _Noreturn int pause_forever(void *unused)
 {
     (void)unused;
     for (;;)

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/own.h"
 #include "container/container_internal.h"
 #include "container/init_image.h"
@@ -25,7 +26,7 @@
  * A sealed copy of init in memory: a process of the container that gets hold of it through
  * /proc/PID/exe holds nothing of the host's, and cannot change it (the class of CVE-2019-5736).
  */
-static int init_file(struct error *err)
+static __attribute__((noinline)) int init_file(struct error *err)
 {
     unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
     cleanup_fd int fd = memfd_create("isola-init", flags | MFD_EXEC);
@@ -57,6 +58,16 @@ static _Noreturn void execute(int image, const int *fds, unsigned count, unsigne
     _exit(errno & 0x7f);
 }
 
+/* Apart, so that no variable of the caller lives across vfork. */
+static __attribute__((noinline)) pid_t spawn(int image, const int *fds, unsigned count,
+                                             unsigned keep, char *const argv[])
+{
+    pid_t pid = vfork();
+    if (pid == 0)
+        execute(image, fds, count, keep, argv);
+    return pid;
+}
+
 int init_spawn(struct plan_builder *b, const int *extra_fds, unsigned extra_count, pid_t *ret_pid,
                int *ret_sync, struct error *err)
 {
@@ -80,10 +91,7 @@ int init_spawn(struct plan_builder *b, const int *extra_fds, unsigned extra_coun
         fds[n++] = b->fds[i];
     for (unsigned i = 0; i < extra_count && n < array_size(fds); i++)
         fds[n++] = extra_fds[i];
-    unsigned keep = b->plan.keep_fds;
-    pid_t pid = vfork();
-    if (pid == 0)
-        execute(image, fds, n, keep, argv);
+    pid_t pid = spawn(image, fds, n, b->plan.keep_fds, argv);
     if (pid < 0)
         return error_set_errno(err, -errno, "fork");
     *ret_pid = pid;
