@@ -6,12 +6,14 @@
  */
 #include "orc_guest.h"
 
+#include <cpuid.h>
 #include <string.h>
 
 #include "cpu/x86/access.h"
 #include "cpu/x86/flags.h"
 #include "cpu/x86/interp.h"
 #include "cpu/x86/model.h"
+#include "cpu/x86/model_internal.h"
 
 #define KERNEL 0xffff800000000000u
 
@@ -48,6 +50,7 @@ struct orc_guest {
     struct ports *ports;
     struct x86_vm *vm;
     struct x86_cpu *cpu;
+    struct x86_model model;
     uint64_t gdt[SELECTORS / 8];
     struct x86_seg segment[SELECTORS];
     unsigned runs;
@@ -203,6 +206,23 @@ static void make_cpu(struct orc_guest *g)
     c->dr[7] = 0x400;
 }
 
+/*
+ * The default model with what the interpreter has beyond it and the host has, too: rows that would
+ * never be run otherwise.
+ */
+static const struct x86_model *full_model(struct x86_model *ret)
+{
+    enum { BMI1 = 1 << 3, ADX = 1 << 19, LZCNT = 1 << 5 };
+    unsigned a, b = 0, c = 0, d;
+    *ret = *x86_model_find(NULL);
+    __get_cpuid_count(7, 0, &a, &b, &c, &d);
+    ret->words[X86_W_7_EBX] |= b & (BMI1 | ADX);
+    c = 0;
+    __get_cpuid(0x80000001, &a, &b, &c, &d);
+    ret->words[X86_W_81_ECX] |= c & LZCNT;
+    return ret;
+}
+
 struct orc_guest *orc_guest_new(struct error *err)
 {
     static const struct x86_host host = {.lock = no_lock,
@@ -224,7 +244,7 @@ struct orc_guest *orc_guest_new(struct error *err)
     make_tables(g);
     make_descriptors(g);
     make_segments(g);
-    g->vm = x86_vm_new(g->space, g->ports, &host, x86_model_find(NULL), 1, 1000000, err);
+    g->vm = x86_vm_new(g->space, g->ports, &host, full_model(&g->model), 1, 1000000, err);
     if (!g->vm)
         goto fail;
     g->cpu = g->vm->cpus[0];

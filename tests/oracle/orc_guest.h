@@ -9,7 +9,7 @@
 
 struct orc_guest;
 
-/* A machine of one processor of the default model, in long mode. NULL with @err set on failure. */
+/* A machine of one processor, in long mode. NULL with @err set on failure. */
 struct orc_guest *orc_guest_new(struct error *err);
 void orc_guest_free(struct orc_guest *g);
 struct x86_cpu *orc_guest_cpu(struct orc_guest *g);
