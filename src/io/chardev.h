@@ -19,6 +19,8 @@ struct chardev_client {
     void (*writable)(void *opaque);
     /* The terminal has this size now (columns x rows). May be NULL. */
     void (*resize)(void *opaque, unsigned columns, unsigned rows);
+    /* No more input will come. May be NULL. */
+    void (*eof)(void *opaque);
     void *opaque;
 };
 

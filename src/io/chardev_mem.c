@@ -94,6 +94,19 @@ void chardev_mem_type(struct chardev *ch, const char *bytes, size_t n)
     mem_ready(ch);
 }
 
+void chardev_mem_end(struct chardev *ch)
+{
+    const struct chardev_client *client = mem_of(ch)->client;
+
+    if (client && client->eof)
+        client->eof(client->opaque);
+}
+
+size_t chardev_mem_pending(const struct chardev *ch)
+{
+    return mem_of(ch)->input.len - mem_of(ch)->delivered;
+}
+
 void chardev_mem_resize(struct chardev *ch, unsigned columns, unsigned rows)
 {
     const struct chardev_client *client = mem_of(ch)->client;

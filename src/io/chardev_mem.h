@@ -17,6 +17,10 @@ const struct str *chardev_mem_output(const struct chardev *ch);
 void chardev_mem_limit(struct chardev *ch, uint64_t n);
 /* Types @bytes; delivered as the device has room. */
 void chardev_mem_type(struct chardev *ch, const char *bytes, size_t n);
+/* Nothing more will be typed. */
+void chardev_mem_end(struct chardev *ch);
+/* Bytes that were typed and not delivered yet. */
+size_t chardev_mem_pending(const struct chardev *ch);
 /* The terminal has this size now. */
 void chardev_mem_resize(struct chardev *ch, unsigned columns, unsigned rows);
 
