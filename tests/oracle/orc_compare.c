@@ -349,6 +349,14 @@ static bool host_only_header(const struct orc_run *run)
                                            load_le64(run->host_data + offset + 8) >> 63);
 }
 
+static bool no_repetitions(const struct orc_run *run)
+{
+    uint64_t count = run->c->in.gpr[X86_RCX];
+    return run->insn->asize == X86_SIZE_16   ? !(uint16_t)count
+           : run->insn->asize == X86_SIZE_32 ? !(uint32_t)count
+                                             : !count;
+}
+
 /* Faults that the architecture leaves to the model: nothing else of the case can be compared. */
 static int fault_excuse(const struct orc_run *run)
 {
@@ -358,7 +366,9 @@ static int fault_excuse(const struct orc_run *run)
     if (run->amd && run->c->bits == 64 && run->row && run->insn->mem && run->insn->seg >= X86_FS &&
         h->vector == X86_GP && g->vector != X86_GP)
         return K_CANONICAL;
-    if (h->vector > 0 && h->vector != g->vector && orc_in(run->row, ORC_SET_PUSHPOP_SEG))
+    /* The host accesses more bytes: only what they may raise. */
+    if ((h->vector == X86_PFV || h->vector == X86_SSV || h->vector == X86_AC_VEC) &&
+        h->vector != g->vector && orc_in(run->row, ORC_SET_PUSHPOP_SEG))
         return K_PUSH_SEG;
     if (h->vector == X86_AC_VEC && h->vector != g->vector && run->row && run->row->map &&
         run->insn->mem)
@@ -383,7 +393,8 @@ static int fault_excuse(const struct orc_run *run)
         h->vector != g->vector && h->rip == g->rip)
         return K_RETF_IMM;
     if (run->amd && run->row && run->row->map == 0 && (run->row->opcode & 0xfc) == 0x6c &&
-        run->insn->rep && h->vector == X86_GP && h->rip == run->c->in.rip && g->vector != h->vector)
+        run->insn->rep && h->vector == X86_GP && h->rip == run->c->in.rip &&
+        g->vector != h->vector && no_repetitions(run))
         return K_REP_IO;
     if (run->amd && orc_in(run->row, ORC_SET_CALLF) && run->c->bits != 64 &&
         (g->sel[ORC_CS] == ORC_CS64 || h->sel[ORC_CS] == ORC_CS64))
