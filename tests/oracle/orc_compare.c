@@ -349,6 +349,14 @@ static bool host_only_header(const struct orc_run *run)
                                            load_le64(run->host_data + offset + 8) >> 63);
 }
 
+/* Whether the instruction's segment is that of an address. */
+static bool has_address(const struct orc_run *run)
+{
+    return run->row &&
+           (run->insn->mem || orc_in(run->row, ORC_SET_STRING) || orc_in(run->row, ORC_SET_XLAT) ||
+            orc_in(run->row, ORC_SET_MASKMOV) || run->row->imm[0] == X86_IMM_MOFFS);
+}
+
 static bool no_repetitions(const struct orc_run *run)
 {
     uint64_t count = run->c->in.gpr[X86_RCX];
@@ -363,8 +371,8 @@ static int fault_excuse(const struct orc_run *run)
     const struct orc_state *h = &run->host, *g = &run->guest;
     if (g->vector == X86_PFV && g->err & 16 && g->cr2 - ORC_STUB < ORC_PAGE)
         return K_STUB;
-    if (run->amd && run->c->bits == 64 && run->row && run->insn->mem && run->insn->seg >= X86_FS &&
-        h->vector == X86_GP && g->vector != X86_GP)
+    if (run->amd && run->c->bits == 64 && has_address(run) && run->insn->seg >= X86_FS &&
+        h->vector == X86_GP && h->rip == run->c->in.rip && g->vector != X86_GP)
         return K_CANONICAL;
     /* The host accesses more bytes: only what they may raise. */
     if ((h->vector == X86_PFV || h->vector == X86_SSV || h->vector == X86_AC_VEC) &&
