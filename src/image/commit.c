@@ -7,7 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/own.h"
+#include "image/manifest.h"
 #include "image/reference.h"
 #include "image/writer_internal.h"
 
@@ -178,4 +180,43 @@ int image_commit(struct image_store *s, const struct image_new *image, struct di
     if (r == 0 && ret_id)
         *ret_id = id;
     return r;
+}
+
+int image_layers(struct image_store *s, const struct image *image, size_t spare, struct layer **ret,
+                 size_t *ret_count, struct error *err)
+{
+    cleanup_free char *text = NULL;
+    struct manifest m = {0};
+    struct layer *layers;
+    const char *parent = NULL;
+    size_t len = 0;
+    int r = image_blob_read(s, image->digest, MANIFEST_MAX, &text, &len, err);
+
+    if (r == 0)
+        r = manifest_parse(text, len, NULL, &m, err);
+    if (r < 0)
+        return r;
+    layers = mem_alloc(m.count + spare + 1, sizeof *layers);
+    if (!layers)
+        r = error_set(err, -ENOMEM, "out of memory");
+    else if (m.count != image->config.diff_count)
+        r = error_set(err, -EINVAL, "manifest and configuration of %s do not agree", image->id);
+    for (size_t i = 0; r == 0 && i < m.count; i++) {
+        struct digest chain;
+        layer_chain(parent, image->config.diff_ids[i], &chain);
+        r = layer_read(s, chain.text, &layers[i], err);
+        /* The blob may be another one than the one that the layer was unpacked from. */
+        snprintf(layers[i].blob.text, DIGEST_TEXT, "%.71s", m.entries[i].digest);
+        snprintf(layers[i].media_type, sizeof layers[i].media_type, "%s", m.entries[i].media_type);
+        layers[i].blob_size = m.entries[i].size;
+        parent = layers[i].chain.text;
+    }
+    *ret_count = m.count;
+    manifest_done(&m);
+    if (r < 0) {
+        free(layers);
+        return r;
+    }
+    *ret = layers;
+    return 0;
 }

@@ -459,6 +459,13 @@ static int wait_for(struct layer_job *job, const bool *flag, struct error *err)
     return r;
 }
 
+int layer_wait(struct layer_job *job, struct error *err)
+{
+    int r = wait_for(job, &job->done, err);
+
+    return r < 0 ? error_wrap(err, r, "unpack layer") : 0;
+}
+
 /* Gives the child the layers below, when it has a use for them. */
 static int send_lowers(struct layer_job *job, const struct layer *parents, size_t count,
                        struct error *err)

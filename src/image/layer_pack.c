@@ -11,19 +11,81 @@
 
 enum { STEP = 256 << 10 };
 
-/* Where compressed bytes go. */
-struct flow {
+struct layer_pack {
     struct blob_writer *blob;
     struct layer_job *job;
+    struct encoder *encoder;
 };
 
-static int flow_sink(void *opaque, const void *bytes, size_t n, struct error *err)
+static int sink(void *opaque, const void *bytes, size_t n, struct error *err)
 {
-    struct flow *f = opaque;
-    int r = blob_append(f->blob, bytes, n, err);
+    struct layer_pack *p = opaque;
+    int r = blob_append(p->blob, bytes, n, err);
 
     if (r == 0)
-        layer_more(f->job, blob_offset(f->blob), false);
+        layer_more(p->job, blob_offset(p->blob), false);
+    return r;
+}
+
+void layer_pack_abort(struct layer_pack *p)
+{
+    if (!p)
+        return;
+    layer_abort(p->job);
+    blob_abort(p->blob);
+    encoder_free(p->encoder);
+    free(p);
+}
+
+int layer_pack_begin(struct image_store *store, enum encode_kind kind, struct layer_pack **ret,
+                     struct error *err)
+{
+    struct layer_pack *p = mem_new(struct layer_pack);
+    uint64_t offset;
+    int r = p ? blob_begin(store, NULL, false, &p->blob, &offset, err)
+              : error_set(err, -ENOMEM, "out of memory");
+
+    if (r == 0)
+        r = layer_begin(store, NULL, p->blob, NULL, &p->job, err);
+    if (r == 0) {
+        p->encoder = encoder_new(kind, sink, p);
+        r = p->encoder ? 0 : error_set(err, -ENOMEM, "out of memory");
+    }
+    if (r < 0) {
+        layer_pack_abort(p);
+        return r;
+    }
+    *ret = p;
+    return 0;
+}
+
+int layer_pack_write(void *opaque, const void *bytes, size_t n, struct error *err)
+{
+    struct layer_pack *p = opaque;
+
+    return encoder_write(p->encoder, bytes, n, false, err);
+}
+
+int layer_pack_finish(struct layer_pack *p, const struct layer *parents, size_t parent_count,
+                      const char *diff_id, struct layer *ret, struct error *err)
+{
+    struct digest digest;
+    int r = encoder_write(p->encoder, NULL, 0, true, err);
+
+    if (r == 0) {
+        layer_more(p->job, blob_offset(p->blob), true);
+        r = layer_wait(p->job, err);
+    }
+    if (r == 0) {
+        r = blob_commit(p->blob, &digest, err);
+        p->blob = NULL;
+    }
+    if (r == 0) {
+        layer_blob_is(p->job, &digest);
+        r = layer_finish(p->job, parents, parent_count, diff_id, ret, err);
+        p->job = NULL;
+    }
+    layer_pack_abort(p);
     return r;
 }
 
@@ -54,62 +116,35 @@ static ssize_t read_full(layer_read_fn *read, void *opaque, uint8_t *buf, size_t
     return (ssize_t)n;
 }
 
-static int copy(struct flow *f, layer_read_fn *read, void *opaque, enum encode_kind kind,
-                struct error *err)
+int layer_from_stream(struct image_store *store, layer_read_fn *read, void *opaque,
+                      enum encode_kind kind, const struct layer *parents, size_t parent_count,
+                      const char *diff_id, struct layer *ret, struct error *err)
 {
     cleanup_free uint8_t *buf = malloc(STEP);
     ssize_t n =
         buf ? read_full(read, opaque, buf, STEP, err) : error_set(err, -ENOMEM, "out of memory");
     enum decode_kind have;
-    struct encoder *e;
+    struct layer_pack *p;
     int r;
 
     if (n < 0)
         return (int)n;
     r = decode_detect(buf, (size_t)n, &have, err);
+    if (r == 0)
+        r = layer_pack_begin(store, have == DECODE_PLAIN ? kind : ENCODE_PLAIN, &p, err);
     if (r < 0)
         return r;
-    e = encoder_new(have == DECODE_PLAIN ? kind : ENCODE_PLAIN, flow_sink, f);
-    if (!e)
-        return error_set(err, -ENOMEM, "out of memory");
-    while (r == 0 && n > 0 && !layer_failed(f->job)) {
-        r = encoder_write(e, buf, (size_t)n, false, err);
+    /* When the child has failed, layer_pack_finish says why. */
+    while (r == 0 && n > 0 && !layer_failed(p->job)) {
+        r = layer_pack_write(p, buf, (size_t)n, err);
         if (r == 0)
             n = read_full(read, opaque, buf, STEP, err);
         if (n < 0)
             r = (int)n;
     }
-    if (r == 0)
-        r = encoder_write(e, NULL, 0, true, err);
-    encoder_free(e);
-    return r;
-}
-
-int layer_from_stream(struct image_store *store, layer_read_fn *read, void *opaque,
-                      enum encode_kind kind, const struct layer *parents, size_t parent_count,
-                      const char *diff_id, struct layer *ret, struct error *err)
-{
-    struct flow f = {0};
-    struct digest digest;
-    uint64_t offset;
-    int r = blob_begin(store, NULL, false, &f.blob, &offset, err);
-
-    if (r < 0)
-        return r;
-    r = layer_begin(store, NULL, f.blob, NULL, &f.job, err);
-    if (r == 0)
-        r = copy(&f, read, opaque, kind, err);
     if (r < 0) {
-        layer_abort(f.job);
-        blob_abort(f.blob);
+        layer_pack_abort(p);
         return r;
     }
-    layer_more(f.job, blob_offset(f.blob), true);
-    r = blob_commit(f.blob, &digest, err);
-    if (r < 0) {
-        layer_abort(f.job);
-        return r;
-    }
-    layer_blob_is(f.job, &digest);
-    return layer_finish(f.job, parents, parent_count, diff_id, ret, err);
+    return layer_pack_finish(p, parents, parent_count, diff_id, ret, err);
 }

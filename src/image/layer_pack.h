@@ -6,6 +6,21 @@
 #include "image/encode.h"
 #include "image/writer.h"
 
+/*
+ * A layer that is packed and unpacked at once from an archive that its maker writes: begin, any
+ * number of writes, then finish or abort.
+ */
+struct layer_pack;
+int layer_pack_begin(struct image_store *store, enum encode_kind kind, struct layer_pack **ret,
+                     struct error *err) error_must_check;
+/* A tar_sink_fn; opaque is the struct layer_pack. */
+int layer_pack_write(void *opaque, const void *bytes, size_t n, struct error *err);
+/* As layer_finish. Frees @pack in every case. */
+int layer_pack_finish(struct layer_pack *pack, const struct layer *parents, size_t parent_count,
+                      const char *diff_id, struct layer *ret, struct error *err) error_must_check;
+/* NULL is fine. */
+void layer_pack_abort(struct layer_pack *pack);
+
 /* Reads at most @n bytes: how many, 0 at the end, or a negative errno with @err set. */
 typedef ssize_t layer_read_fn(void *opaque, void *buf, size_t n, struct error *err);
 

@@ -113,7 +113,9 @@ static int unpack_blob(struct loading *l, const char *digest, const char *name,
     r = layer_begin(l->store, digest, w, media_type, &job, err);
     if (r == 0 && w)
         r = copy_blob(l, name, w, job, err);
-    if (r == 0 && w && !layer_failed(job)) {
+    if (r == 0 && w)
+        r = layer_wait(job, err);
+    if (r == 0 && w) {
         r = blob_commit(w, NULL, err);
         w = NULL;
     }

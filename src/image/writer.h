@@ -101,6 +101,8 @@ void layer_more(struct layer_job *job, uint64_t available, bool end);
 uint64_t layer_progress(const struct layer_job *job);
 /* True as soon as the job cannot succeed any more; layer_finish says why. */
 bool layer_failed(struct layer_job *job);
+/* Waits until all announced bytes are unpacked. 0, or why that failed; the job stays. */
+int layer_wait(struct layer_job *job, struct error *err) error_must_check;
 /* Tells the digest of a blob that was not known when the job began. */
 void layer_blob_is(struct layer_job *job, const struct digest *digest);
 /*
@@ -124,6 +126,13 @@ struct image_new {
     size_t layer_count;
     const char *const *names; /* whole references with tag or digest; NULL after the last */
 };
+/*
+ * The layers of an image, lowest first, for a new image on top of it. *ret is new and has room for
+ * @spare more at its end.
+ */
+int image_layers(struct image_store *store, const struct image *image, size_t spare,
+                 struct layer **ret, size_t *ret_count, struct error *err) error_must_check;
+
 /*
  * Makes the image known: syncs the store, then writes the index. *ret_id (may be NULL): the
  * digest of the configuration.
