@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "cli/filter.h"
 #include "cli/verbs.h"
+#include "instance/container_volume.h"
 #include "instance/instance.h"
 
 /* Does one thing to the instance @ref; says on stdout what is to be said. */
@@ -71,11 +72,34 @@ static int unpause_one(struct cli *cli, const struct args *args, const char *ref
     return said(instance_unpause(cli->home, ref, err), ref);
 }
 
+/* Removes those volumes of @instance, which is gone, that nobody gave a name. */
+static void remove_volumes(struct cli *cli, const struct instance *instance)
+{
+    const struct spec_container *c = &instance->spec->container;
+
+    for (size_t i = 0; i < c->mount_count; i++) {
+        struct volume v = {0};
+        struct error err = {0};
+        if (c->mounts[i].type != SPEC_MOUNT_VOLUME || !c->mounts[i].source ||
+            volume_find(instances_data_dir(cli->home), c->mounts[i].source, &v, NULL) < 0)
+            continue;
+        if (v.anonymous && volume_remove(instances_data_dir(cli->home), v.name, &err) < 0)
+            cli_error(cli, &err);
+        volume_done(&v);
+    }
+}
+
 static int rm_one(struct cli *cli, const struct args *args, const char *ref, struct error *err)
 {
-    bool force = args_bool(args, "force");
-    int r = instance_rm(cli->home, ref, force, err);
+    bool force = args_bool(args, "force"), volumes = args_bool(args, "volumes");
+    struct instance *instance = NULL;
+    int r = volumes ? instance_find(cli->home, ref, &instance, err) : 0;
 
+    if (r == 0)
+        r = instance_rm(cli->home, ref, force, err);
+    if (r == 0 && instance)
+        remove_volumes(cli, instance);
+    instance_free(instance);
     return r == -ENOENT && force ? 0 : said(r, ref);
 }
 
@@ -127,6 +151,28 @@ int verb_rm(struct cli *cli, struct args *args)
 int verb_wait(struct cli *cli, struct args *args)
 {
     return for_each(cli, args, wait_one);
+}
+
+static int update_one(struct cli *cli, const struct args *args, const char *ref, struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < args->value_count; i++) {
+        const struct arg_value *v = &args->values[i];
+        r = instance_update(cli->home, ref, v->option->name, v->text, err);
+        if (r < 0)
+            error_wrap(err, r, "option --%s", v->option->name);
+    }
+    return said(r, ref);
+}
+
+int verb_update(struct cli *cli, struct args *args)
+{
+    if (!args->value_count) {
+        cli_complain(cli, "nothing to change; \"isola update --help\" lists what can be");
+        return EXIT_USAGE;
+    }
+    return for_each(cli, args, update_one);
 }
 
 int verb_rename(struct cli *cli, struct args *args)

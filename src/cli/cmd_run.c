@@ -10,15 +10,17 @@
 #include "base/mem.h"
 #include "base/own.h"
 #include "base/str.h"
-#include "cli/verbs.h"
+#include "cli/connect.h"
+#include "cli/environment.h"
+#include "cli/image_program.h"
 #include "instance/instance.h"
 #include "machine/accel.h"
 
 /* Options of run and create that are about the command and not about the instance. */
 static bool own_option(const struct option *o)
 {
-    static const char *const names[] = {"detach", "detach-keys", "sig-proxy", "cidfile",
-                                        "help",   "pull",        "quiet"};
+    static const char *const names[] = {"detach", "detach-keys", "sig-proxy", "cidfile", "help",
+                                        "pull",   "quiet",       "env",       "env-file"};
 
     for (size_t i = 0; i < array_size(names); i++) {
         if (strcmp(o->name, names[i]) == 0)
@@ -58,45 +60,6 @@ static int check_request(const struct args *args, struct error *err)
     return 0;
 }
 
-/* NAME=VALUE as it is; NAME with this process's value, and nothing when it has none. */
-static int add_env(struct spec *spec, const char *text, struct error *err)
-{
-    const char *value = strchr(text, '=') ? "" : getenv(text);
-    cleanup_free char *whole = NULL;
-
-    if (strchr(text, '='))
-        return spec_set(spec, "env", text, err);
-    if (!value)
-        return 0;
-    whole = str_format("%s=%s", text, value);
-    return whole ? spec_set(spec, "env", whole, err) : error_set(err, -ENOMEM, "out of memory");
-}
-
-/* Lines of NAME=VALUE or NAME; blank ones and comments are skipped. */
-static int add_env_file(struct spec *spec, const char *path, struct error *err)
-{
-    FILE *file = fopen(path, "re");
-    char *line = NULL;
-    size_t size = 0;
-    int r = 0;
-    ssize_t n;
-
-    if (!file)
-        return error_set_errno(err, -errno, "read %s", path);
-    for (unsigned number = 1; r == 0 && (n = getline(&line, &size, file)) >= 0; number++) {
-        char *text = line + strspn(line, " \t");
-        if (n && line[n - 1] == '\n')
-            line[n - 1] = 0;
-        if (*text && *text != '#')
-            r = add_env(spec, text, err);
-        if (r < 0)
-            error_wrap(err, r, "%s: line %u", path, number);
-    }
-    free(line);
-    fclose(file);
-    return r;
-}
-
 /* The image and the command. */
 static int add_words(struct spec *spec, const struct args *args, struct error *err)
 {
@@ -112,21 +75,22 @@ static int add_words(struct spec *spec, const struct args *args, struct error *e
 static struct spec *make_spec(const struct args *args, struct error *err)
 {
     struct spec *spec = spec_new();
+    struct environment env = {0};
     int r = spec ? 0 : error_set_errno(err, -ENOMEM, "read the options");
 
     for (size_t i = 0; r == 0 && i < args->value_count; i++) {
         const struct arg_value *v = &args->values[i];
         if (own_option(v->option))
             continue;
-        if (strcmp(v->option->name, "env") == 0)
-            r = add_env(spec, v->text, err);
-        else if (strcmp(v->option->name, "env-file") == 0)
-            r = add_env_file(spec, v->text, err);
-        else
-            r = spec_set(spec, v->option->name, v->text, err);
+        r = spec_set(spec, v->option->name, v->text, err);
         if (r < 0)
             error_wrap(err, r, "option --%s", v->option->name);
     }
+    if (r == 0)
+        r = environment_from_args(args, &env, err);
+    for (size_t i = 0; r == 0 && i < env.count; i++)
+        r = spec_set(spec, "env", env.items[i], err);
+    environment_done(&env);
     if (r == 0)
         r = add_words(spec, args, err);
     if (r == 0)
@@ -159,6 +123,50 @@ static int write_cidfile(int fd, const char *path, const char *id, struct error 
     return 0;
 }
 
+/* Fetches the image; what that says goes to standard error, which is not the instance's output. */
+static int pull(const struct args *args, const char *name, struct error *err)
+{
+    const char *argv[8], *platform = args_text(args, "platform");
+    cleanup_free char *option = platform ? str_format("--platform=%s", platform) : NULL;
+    int n = 0, out = dup(STDOUT_FILENO), r;
+
+    argv[n++] = "pull";
+    if (args_bool(args, "quiet"))
+        argv[n++] = "--quiet=true";
+    if (option)
+        argv[n++] = option;
+    argv[n++] = "--";
+    argv[n++] = name;
+    argv[n] = NULL;
+    fflush(stdout);
+    if (out < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        return error_set_errno(err, -errno, "pull %s", name);
+    r = image_program_run(argv, err);
+    if (dup2(out, STDOUT_FILENO) < 0 && r >= 0)
+        r = error_set_errno(err, -errno, "restore standard output");
+    close(out);
+    /* It has said why. */
+    return r > 0 ? error_set(err, -EIO, "the image %s could not be fetched", name) : r;
+}
+
+/* Creates the record; an image that is not here is fetched first, as --pull says. */
+static int create_record(struct instances *home, const struct args *args, const struct spec *spec,
+                         struct instance **ret, struct error *err)
+{
+    const char *when = args_text(args, "pull");
+    int r = 0;
+
+    if (spec->image && strcmp(when, "always") == 0)
+        r = pull(args, spec->image, err);
+    if (r == 0)
+        r = instance_create(home, spec, ret, err);
+    if (r != -ENOMEDIUM || strcmp(when, "never") == 0 || strcmp(when, "always") == 0)
+        return r;
+    fprintf(stderr, "isola: image %s is not here; fetching it\n", spec->image);
+    r = pull(args, spec->image, err);
+    return r < 0 ? r : instance_create(home, spec, ret, err);
+}
+
 /* Makes the record of a request that was checked. @ret is new. The exit status, 0 when all is well.
  */
 static int create(struct cli *cli, const struct args *args, struct instance **ret)
@@ -178,7 +186,7 @@ static int create(struct cli *cli, const struct args *args, struct instance **re
     home = cli_home(cli);
     r = home ? open_cidfile(cidfile, &fd, &err) : -EIO;
     if (r == 0) {
-        r = instance_create(home, spec, ret, &err);
+        r = create_record(home, args, spec, ret, &err);
         if (r == 0) {
             r = write_cidfile(fd, cidfile, (*ret)->id, &err);
             if (r < 0) {
@@ -212,71 +220,6 @@ int verb_create(struct cli *cli, struct args *args)
     return status;
 }
 
-/* How this command connects to a console. */
-struct connection {
-    bool input, tty, proxy_signals;
-    const char *detach_keys; /* NULL: the default ones */
-};
-
-static int check_connection(const struct connection *c, struct error *err)
-{
-    if (c->tty && !isatty(STDIN_FILENO))
-        return error_set(err, -ENOTTY,
-                         "the input device is not a TTY; leave out -t, or run it in a terminal");
-    return c->detach_keys ? instance_detach_keys_check(c->detach_keys, err) : 0;
-}
-
-static struct instance_attach attach_request(const struct connection *c)
-{
-    struct instance_attach a = {.input = c->input, .wait_for_reader = true};
-
-    if (c->tty)
-        instance_terminal_size(STDIN_FILENO, &a.columns, &a.rows);
-    return a;
-}
-
-/* Statuses that are Isola's words and not the guest's: the guest cannot explain them. */
-static bool own_status(int status)
-{
-    return status == INSTANCE_EXIT_OWN || status == INSTANCE_EXIT_PANIC ||
-           status == INSTANCE_EXIT_TRIPLE;
-}
-
-/*
- * Serves @stream (taken) of @ref until the instance ends or the user detaches. @name is what the
- * user calls it.
- */
-static int converse(struct cli *cli, const char *ref, const char *name,
-                    struct instance_stream *stream, const struct connection *c)
-{
-    const struct instance_terminal terminal = {
-        .input_fd = c->input ? STDIN_FILENO : -1,
-        .output_fd = STDOUT_FILENO,
-        .error_fd = STDERR_FILENO,
-        .tty = c->tty,
-        .proxy_signals = c->proxy_signals && !c->tty,
-        .detach_keys = c->detach_keys,
-    };
-    struct instance_terminal_result result = {0};
-    struct error err = {0};
-    int r;
-
-    fflush(stdout);
-    r = instance_terminal_run(cli->home, ref, stream, &terminal, &result, &err);
-    instance_stream_close(stream);
-    if (r < 0) {
-        cli_error(cli, &err);
-        return EXIT_OWN;
-    }
-    if (result.detached) {
-        fprintf(stderr, "\r\nisola: detached; \"isola attach %s\" returns\r\n", name);
-        return 0;
-    }
-    if (result.reason[0] && own_status(result.exit_code))
-        cli_complain(cli, "%s: %s", name, result.reason);
-    return result.exit_code;
-}
-
 /* Who waits at a terminal should know why it takes long. */
 static void mention_slowness(const struct cli *cli, const struct args *args)
 {
@@ -288,6 +231,32 @@ static void mention_slowness(const struct cli *cli, const struct args *args)
                           "(isola doctor says why; --accel interp silences this)");
 }
 
+/* Of an instance that did not start: its command was not found (127), or something else. */
+static int failed_status(struct cli *cli, const char *id)
+{
+    struct instance *instance = NULL;
+    int status = EXIT_OWN;
+
+    if (instance_find(cli->home, id, &instance, NULL) == 0 &&
+        (instance->exit_code == INSTANCE_EXIT_NOT_EXECUTABLE ||
+         instance->exit_code == INSTANCE_EXIT_NOT_FOUND))
+        status = instance->exit_code;
+    instance_free(instance);
+    return status;
+}
+
+/* Whether signals for @ref are passed on as they are. */
+static bool is_container(struct cli *cli, const char *ref)
+{
+    struct instance *instance = NULL;
+    bool is = false;
+
+    if (instance_find(cli->home, ref, &instance, NULL) == 0)
+        is = instance->spec->wall == SPEC_WALL_CONTAINER;
+    instance_free(instance);
+    return is;
+}
+
 int verb_run(struct cli *cli, struct args *args)
 {
     bool detach = args_bool(args, "detach");
@@ -295,6 +264,7 @@ int verb_run(struct cli *cli, struct args *args)
         .input = args_bool(args, "interactive"),
         .tty = args_bool(args, "tty"),
         .proxy_signals = args_bool(args, "sig-proxy"),
+        .exact_signals = !args_bool(args, "vm"),
         .detach_keys = args_given(args, "detach-keys") ? args_text(args, "detach-keys") : NULL,
     };
     struct instance_attach request = {0};
@@ -304,7 +274,7 @@ int verb_run(struct cli *cli, struct args *args)
     int status, r = check_request(args, &err);
 
     if (r == 0 && !detach)
-        r = check_connection(&c, &err);
+        r = connect_check(&c, &err);
     if (r < 0) {
         cli_error(cli, &err);
         return EXIT_OWN;
@@ -312,22 +282,22 @@ int verb_run(struct cli *cli, struct args *args)
     status = create(cli, args, &instance);
     if (status != 0)
         return status;
-    if (c.tty && !detach)
+    if (c.tty && !detach && args_bool(args, "vm"))
         mention_slowness(cli, args);
-    request = attach_request(&c);
+    request = connect_request(&c);
     r = instance_start(cli->home, instance->id, detach ? NULL : &request, detach ? NULL : &stream,
                        &err);
     if (r < 0) {
         cli_error(cli, &err);
+        status = failed_status(cli, instance->id);
         /* Nobody was told its id, and its name should be free for the next attempt. */
         r = instance_rm(cli->home, instance->id, true, NULL);
         if (args_given(args, "cidfile"))
             unlink(args_text(args, "cidfile"));
-        status = EXIT_OWN;
     } else if (detach) {
         printf("%s\n", instance->id);
     } else {
-        status = converse(cli, instance->id, instance->name, stream, &c);
+        status = connect_converse(cli, instance->id, instance->name, stream, &c);
     }
     instance_free(instance);
     return status;
@@ -350,18 +320,19 @@ static int start_connected(struct cli *cli, const struct args *args)
         r = error_set(&err, -EINVAL, "--attach and --interactive take one instance, not %d",
                       args->word_count);
     if (r == 0)
-        r = check_connection(&c, &err);
+        r = connect_check(&c, &err);
     if (r < 0) {
         cli_error(cli, &err);
         return EXIT_USAGE;
     }
-    request = attach_request(&c);
+    c.exact_signals = is_container(cli, args->words[0]);
+    request = connect_request(&c);
     r = instance_start(cli->home, args->words[0], &request, &stream, &err);
     if (r < 0) {
         cli_error(cli, &err);
         return EXIT_OWN;
     }
-    return converse(cli, args->words[0], args->words[0], stream, &c);
+    return connect_converse(cli, args->words[0], args->words[0], stream, &c);
 }
 
 int verb_start(struct cli *cli, struct args *args)
@@ -399,9 +370,10 @@ int verb_attach(struct cli *cli, struct args *args)
     c.tty = c.input && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     if (!cli_home(cli))
         return EXIT_FAILED;
-    r = check_connection(&c, &err);
+    r = connect_check(&c, &err);
     if (r == 0) {
-        request = attach_request(&c);
+        c.exact_signals = is_container(cli, args->words[0]);
+        request = connect_request(&c);
         request.replay = c.tty; /* a screen that stays empty until the guest speaks misleads */
         r = instance_attach(cli->home, args->words[0], &request, &stream, &err);
     }
@@ -409,5 +381,5 @@ int verb_attach(struct cli *cli, struct args *args)
         cli_error(cli, &err);
         return EXIT_FAILED;
     }
-    return converse(cli, args->words[0], args->words[0], stream, &c);
+    return connect_converse(cli, args->words[0], args->words[0], stream, &c);
 }

@@ -31,8 +31,8 @@ struct log_print {
 static bool print_log_line(void *opaque, const struct instance_log_line *line)
 {
     const struct log_print *print = opaque;
-    /* What the guest's firmware or kernel wrote to the debug port is kept apart. */
-    FILE *file = strcmp(line->stream, "debug") == 0 ? stderr : stdout;
+    /* Standard error, and what a guest wrote to the debug port, are kept apart. */
+    FILE *file = strcmp(line->stream, "stdout") == 0 ? stdout : stderr;
     struct str time = {0};
 
     if (print->timestamps) {

@@ -17,7 +17,6 @@ static const struct missing missing_verbs[] = {
     {"commit", "changes of an instance cannot become an image yet"},
     {"network networks", "virtual networks are not built yet; use run --network nat|none|host"},
     {"snapshot checkpoint fork", "machine state cannot be saved yet; pause keeps it in memory"},
-    {"update", "the resources of a running instance cannot be changed yet"},
     {"compose stack swarm service node", "start instances one by one with isola run"},
     {"serve context", "there is no network interface yet; run isola on the host itself"},
 };

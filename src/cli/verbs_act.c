@@ -7,13 +7,15 @@ static const struct option stop_options[] = {TIMEOUT, END};
 static const struct option kill_options[] = {
     VALUE(OPTION_TEXT, "signal", 's', "SIGNAL", "Signal to send", .initial = "KILL",
           .complete = COMPLETE_SIGNAL,
-          .man = "KILL ends a virtual machine at once; TERM and PWR press its power button. Other "
-                 "signals need an agent in the guest and are not supported yet."),
+          .man = "Any signal for a container, by name or number. KILL ends a virtual machine at "
+                 "once; TERM and PWR press its power button; others need an agent in the guest and "
+                 "are not supported yet."),
     END,
 };
 
 static const struct option rm_options[] = {
     FLAG("force", 'f', "Kill it first when it runs; no error when it does not exist"),
+    FLAG("volumes", 'v', "Its volumes without names, too"),
     END,
 };
 
@@ -27,6 +29,29 @@ static const struct option prune_options[] = {
     FLAG("force", 'f', "Do not ask", .alias = "yes"),
     VALUE(OPTION_LIST, "filter", 0, "KEY=VALUE", "Only instances that match; repeatable",
           .man = "Keys as in \"isola ps\"."),
+    END,
+};
+
+static const struct option update_options[] = {
+    VALUE(OPTION_SIZE, "memory", 'm', "SIZE", "Memory"),
+    VALUE(OPTION_TEXT, "memory-swap", 0, "SIZE", "Memory and swap together, -1: no limit"),
+    VALUE(OPTION_SIZE, "memory-reservation", 0, "SIZE", "Soft limit of memory"),
+    VALUE(OPTION_TEXT, "cpus", 0, "N", "Processors, such as 1.5"),
+    VALUE(OPTION_UINT, "cpu-shares", 'c', "N", "Relative weight"),
+    VALUE(OPTION_UINT, "cpu-period", 0, "MICROSECONDS", "Period of the quota"),
+    VALUE(OPTION_TEXT, "cpu-quota", 0, "MICROSECONDS", "Time per period"),
+    VALUE(OPTION_TEXT, "cpuset-cpus", 0, "LIST", "Processors to run on"),
+    VALUE(OPTION_TEXT, "cpuset-mems", 0, "LIST", "Memory nodes"),
+    VALUE(OPTION_TEXT, "pids-limit", 0, "N", "Most tasks, -1: no limit"),
+    VALUE(OPTION_TEXT, "restart", 0, "POLICY", "What to do when it ends by itself",
+          .choices = "no|on-failure|always|unless-stopped", .complete = COMPLETE_CHOICE),
+    VALUE(OPTION_UINT, "stop-timeout", 0, "SECONDS", "Patience of stop until it kills"),
+    END,
+};
+
+static const struct option cp_options[] = {
+    FLAG("archive", 'a', "Keep owners, times and attributes"),
+    FLAG("follow-link", 'L', "Copy what a link to a directory leads to"),
     END,
 };
 
@@ -136,6 +161,39 @@ const struct verb act_verbs[] = {
         .examples = EXAMPLES({"isola prune -f --filter label=ci", "Without asking, those with the "
                                                                   "label ci."}),
         .run = verb_prune,
+    },
+    {
+        .name = "cp",
+        .group = "Act",
+        .synopsis = "[OPTIONS] SOURCE DESTINATION",
+        .brief = "Copy files in or out",
+        .help = "Copy files between the host and a container: INSTANCE:PATH names one inside.",
+        .man = "The container may be stopped. A directory is copied with all that is in it: into "
+               "the destination when that is a directory, else as the destination; SOURCE/. "
+               "copies what is in it. Symbolic links are copied as links; paths in the container "
+               "never lead out of it. Files belong to who copies, root inside.",
+        .options = cp_options,
+        .examples = EXAMPLES({"isola cp web:/etc/nginx/nginx.conf .", "A file out."},
+                             {"isola cp site/. web:/srv", "What is in a directory, in."}),
+        .min = 2,
+        .max = 2,
+        .positional = COMPLETE_FILE,
+        .run = verb_cp,
+    },
+    {
+        .name = "update",
+        .group = "Act",
+        .synopsis = "[OPTIONS] INSTANCE...",
+        .brief = "Change limits",
+        .help = "Change limits and policies of instances, while they run or not.",
+        .man = "Limits hold at once for containers; a virtual machine keeps those it was started "
+               "with.",
+        .options = update_options,
+        .examples = EXAMPLES({"isola update -m 1g --cpus 2 web", "More room for web."}),
+        .min = 1,
+        .max = -1,
+        .positional = COMPLETE_INSTANCE,
+        .run = verb_update,
     },
     {0},
 };

@@ -13,6 +13,12 @@ static const struct option help_options[] = {
     END,
 };
 
+static const struct option systemd_options[] = {
+    FLAG("user", 0, "For systemd's instance of this user"),
+    VALUE(OPTION_TEXT, "restart", 0, "POLICY", "systemd's Restart=", .initial = "on-failure"),
+    END,
+};
+
 const struct verb host_verbs[] = {
     {
         .name = "doctor",
@@ -25,6 +31,20 @@ const struct verb host_verbs[] = {
         .options = output_options,
         .examples = EXAMPLES({"isola doctor", "Check this host."}),
         .run = verb_doctor,
+    },
+    {
+        .name = "generate systemd",
+        .group = "Host",
+        .synopsis = "[OPTIONS] INSTANCE",
+        .brief = "A unit for an instance",
+        .help = "Print a unit file with which systemd starts and stops an instance.",
+        .options = systemd_options,
+        .examples = EXAMPLES({"isola generate systemd web > /etc/systemd/system/web.service",
+                              "Start web with the host."}),
+        .min = 1,
+        .max = 1,
+        .positional = COMPLETE_INSTANCE,
+        .run = verb_generate_systemd,
     },
     {
         .name = "completion",

@@ -58,6 +58,13 @@ static const struct option events_options[] = {
     END,
 };
 
+static const struct option top_options[] = {
+    VALUE(OPTION_TEXT, "format", 0, "FORMAT", "table, json, or a template",
+          .complete = COMPLETE_FORMAT),
+    JSON,
+    END,
+};
+
 const struct verb look_verbs[] = {
     {
         .name = "ps",
@@ -144,6 +151,32 @@ const struct verb look_verbs[] = {
         .examples =
             EXAMPLES({"isola events --since 1h --until 0s", "What happened in the last hour."}),
         .run = verb_events,
+    },
+    {
+        .name = "top",
+        .group = "Look",
+        .synopsis = "[OPTIONS] INSTANCE",
+        .brief = "List its processes",
+        .help = "List the processes of a running container, with the host's numbers.",
+        .options = top_options,
+        .examples = EXAMPLES({"isola top web", "What runs in web."}),
+        .min = 1,
+        .max = 1,
+        .positional = COMPLETE_RUNNING,
+        .run = verb_top,
+    },
+    {
+        .name = "diff",
+        .group = "Look",
+        .synopsis = "INSTANCE",
+        .brief = "List changed files",
+        .help = "List the files of a container that differ from its image: A, C, D for added, "
+                "changed, deleted.",
+        .examples = EXAMPLES({"isola diff web", "What web has written."}),
+        .min = 1,
+        .max = 1,
+        .positional = COMPLETE_INSTANCE,
+        .run = verb_diff,
     },
     {0},
 };

@@ -238,6 +238,20 @@ static const struct option attach_options[] = {
     END,
 };
 
+static const struct option exec_options[] = {
+    FLAG("interactive", 'i', "Connect standard input"),
+    FLAG("tty", 't', "Connect a terminal"),
+    FLAG("detach", 'd', "Do not wait; its output goes nowhere"),
+    VALUE(OPTION_LIST, "env", 'e', "NAME=VALUE", "Set a variable; repeatable"),
+    VALUE(OPTION_LIST, "env-file", 0, "FILE", "Read variables from a file",
+          .complete = COMPLETE_FILE),
+    VALUE(OPTION_TEXT, "user", 'u', "USER[:GROUP]", "Names or numbers"),
+    VALUE(OPTION_TEXT, "workdir", 'w', "DIR", "Working directory"),
+    FLAG("privileged", 0, "With all capabilities"),
+    DETACH_KEYS,
+    END,
+};
+
 #define EXIT_STATUS_OF_RUN                                                                         \
     "The exit status is that of the command: of a container its own, 126 when it could not be "    \
     "executed, 127 when it was not found; of a virtual machine 0 when it powered off, the value "  \
@@ -330,6 +344,24 @@ const struct verb start_verbs[] = {
         .max = 1,
         .positional = COMPLETE_RUNNING,
         .run = verb_attach,
+    },
+    {
+        .name = "exec",
+        .group = "Start",
+        .synopsis = "[OPTIONS] INSTANCE COMMAND...",
+        .brief = "Run a command in it",
+        .help = "Run another command in a running container.",
+        .man = "The exit status is the command's: 127 when it was not found, 126 when it could not "
+               "be executed, 1 when Isola itself failed. Virtual machines need an agent for it, "
+               "which is not built yet.",
+        .options = exec_options,
+        .examples = EXAMPLES({"isola exec -it web sh", "A shell beside the server."},
+                             {"isola exec -u www-data -e DEBUG=1 web env", "As another user."}),
+        .min = 2,
+        .max = -1,
+        .positional = COMPLETE_RUNNING,
+        .stop_at_positional = true,
+        .run = verb_exec,
     },
     {0},
 };

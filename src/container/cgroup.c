@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -179,8 +180,11 @@ static bool is_forbidden(int r)
 static char *relative_path(const struct cgroup_hierarchy *h, const struct cgroup_place *place)
 {
     const char *path = place->path && *place->path ? place->path : place->id;
-    if (path[0] == '/')
-        return strdup(path);
+    if (path[0] == '/') {
+        /* A scope's path is the kernel's; a part of the hierarchy may be all that is mounted. */
+        size_t root = place->systemd && h->root[1] ? strlen(h->root) : 0;
+        return strdup(path + (strncmp(path, h->root, root) ? 0 : root));
+    }
     /* Our own v2 group holds processes, so it cannot hand controllers down: use its parent. */
     const char *slash = strrchr(h->own, '/');
     int len = h->version == 2 && slash ? (int)(slash - h->own) : (int)strlen(h->own);
@@ -244,7 +248,7 @@ static int make_dir(struct cgroup *cg, const struct cgroup_hierarchy *h, const c
         if (n == 1 && name[0] == '.')
             continue;
         struct cgroup_dir next = {.version = h->version, .controllers = h->controllers};
-        if (h->version == 2)
+        if (h->version == 2 && !cg->systemd)
             hand_down(cg, &at);
         r = make_level(cg, &at, name, &next, &made);
         str_addf(&full, "/%s", name);
@@ -256,7 +260,7 @@ static int make_dir(struct cgroup *cg, const struct cgroup_hierarchy *h, const c
         r = -ENOMEM;
     if (r) {
         error_set_errno(err, r, "make cgroup %s", at.path ? at.path : h->mount);
-    } else if (!made && has_processes(&at)) {
+    } else if (!made && !cg->systemd && has_processes(&at)) {
         r = error_set(err, -EBUSY,
                       "cgroup %s has processes already: another container uses it, or the "
                       "configuration's cgroupsPath names a group that is not for it",
@@ -284,14 +288,6 @@ static int make_dir(struct cgroup *cg, const struct cgroup_hierarchy *h, const c
     return 0;
 }
 
-static struct cgroup *cgroup_new(void)
-{
-    struct cgroup *cg = mem_new(struct cgroup);
-    if (cg)
-        cg->holder_fd = -1;
-    return cg;
-}
-
 /* The hierarchies that the container gets a directory in. */
 static bool wants(const struct cgroup_host *host, const struct cgroup_hierarchy *h, unsigned asked)
 {
@@ -308,7 +304,7 @@ int cgroup_make_on(const struct cgroup_host *host, const struct cgroup_place *pl
                    const struct oci_resources *resources, bool create_files, struct cgroup **ret,
                    struct error *err)
 {
-    struct cgroup *cg = cgroup_new();
+    struct cgroup *cg = mem_new(struct cgroup);
     if (!cg)
         return error_set(err, -ENOMEM, "no memory");
     cg->create_files = create_files;
@@ -320,12 +316,14 @@ int cgroup_make_on(const struct cgroup_host *host, const struct cgroup_place *pl
     cleanup_free char *scope = NULL;
     int r = 0;
     if (place->systemd) {
-        r = cgroup_systemd_scope(place, &scope, &cg->holder_fd, err);
+        r = cgroup_systemd_scope(place, &scope, &cg->holder, err);
         at.path = scope;
+        cg->systemd = true;
     }
     for (unsigned i = 0; !r && i < host->count; i++) {
         const struct cgroup_hierarchy *h = &host->h[i];
-        if (!wants(host, h, asked))
+        /* systemd watches its v2 directory on hybrid hosts: a scope that is empty there is over. */
+        if (!place->systemd && !wants(host, h, asked))
             continue;
         cleanup_free char *path = relative_path(h, &at);
         if (!path)
@@ -372,10 +370,11 @@ int cgroup_make(const struct cgroup_place *place, const struct oci_resources *re
 
 void cgroup_settled(struct cgroup *cg)
 {
-    if (cg->holder_fd < 0)
+    if (cg->holder <= 0)
         return;
-    close(cg->holder_fd);
-    cg->holder_fd = -1;
+    kill(cg->holder, SIGKILL);
+    waitpid(cg->holder, NULL, 0);
+    cg->holder = 0;
 }
 
 void cgroup_free(struct cgroup *cg)
@@ -390,18 +389,21 @@ void cgroup_free(struct cgroup *cg)
     free(cg);
 }
 
-/* Saving: one line per directory, "VERSION CONTROLLERS(hex) PATH", then "devices 0|1". */
+/* Saving: one line per directory, "VERSION CONTROLLERS(hex) PATH", then "devices 0|1" and
+ * perhaps "systemd 1". */
 
 void cgroup_save(const struct cgroup *cg, struct str *out)
 {
     for (unsigned i = 0; i < cg->count; i++)
         str_addf(out, "%d %x %s\n", cg->dirs[i].version, cg->dirs[i].controllers, cg->dirs[i].path);
     str_addf(out, "devices %d\n", cg->devices_enforced);
+    if (cg->systemd)
+        str_add(out, "systemd 1\n");
 }
 
 int cgroup_open(const char *saved, struct cgroup **ret, struct error *err)
 {
-    struct cgroup *cg = cgroup_new();
+    struct cgroup *cg = mem_new(struct cgroup);
     if (!cg)
         return error_set(err, -ENOMEM, "no memory");
     bool bad = false;
@@ -409,6 +411,10 @@ int cgroup_open(const char *saved, struct cgroup **ret, struct error *err)
         size_t len = strcspn(l, "\n");
         if (str_starts(l, "devices ")) {
             cg->devices_enforced = l[8] == '1';
+            continue;
+        }
+        if (str_starts(l, "systemd ")) {
+            cg->systemd = l[8] == '1';
             continue;
         }
         char *end;

@@ -141,16 +141,21 @@ static int add_mount(struct cgroup_host *host, const char *line, bool check)
         if (!controllers)
             return 0;
     }
-    for (unsigned i = 0; i < host->count; i++)
-        if (host->h[i].version == version && (version == 2 || host->h[i].controllers & controllers))
-            return 0; /* mounted a second time */
-    if (host->count == CGROUP_FDS_MAX)
-        return 0;
     cleanup_free char *where = field_text(mount);
     cleanup_free char *what = field_text(root);
     if (!where || !what)
         return -ENOMEM;
-    if (check && is_hidden(where, version))
+    for (unsigned i = 0; i < host->count; i++) {
+        struct cgroup_hierarchy *h = &host->h[i];
+        if (h->version != version || (version == 1 && !(h->controllers & controllers)))
+            continue;
+        if (!strcmp(h->mount, where)) { /* over the earlier one, perhaps another part of it */
+            free(h->root);
+            h->root = steal_ptr(&what);
+        }
+        return 0; /* mounted a second time */
+    }
+    if (host->count == CGROUP_FDS_MAX || (check && is_hidden(where, version)))
         return 0;
     struct cgroup_hierarchy *h = &host->h[host->count++];
     *h = (struct cgroup_hierarchy){.version = version, .controllers = controllers};

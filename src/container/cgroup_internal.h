@@ -68,7 +68,8 @@ struct cgroup {
     unsigned count;
     bool devices_enforced;
     bool create_files; /* tests: directories of plain files stand in for a hierarchy */
-    int holder_fd;     /* systemd: pidfd of the process that holds the scope; -1 */
+    pid_t holder;      /* systemd: the process that holds the scope until the first one joins; 0 */
+    bool systemd;      /* the directories are systemd's, made for us */
     /* Degradation while limits are set. */
     bool best_effort;
     void (*warn)(void *opaque, const char *line);
@@ -113,9 +114,12 @@ int cgroup_devices(struct cgroup *cg, const struct oci_resources *r, struct erro
 uint64_t cgroup_cpu_weight(uint64_t shares);
 uint64_t cgroup_io_weight(uint64_t weight);
 
-/* A scope of systemd (cgroup_systemd.c): asks for it, returns its path in the hierarchies as new
- * string and a pidfd of the process that holds it open. */
-int cgroup_systemd_scope(const struct cgroup_place *place, char **ret_path, int *ret_holder,
+/* A scope of systemd (cgroup_systemd.c): asks for it; its path in the hierarchies as new string,
+ * and the process that holds it open. */
+int cgroup_systemd_scope(const struct cgroup_place *place, char **ret_path, pid_t *ret_holder,
                          struct error *err);
+/* The same by the systemd that listens on @socket_path. */
+int cgroup_systemd_ask(const char *socket_path, const struct cgroup_place *place, char **ret_path,
+                       pid_t *ret_holder, struct error *err);
 
 #endif

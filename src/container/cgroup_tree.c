@@ -18,6 +18,7 @@ enum {
     PIDS_MAX = 1 << 22,    /* the kernel's own limit */
     FREEZE_TRIES = 2000,   /* of 1 ms and less */
     REMOVE_WAIT_MS = 2000, /* for processes that are ending */
+    SYSTEMD_TRIES = 500,   /* of 1 ms */
 };
 
 static void sleep_us(long us)
@@ -245,10 +246,24 @@ static int remove_sub(int parent, const char *name, unsigned depth, void *opaque
     return unlinkat(parent, name, AT_REMOVEDIR) && errno != ENOENT ? -errno : 0;
 }
 
+/* Lets systemd see that its scope is empty and remove it: it does not look again when the directory
+ * goes under its hands. */
+static void wait_for_systemd(const struct cgroup *cg)
+{
+    const struct cgroup_dir *dir = cgroup_dir_of(cg, CGROUP_NAMED);
+    for (unsigned i = 0; i < cg->count; i++)
+        if (cg->dirs[i].version == 2)
+            dir = &cg->dirs[i];
+    for (int i = 0; dir && i < SYSTEMD_TRIES && access(dir->path, F_OK) == 0; i++)
+        sleep_us(1000);
+}
+
 int cgroup_remove(struct cgroup *cg, struct error *err)
 {
     int result = 0;
     cgroup_settled(cg);
+    if (cg->systemd)
+        wait_for_systemd(cg);
     long waited_us = 0, pause_us = 100;
     for (unsigned i = 0; i < cg->count; i++) {
         const struct cgroup_dir *dir = &cg->dirs[i];

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/own.h"
@@ -19,6 +20,7 @@ struct task {
     bool twice;            /* the same blob as an earlier layer's */
     bool done;             /* @result and @job may be looked at */
     int result, item;
+    int claim; /* on the making of the layer; -1: none */
     struct error err;
 };
 
@@ -101,6 +103,23 @@ static int fetch_layer(struct task *t, struct http *http)
     return 0;
 }
 
+/*
+ * Claims the making of the layer, or finds that another pull has made it while we waited. Nobody
+ * waits in a circle: layers are finished lowest first, and that needs no claim on higher ones.
+ */
+static int claim_layer(struct task *t)
+{
+    struct layer *l = &t->pull->layers[t - t->pull->tasks];
+    int r = layer_claim(t->pull->store, l->chain.text, true, &t->claim, &t->err);
+
+    if (r == -EEXIST) {
+        t->present = layer_exists(t->pull->store, l->chain.text, &l->size);
+        progress_set(t->pull->options->progress, t->item, PROGRESS_PRESENT, t->d->size);
+        return 0;
+    }
+    return r;
+}
+
 /* Takes layers in turn until there are no more. */
 static void *work(void *opaque)
 {
@@ -126,8 +145,10 @@ static void *work(void *opaque)
             r = -ENOMEM;
         } else if (atomic_load(p->options->cancel)) {
             r = error_set_errno(&t->err, -ECANCELED, "pull");
-        } else if (!t->present && !t->twice) {
-            r = fetch_layer(t, http);
+        } else if (!t->present) {
+            r = claim_layer(t);
+            if (r == 0 && !t->present && !t->twice)
+                r = fetch_layer(t, http);
         }
         if (r < 0)
             atomic_store(p->options->cancel, true);
@@ -193,6 +214,7 @@ static int plan(struct pull *p, struct error *err)
         t->d = &p->manifest.entries[i];
         t->diff_id = p->config.diff_ids[i];
         t->pull = p;
+        t->claim = -1;
         if (!layer_type_known(t->d->media_type))
             return error_set(err, -EINVAL, "layer %zu is of type \"%s\", which is not supported",
                              i + 1, t->d->media_type);
@@ -214,7 +236,7 @@ static int finish_layer(struct pull *p, size_t i, struct error *err)
     struct task *t = &p->tasks[i];
     int r = t->result;
 
-    if (r == 0 && t->twice)
+    if (r == 0 && t->twice && !t->present)
         r = unpack_blob(t);
     if (r == 0 && !t->present)
         r = layer_finish(steal_ptr(&t->job), p->layers, i, t->diff_id, &p->layers[i], &t->err);
@@ -223,8 +245,10 @@ static int finish_layer(struct pull *p, size_t i, struct error *err)
             *err = t->err;
         return error_wrap(err, r, "layer %zu of %zu", i + 1, p->manifest.count);
     }
-    if (!t->present)
-        progress_set(p->options->progress, t->item, PROGRESS_DONE, t->d->size);
+    if (t->present)
+        return 0;
+    close(steal_fd(&t->claim));
+    progress_set(p->options->progress, t->item, PROGRESS_DONE, t->d->size);
     return 0;
 }
 
@@ -254,6 +278,13 @@ static int collect(struct pull *p, struct error *err)
     return r;
 }
 
+static void abandon(struct task *t)
+{
+    layer_abort(steal_ptr(&t->job));
+    if (t->claim >= 0)
+        close(steal_fd(&t->claim));
+}
+
 static int fetch_layers(struct pull *p, struct error *err)
 {
     pthread_t threads[16];
@@ -275,7 +306,7 @@ static int fetch_layers(struct pull *p, struct error *err)
     while (started)
         pthread_join(threads[--started], NULL);
     for (size_t i = 0; i < p->manifest.count; i++)
-        layer_abort(steal_ptr(&p->tasks[i].job));
+        abandon(&p->tasks[i]);
     return r;
 }
 

@@ -363,6 +363,57 @@ int instance_start(struct instances *home, const char *ref, const struct instanc
     return r;
 }
 
+/* Forks the process that runs @exec; *ret_fd is our end of its control socket. */
+static int spawn_exec(const struct instances *home, const struct instance *i,
+                      const struct instance_exec *exec, int *ret_fd, struct error *err)
+{
+    const struct engine_ops *ops = engine_find(home->engines, i->spec->wall, err);
+    cleanup_free char *dir = home_path(home, i->id, NULL);
+    const struct engine_place place = {
+        .data_dir = home->data, .runtime_dir = home->run, .dir = dir, .id = i->id, .spec = i->spec};
+    int pair[2];
+    pid_t child;
+
+    if (!ops)
+        return -ENOTSUP;
+    if (!ops->exec)
+        return engine_unsupported(ops, "exec", err);
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return error_set_errno(err, -errno, "create a socket");
+    child = dir ? fork() : -1;
+    if (child == 0) {
+        close(pair[0]);
+        _exit(ops->exec(&place, exec, pair[1]));
+    }
+    close(pair[1]);
+    if (child < 0) {
+        close(pair[0]);
+        return error_set_errno(err, -errno, "create a process");
+    }
+    *ret_fd = pair[0];
+    return 0;
+}
+
+int instance_exec(struct instances *home, const char *ref, const struct instance_exec *exec,
+                  const struct instance_attach *attach, struct instance_stream **ret_stream,
+                  struct error *err)
+{
+    struct instance *i = NULL;
+    cleanup_fd int fd = -1;
+    int r = find_for(home, ref, LIFECYCLE_EXEC, &i, NULL, err);
+
+    if (r == 0)
+        r = spawn_exec(home, i, exec, &fd, err);
+    if (r == 0)
+        r = check_greeting(fd, i->id, err);
+    if (r == 0)
+        r = ask_start(fd, attach, err);
+    if (r == 0)
+        r = stream_new(steal_fd(&fd), ret_stream, err);
+    instance_free(i);
+    return r;
+}
+
 int instance_attach(struct instances *home, const char *ref, const struct instance_attach *attach,
                     struct instance_stream **ret_stream, struct error *err)
 {

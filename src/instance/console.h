@@ -17,17 +17,23 @@
 #include "io/chardev.h"
 
 enum { CONSOLE_RING = 256 << 10, CONSOLE_INPUT = 16 << 10 };
+/* What comes out: the console itself, and what programs without a terminal say about errors. */
+enum console_channel { CONSOLE_OUTPUT, CONSOLE_ERRORS, CONSOLE_CHANNELS };
 #define CONSOLE_STALL_NS (10ull * 1000000000)
 
 struct loop;
 struct console;
 struct console_reader;
 
-/* @log (borrowed) gets all output. NULL with @err set. */
+/* @log (borrowed, NULL: none) gets all output. NULL with @err set. */
 struct console *console_new(struct loop *loop, struct log_file *log, struct error *err);
 void console_free(struct console *c);
-/* The devices' ends: console, and the debug port that is only logged. Borrowed from @c. */
+/*
+ * The devices' ends: console, standard error (output only), and the debug port that is only logged.
+ * Borrowed from @c.
+ */
 struct chardev *console_chardev(struct console *c);
+struct chardev *console_errors(struct console *c);
 struct chardev *console_debug(struct console *c);
 /* Forgets the device (its machine is gone); a new one may attach. */
 void console_detach_device(struct console *c);
@@ -37,12 +43,17 @@ struct console_reader *console_reader_new(struct console *c, bool replay, bool w
                                           void (*more)(void *opaque), void *opaque);
 void console_reader_free(struct console_reader *r);
 /* Copies up to @size bytes and moves on; *ret_skipped: bytes lost before them. 0: nothing new. */
-size_t console_read(struct console_reader *r, uint8_t *buf, size_t size, uint64_t *ret_skipped);
+size_t console_read(struct console_reader *r, enum console_channel channel, uint8_t *buf,
+                    size_t size, uint64_t *ret_skipped);
 bool console_readable(const struct console_reader *r);
 
 /* Queues input for the device; returns how many bytes were taken. */
 size_t console_input(struct console *c, const uint8_t *bytes, size_t n);
 size_t console_input_room(const struct console *c);
+/* After what was queued the device is told that no more input comes, when it wants to know. */
+void console_input_end(struct console *c);
 void console_resize(struct console *c, unsigned columns, unsigned rows);
+/* The size as last set, zeros when it never was. */
+void console_size(const struct console *c, unsigned *ret_columns, unsigned *ret_rows);
 
 #endif

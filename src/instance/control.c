@@ -144,6 +144,11 @@ static void queue_skipped(struct control_client *cl, uint64_t bytes)
     queue_frame(cl, PROTOCOL_FRAME_NOTICE, text, strlen(text));
 }
 
+static enum protocol_frame frame_of(enum console_channel channel)
+{
+    return channel == CONSOLE_ERRORS ? PROTOCOL_FRAME_ERRORS : PROTOCOL_FRAME_OUTPUT;
+}
+
 /* Frames of new console output, one at a time: the ring is the buffer. */
 static void fill_from_console(struct control_client *cl)
 {
@@ -151,14 +156,15 @@ static void fill_from_console(struct control_client *cl)
     uint64_t skipped;
     size_t n;
 
-    while (cl->reader && !cl->gone && cl->out_len - cl->out_at < 2 * OUTPUT_CHUNK) {
-        n = console_read(cl->reader, chunk, sizeof chunk, &skipped);
-        if (skipped)
-            queue_skipped(cl, skipped);
-        if (!n)
-            return;
-        queue_frame(cl, PROTOCOL_FRAME_OUTPUT, chunk, n);
-    }
+    for (unsigned i = 0; i < CONSOLE_CHANNELS; i++)
+        while (cl->reader && !cl->gone && cl->out_len - cl->out_at < 2 * OUTPUT_CHUNK) {
+            n = console_read(cl->reader, i, chunk, sizeof chunk, &skipped);
+            if (skipped)
+                queue_skipped(cl, skipped);
+            if (!n)
+                break;
+            queue_frame(cl, frame_of(i), chunk, n);
+        }
 }
 
 /* What the loop is to watch; a client is not read from while it owes us reading. */
@@ -231,6 +237,10 @@ static bool take_frame(struct control_client *cl)
     case PROTOCOL_FRAME_RESIZE:
         if (len == 4)
             console_resize(console, load_le16(data), load_le16(data + 2));
+        break;
+    case PROTOCOL_FRAME_END:
+        if (cl->input)
+            console_input_end(console);
         break;
     case PROTOCOL_FRAME_DETACH:
         drop(cl);
@@ -496,12 +506,13 @@ void control_ended(struct control *c, int exit_code, const char *reason)
             uint8_t chunk[OUTPUT_CHUNK];
             size_t got;
             /* All that the ring still holds for it, so that the exit comes last. */
-            while (cl->reader && !cl->gone &&
-                   (got = console_read(cl->reader, chunk, sizeof chunk, &skipped))) {
-                if (skipped)
-                    queue_skipped(cl, skipped);
-                queue_frame(cl, PROTOCOL_FRAME_OUTPUT, chunk, got);
-            }
+            for (unsigned i = 0; i < CONSOLE_CHANNELS; i++)
+                while (cl->reader && !cl->gone &&
+                       (got = console_read(cl->reader, i, chunk, sizeof chunk, &skipped))) {
+                    if (skipped)
+                        queue_skipped(cl, skipped);
+                    queue_frame(cl, frame_of(i), chunk, got);
+                }
             if (!cl->gone)
                 queue_frame(cl, PROTOCOL_FRAME_EXIT, payload, 4 + n);
         } else if (cl->deferred) {

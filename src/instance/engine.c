@@ -20,3 +20,12 @@ int engine_unsupported(const struct engine_ops *ops, const char *what, struct er
 {
     return error_set(err, -ENOTSUP, "%s is not supported by wall %s", what, ops->wall);
 }
+
+void engine_collect(const struct engine_ops *const *engines, const struct engine_place *place,
+                    bool remove)
+{
+    const struct engine_ops *ops = engine_find(engines, place->spec->wall, NULL);
+
+    if (ops && ops->collect)
+        ops->collect(place, remove);
+}

@@ -9,6 +9,8 @@
 #ifndef INSTANCE_ENGINE_H
 #define INSTANCE_ENGINE_H
 
+#include <sys/types.h>
+
 #include "base/error.h"
 #include "base/str.h"
 #include "instance/instance.h"
@@ -23,9 +25,17 @@ struct engine_env {
     const char *id;
     const char *name; /* during create only: it may be renamed */
     struct loop *loop;
-    struct chardev *console;       /* the instance's console */
-    bool paused;                   /* begins with its processors stopped */
-    struct chardev *debug_console; /* to the log as stream "debug"; NULL unless asked for */
+    struct chardev *console;            /* the instance's console */
+    bool paused;                        /* begins with its processors stopped */
+    struct chardev *errors;             /* standard error of what has no terminal */
+    struct chardev *debug_console;      /* to the log as stream "debug"; NULL unless asked for */
+    const char *data_dir, *runtime_dir; /* of the home */
+    const char *dir;                    /* the instance's own, in data_dir */
+    /* The terminal's size as known so far, zeros: not known. */
+    void (*size)(void *opaque, unsigned *ret_columns, unsigned *ret_rows);
+    int *start_code; /* set before a create or start fails: the exit code that this means */
+    /* Something worth an event happened: "health_status: healthy". */
+    void (*event)(void *opaque, const char *action);
     /*
      * The instance ended by itself with @exit_code and @reason (one line, NULL: nothing to say).
      * Called once per create, never inside another call of the engine.
@@ -34,21 +44,53 @@ struct engine_env {
     void *opaque;
 };
 
+/* An instance without a supervisor, for what commands do to it. */
+struct engine_place {
+    const char *data_dir, *runtime_dir;
+    const char *dir; /* the instance's own; may be gone */
+    const char *id;
+    const struct spec *spec;
+};
+
 struct engine_ops {
     const char *wall;  /* the name that specs use */
     const char *about; /* one line for doctor and help */
+    /* It drops what it does not need by itself; else the supervisor does (confine.h). */
+    bool confines_itself;
+    /* An instance is about to be created from @spec: checks it and settles what is to stay. */
+    int (*prepare)(const struct engine_place *place, struct spec *spec, struct error *err);
+    /*
+     * Nobody supervises it any more: collects what a supervisor that died has left (processes,
+     * mounts, cgroups). With @remove also what is kept between runs. May be called again.
+     */
+    void (*collect)(const struct engine_place *place, bool remove);
+    /* The root file system, see container_root.h; NULL where there is none to be seen. */
+    int (*root)(const struct engine_place *place, int *ret_fd, struct error *err);
+    /* Calls @change for each path that differs from its image: 'A'dded, 'C'hanged, 'D'eleted. */
+    int (*diff)(const struct engine_place *place,
+                bool (*change)(void *opaque, char kind, const char *path), void *opaque,
+                struct error *err);
+    /* New array of the host's numbers of its processes. */
+    int (*pids)(const struct engine_place *place, pid_t **ret, size_t *ret_count,
+                struct error *err);
+    /*
+     * The body of a process of its own, which runs another process in the instance and serves the
+     * control protocol on socket @fd (taken): a start, then a stream until it ends. The process's
+     * exit status.
+     */
+    int (*exec)(const struct engine_place *place, const struct instance_exec *exec, int fd);
     /* Opens all that the spec names; nothing runs yet. */
     int (*create)(const struct engine_env *env, struct engine **ret, struct error *err);
     /* Runs it; with env->paused it is left paused. */
     int (*start)(struct engine *e, struct error *err);
-    int (*exec)(struct engine *e, const char *const *argv, struct error *err);
     /* Linux's signal number; -ENOTSUP for those that the wall cannot deliver. */
     int (*signal)(struct engine *e, int number, struct error *err);
     int (*resize)(struct engine *e, unsigned columns, unsigned rows, struct error *err);
     int (*pause)(struct engine *e, struct error *err);
     int (*resume)(struct engine *e, struct error *err);
     int (*stats)(struct engine *e, struct instance_stats *ret, struct error *err);
-    int (*update)(struct engine *e, const char *key, const char *value, struct error *err);
+    /* Limits in env->spec have changed: they hold from now. */
+    int (*update)(struct engine *e, struct error *err);
     int (*snapshot)(struct engine *e, const char *path, struct error *err);
     /* Asks the guest to end (power button); it may take its time or refuse. */
     int (*stop)(struct engine *e, struct error *err);
@@ -63,7 +105,7 @@ struct engine {
 };
 
 /* The virtual machine (vm_engine.c). */
-extern const struct engine_ops vm_engine;
+extern const struct engine_ops vm_engine, container_engine;
 /* What this program has, NULL after the last (engines.c; tests bring their own). */
 extern const struct engine_ops *const engines_built_in[];
 
@@ -72,5 +114,9 @@ const struct engine_ops *engine_find(const struct engine_ops *const *engines, en
                                      struct error *err);
 /* -ENOTSUP: "pause is not supported by wall vm". */
 int engine_unsupported(const struct engine_ops *ops, const char *what, struct error *err);
+
+/* Calls collect of the engine of @place's wall. */
+void engine_collect(const struct engine_ops *const *engines, const struct engine_place *place,
+                    bool remove);
 
 #endif

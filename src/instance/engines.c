@@ -1,4 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "instance/engine.h"
 
-const struct engine_ops *const engines_built_in[] = {&vm_engine, NULL};
+const struct engine_ops *const engines_built_in[] = {&container_engine, &vm_engine, NULL};

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/own.h"
 #include "instance/crash.h"
+#include "instance/engine.h"
 
 int64_t home_now(void)
 {
@@ -312,6 +313,16 @@ static int settle(const struct instances *home, struct instance *i, struct error
     return 0;
 }
 
+void home_collect(const struct instances *home, const struct instance *i, bool remove)
+{
+    cleanup_free char *dir = home_path(home, i->id, NULL);
+    const struct engine_place place = {
+        .data_dir = home->data, .runtime_dir = home->run, .dir = dir, .id = i->id, .spec = i->spec};
+
+    if (dir)
+        engine_collect(home->engines, &place, remove);
+}
+
 int home_reconcile(struct instances *home, struct instance **i, struct error *err)
 {
     for (int attempt = 0; attempt < 10; attempt++) {
@@ -335,6 +346,7 @@ int home_reconcile(struct instances *home, struct instance **i, struct error *er
         r = settle(home, fresh, err);
         if (r < 0 || store_readonly(home->store))
             return r;
+        home_collect(home, fresh, false);
         crash_point();
         r = store_update(home->store, fresh, run, seen, err);
         crash_point();
@@ -431,7 +443,7 @@ void home_remove_dir(const struct instances *home, const char *id)
         return;
     unlink_files(path, "");
     crash_point();
-    if (rmdir(path) < 0 && errno != ENOENT)
+    if (home_remove_tree(AT_FDCWD, path) < 0)
         log_warn("instance", "remove %s: %s", path, strerror(errno));
 }
 

@@ -68,6 +68,14 @@ int home_read_status(const struct instances *home, const char *id,
  */
 int home_reconcile(struct instances *home, struct instance **i, struct error *err) error_must_check;
 
+/* Collects what the engine of @i, which nobody supervises, has left; see engine.h. */
+void home_collect(const struct instances *home, const struct instance *i, bool remove);
+/*
+ * Removes @name in directory @dir and all below it, following no symbolic link and leaving no file
+ * system. 0 (also when it is not there) or a negative errno of the first thing that stayed.
+ */
+int home_remove_tree(int dir, const char *name);
+
 /* Makes DATA/instances/ID with lock and status file; the lock is held by *ret_lock. */
 int home_make_dir(const struct instances *home, const char *id, int *ret_lock,
                   struct error *err) error_must_check;

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 #include "base/str.h"
@@ -32,6 +33,8 @@ enum {
     INSTANCE_EXIT_PANIC = 101,  /* the guest's kernel panicked (pvpanic) */
     INSTANCE_EXIT_TRIPLE = 102, /* triple fault with no-reboot */
     INSTANCE_EXIT_OWN = 125,    /* Isola's own failure */
+    INSTANCE_EXIT_NOT_EXECUTABLE = 126,
+    INSTANCE_EXIT_NOT_FOUND = 127,
     INSTANCE_EXIT_KILLED = 137
 };
 
@@ -82,7 +85,10 @@ int instance_list(struct instances *home, struct instance ***ret_list, size_t *r
 int instance_find(struct instances *home, const char *ref, struct instance **ret,
                   struct error *err) error_must_check;
 
-/* Makes a record from @spec (borrowed). @ret (may be NULL) gets the new record. */
+/*
+ * Makes a record from @spec (borrowed). @ret (may be NULL) gets the new record. -ENOMEDIUM: its
+ * image is not here.
+ */
 int instance_create(struct instances *home, const struct spec *spec, struct instance **ret,
                     struct error *err) error_must_check;
 
@@ -108,6 +114,36 @@ int instance_start(struct instances *home, const char *ref, const struct instanc
                    struct instance_stream **ret_stream, struct error *err) error_must_check;
 int instance_attach(struct instances *home, const char *ref, const struct instance_attach *attach,
                     struct instance_stream **ret_stream, struct error *err) error_must_check;
+
+/* Another process in a running instance: isola exec. */
+struct instance_exec {
+    const char *const *words;   /* NULL-terminated */
+    const char *const *env;     /* NAME=VALUE; NULL-terminated; may be NULL */
+    const char *workdir, *user; /* NULL: as the instance's own command has them */
+    bool tty, interactive, privileged;
+    bool detach; /* its output goes nowhere */
+};
+/*
+ * Runs it. *ret_stream (new) carries its streams and its exit code; closing it leaves the process
+ * running. -ENOENT: no such program, -EACCES: it cannot be executed.
+ */
+int instance_exec(struct instances *home, const char *ref, const struct instance_exec *exec,
+                  const struct instance_attach *attach, struct instance_stream **ret_stream,
+                  struct error *err) error_must_check;
+
+/*
+ * A descriptor of its root file system, running or not; to be used with root_path.h alone, as what
+ * is in it may be hostile. *ret_fd is the caller's.
+ */
+int instance_root(struct instances *home, const char *ref, int *ret_fd,
+                  struct error *err) error_must_check;
+/* Calls @change for each path that differs from its image: 'A'dded, 'C'hanged, 'D'eleted. */
+int instance_diff(struct instances *home, const char *ref,
+                  bool (*change)(void *opaque, char kind, const char *path), void *opaque,
+                  struct error *err) error_must_check;
+/* The host's numbers of its processes, as a new array. */
+int instance_pids(struct instances *home, const char *ref, pid_t **ret, size_t *ret_count,
+                  struct error *err) error_must_check;
 
 /* Power button, then kill after @timeout seconds (-1: as its spec says). Returns when it ended. */
 int instance_stop(struct instances *home, const char *ref, int timeout,
@@ -160,7 +196,7 @@ int instance_stats(struct instances *home, const char *ref, struct instance_stat
 
 struct instance_log_line {
     int64_t time;       /* Unix ns */
-    const char *stream; /* "stdout", "debug" */
+    const char *stream; /* "stdout", "stderr", "debug" */
     const char *text;   /* raw bytes; ends in a newline unless the line was cut */
     size_t len;
 };
@@ -200,6 +236,7 @@ int instance_stream_fd(const struct instance_stream *stream);
 
 enum instance_stream_kind {
     INSTANCE_STREAM_DATA,   /* console output */
+    INSTANCE_STREAM_ERRORS, /* standard error of a container without a terminal */
     INSTANCE_STREAM_NOTICE, /* a line for the user: output was skipped, instance restarts */
     INSTANCE_STREAM_EXIT,   /* it ended with exit_code; data is the reason; the last one */
     INSTANCE_STREAM_LOST    /* the connection ended without an exit: the supervisor died */
@@ -216,6 +253,8 @@ int instance_stream_read(struct instance_stream *stream, struct instance_stream_
 /* Sends input; may block while the guest does not take it. */
 int instance_stream_write(struct instance_stream *stream, const void *bytes, size_t n,
                           struct error *err) error_must_check;
+/* No more input will come. */
+int instance_stream_end_input(struct instance_stream *stream, struct error *err) error_must_check;
 int instance_stream_resize(struct instance_stream *stream, unsigned columns, unsigned rows,
                            struct error *err) error_must_check;
 
@@ -229,6 +268,8 @@ struct instance_terminal {
     int input_fd, output_fd, error_fd; /* input -1: none */
     bool tty;
     bool proxy_signals;
+    bool exact_signals; /* pass them on as they are; else the first asks for the end, the second
+                           kills */
     const char *detach_keys; /* "ctrl-p,ctrl-q"; "" disables; NULL: those and "ctrl-]" */
 };
 struct instance_terminal_result {

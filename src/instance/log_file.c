@@ -31,7 +31,7 @@ struct log_file {
     struct pending pending[LOG_STREAMS];
 };
 
-static const char *const stream_names[LOG_STREAMS] = {"stdout", "debug", "isola"};
+static const char *const stream_names[LOG_STREAMS] = {"stdout", "stderr", "debug", "isola"};
 
 const char *log_stream_name(enum log_stream stream)
 {

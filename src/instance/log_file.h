@@ -20,7 +20,13 @@
 #include "base/str.h"
 
 enum { LOG_LINE_MAX = 4096 };
-enum log_stream { LOG_STREAM_STDOUT, LOG_STREAM_DEBUG, LOG_STREAM_ISOLA, LOG_STREAMS };
+enum log_stream {
+    LOG_STREAM_STDOUT,
+    LOG_STREAM_STDERR,
+    LOG_STREAM_DEBUG,
+    LOG_STREAM_ISOLA,
+    LOG_STREAMS
+};
 
 struct log_file;
 

@@ -59,9 +59,11 @@ enum protocol_frame {
     PROTOCOL_FRAME_INPUT = 1,  /* client: bytes for the console */
     PROTOCOL_FRAME_RESIZE = 2, /* client: u16 columns, u16 rows */
     PROTOCOL_FRAME_DETACH = 3, /* client: empty; the supervisor closes the connection */
+    PROTOCOL_FRAME_END = 4,    /* client: empty; its input has ended */
     PROTOCOL_FRAME_OUTPUT = 0x81,
     PROTOCOL_FRAME_NOTICE = 0x82, /* a line of text for the user */
-    PROTOCOL_FRAME_EXIT = 0x83    /* i32 exit code, then the reason; the last frame */
+    PROTOCOL_FRAME_EXIT = 0x83,   /* i32 exit code, then the reason; the last frame */
+    PROTOCOL_FRAME_ERRORS = 0x84  /* as OUTPUT, of standard error */
 };
 
 struct protocol_reader {

@@ -15,6 +15,7 @@
 #include "instance/engine.h"
 #include "instance/home.h"
 #include "instance/json.h"
+#include "instance/spec_internal.h"
 
 enum { LOCK_WAIT_MS = 10000, NAME_ATTEMPTS = 20 };
 
@@ -123,6 +124,95 @@ static int insert(struct instances *home, struct instance *i, struct error *err)
     return r;
 }
 
+/* The mounts of other instances, as they are now; "NAME:ro" makes them read-only. */
+static int take_mounts(struct instances *home, struct spec *spec, const char *text,
+                       struct error *err)
+{
+    size_t n = strcspn(text, ":");
+    cleanup_free char *ref = strndup(text, n);
+    struct instance *other = NULL;
+    int r = ref ? instance_find(home, ref, &other, err) : error_set(err, -ENOMEM, "out of memory");
+
+    if (r == 0 && text[n] && strcmp(text + n, ":ro") != 0 && strcmp(text + n, ":rw") != 0)
+        r = error_set(err, -EINVAL, "\"%s\" is neither ro nor rw", text + n + 1);
+    for (size_t i = 0; r == 0 && i < other->spec->container.mount_count; i++) {
+        const struct spec_mount *m = &other->spec->container.mounts[i];
+        struct spec_mount copy = {.type = m->type,
+                                  .source = m->source ? strdup(m->source) : NULL,
+                                  .target = strdup(m->target),
+                                  .options = m->options ? strdup(m->options) : NULL,
+                                  .readonly = m->readonly || strcmp(text + n, ":ro") == 0,
+                                  .no_copy = m->no_copy};
+        bool own = false;
+        for (size_t k = 0; k < spec->container.mount_count; k++)
+            own |= strcmp(spec->container.mounts[k].target, m->target) == 0;
+        if (own || m->type == SPEC_MOUNT_TMPFS)
+            spec_mount_clear(&copy);
+        else
+            r = spec_put_mount(spec, &copy, err);
+    }
+    instance_free(other);
+    return r < 0 ? error_wrap(err, r, "--volumes-from %s", text) : 0;
+}
+
+/* Replaces the name of an instance after @prefix in *text by its id. */
+static int name_to_id(struct instances *home, char **text, const char *prefix, struct error *err)
+{
+    size_t n = strlen(prefix);
+    struct instance *other = NULL;
+    char *whole;
+    int r;
+
+    if (!*text || strncmp(*text, prefix, n) != 0)
+        return 0;
+    r = instance_find(home, *text + n, &other, err);
+    if (r == 0 && other->spec->wall != SPEC_WALL_CONTAINER)
+        r = error_set(err, -ENOTSUP, "%s is no container", *text + n);
+    whole = r == 0 ? str_format("%s%s", prefix, other->id) : NULL;
+    if (r == 0 && !whole)
+        r = error_set(err, -ENOMEM, "out of memory");
+    instance_free(other);
+    if (r < 0)
+        return r;
+    free(*text);
+    *text = whole;
+    return 0;
+}
+
+/* What speaks of other instances is settled now: they may be renamed later. */
+static int settle_names(struct instances *home, struct spec *spec, struct error *err)
+{
+    struct spec_container *c = &spec->container;
+    int r = name_to_id(home, &c->net_from, "", err);
+
+    if (r == 0)
+        r = name_to_id(home, &c->pid, "container:", err);
+    if (r == 0)
+        r = name_to_id(home, &c->ipc, "container:", err);
+    for (size_t i = 0; r == 0 && i < c->volumes_from.count; i++)
+        r = take_mounts(home, spec, c->volumes_from.items[i], err);
+    return r;
+}
+
+/* Lets the engine settle what is to stay the same from run to run. */
+static int prepare(struct instances *home, struct instance *i, struct error *err)
+{
+    const struct engine_ops *ops = engine_find(home->engines, i->spec->wall, err);
+    cleanup_free char *dir = home_path(home, i->id, NULL);
+    const struct engine_place place = {
+        .data_dir = home->data, .runtime_dir = home->run, .dir = dir, .id = i->id, .spec = i->spec};
+    int r = ops ? settle_names(home, i->spec, err) : -ENOTSUP;
+
+    if (r == 0)
+        r = spec_choose_ports(i->spec, err);
+
+    if (r == 0 && !dir)
+        r = error_set(err, -ENOMEM, "out of memory");
+    if (r == 0 && ops->prepare)
+        r = ops->prepare(&place, i->spec, err);
+    return r;
+}
+
 static struct instance *new_record(const struct spec *spec, struct error *err)
 {
     struct instance *i = mem_new(struct instance);
@@ -164,9 +254,12 @@ int instance_create(struct instances *home, const struct spec *spec, struct inst
         instance_free(i);
         return r;
     }
-    r = insert(home, i, err);
+    r = prepare(home, i, err);
+    if (r == 0)
+        r = insert(home, i, err);
     crash_point();
     if (r < 0) {
+        home_collect(home, i, true);
         home_remove_dir(home, i->id);
         instance_free(i);
         return r;
@@ -220,6 +313,7 @@ int record_delete(struct instances *home, const struct instance *i, struct error
     if (r < 0)
         return r;
     crash_point();
+    home_collect(home, i, true);
     home_remove_dir(home, i->id);
     crash_point();
     event_append(home, "destroy", i, -1, NULL);
@@ -327,7 +421,10 @@ int instance_prune(struct instances *home, bool created,
 int instance_update(struct instances *home, const char *ref, const char *key, const char *value,
                     struct error *err)
 {
-    static const char *const allowed[] = {"restart", "stop-timeout", "label"};
+    static const char *const allowed[] = {
+        "restart",   "stop-timeout", "label",      "memory",    "memory-swap", "memory-reservation",
+        "cpus",      "cpu-shares",   "cpu-period", "cpu-quota", "cpuset-cpus", "cpuset-mems",
+        "pids-limit"};
     cleanup_free char *old = NULL, *new = NULL;
     struct instance *i = NULL;
     bool known = false;
@@ -336,8 +433,11 @@ int instance_update(struct instances *home, const char *ref, const char *key, co
     for (size_t n = 0; n < array_size(allowed); n++)
         known |= strcmp(allowed[n], key) == 0;
     if (!known)
-        return error_set(err, -ENOTSUP,
-                         "\"%.40s\" can not be changed; restart, stop-timeout and label can", key);
+        return error_set(
+            err, -ENOTSUP,
+            "\"%.40s\" can not be changed; restart, stop-timeout, label and the limits "
+            "of memory, processors and tasks can",
+            key);
     r = instance_find(home, ref, &i, err);
     if (r < 0)
         return r;
@@ -348,10 +448,11 @@ int instance_update(struct instances *home, const char *ref, const char *key, co
     new = r == 0 ? spec_to_json(i->spec) : NULL;
     if (r == 0 && (!old || !new))
         r = error_set(err, -ENOMEM, "out of memory");
-    if (r == 0)
-        r = store_set_spec(home->store, i->id, old, new, err);
+    /* What the kernel refuses is not recorded. */
     if (r == 0 && lifecycle_supervised(i->state))
         r = client_update(home, i, key, value, err);
+    if (r == 0)
+        r = store_set_spec(home->store, i->id, old, new, err);
     if (r == 0)
         event_append(home, "update", i, -1, NULL);
     instance_free(i);

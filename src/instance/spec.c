@@ -562,14 +562,33 @@ static int set_log_opt(struct spec *s, const char *text, struct error *err)
     return error_set(err, -EINVAL, "\"%.40s\" is neither max-size=SIZE nor max-file=N", text);
 }
 
+/* A file is named from where the user is. */
+static int add_security_opt(struct spec *s, const char *text, struct error *err)
+{
+    struct spec_list *list = &s->container.security_opts;
+    cleanup_free char *path = NULL, *whole = NULL;
+    int r = spec_security_opt_check(text, err);
+
+    if (r < 0)
+        return r;
+    if (!str_starts(text, "seccomp=") || strcmp(text + 8, "unconfined") == 0 ||
+        strcmp(text + 8, "builtin") == 0)
+        return spec_list_add(list, text, err);
+    r = spec_absolute(text + 8, &path, err);
+    whole = r == 0 ? str_format("seccomp=%s", path) : NULL;
+    if (r == 0 && !whole)
+        r = error_set(err, -ENOMEM, "out of memory");
+    return r < 0 ? r : spec_list_add(list, whole, err);
+}
+
 /* Options whose values go elsewhere than into one field. */
 static const struct {
     const char *key;
     int (*add)(struct spec *s, const char *text, struct error *err);
-} special[] = {{"disk", spec_add_disk},     {"publish", spec_add_port},
-               {"volume", spec_add_volume}, {"tmpfs", spec_add_tmpfs},
-               {"mount", spec_add_mount},   {"label", add_label},
-               {"log-opt", set_log_opt},    {"vm", set_wall}};
+} special[] = {
+    {"disk", spec_add_disk},   {"publish", spec_add_port}, {"volume", spec_add_volume},
+    {"tmpfs", spec_add_tmpfs}, {"mount", spec_add_mount},  {"label", add_label},
+    {"log-opt", set_log_opt},  {"vm", set_wall},           {"security-opt", add_security_opt}};
 
 int spec_set(struct spec *s, const char *key, const char *value, struct error *err)
 {

@@ -112,7 +112,7 @@ static int is_signal(const char *text, struct error *err)
     return spec_signal(text) ? 0 : error_set(err, -EINVAL, "\"%.40s\" is not a signal", text);
 }
 
-static int is_security_opt(const char *text, struct error *err)
+int spec_security_opt_check(const char *text, struct error *err)
 {
     static const char *const known[] = {
         "no-new-privileges",      "seccomp=", "apparmor=", "label=", "label:",
@@ -235,7 +235,7 @@ const struct spec_field spec_container_fields[] = {
     LIST("device_rules", "device-cgroup-rule", device_rules, NULL),
     LIST("cap_add", "cap-add", cap_add, is_capability),
     LIST("cap_drop", "cap-drop", cap_drop, is_capability),
-    LIST("security_opts", "security-opt", security_opts, is_security_opt),
+    LIST("security_opts", "security-opt", security_opts, spec_security_opt_check),
     LIST("sysctls", "sysctl", sysctls, is_key_value),
     LIST("annotations", "annotation", annotations, is_key_value),
     FIELD("userns", "userns", WORD, userns, .check = is_userns),

@@ -75,6 +75,7 @@ int spec_add_mount(struct spec *s, const char *text, struct error *err);
 /* Takes @m's strings, also on failure. */
 int spec_put_mount(struct spec *s, struct spec_mount *m, struct error *err);
 void spec_mount_clear(struct spec_mount *m);
+int spec_security_opt_check(const char *text, struct error *err);
 int spec_vm_check(const struct spec *s, struct error *err);
 int spec_container_check(const struct spec *s, struct error *err);
 int spec_add_port(struct spec *s, const char *text, struct error *err);

@@ -59,6 +59,9 @@ int stream_poll(struct instance_stream *s, struct instance_stream_event *ret, st
     case PROTOCOL_FRAME_OUTPUT:
         ret->kind = INSTANCE_STREAM_DATA;
         return 1;
+    case PROTOCOL_FRAME_ERRORS:
+        ret->kind = INSTANCE_STREAM_ERRORS;
+        return 1;
     case PROTOCOL_FRAME_NOTICE:
         ret->kind = INSTANCE_STREAM_NOTICE;
         return 1;
@@ -171,6 +174,16 @@ int instance_stream_write(struct instance_stream *s, const void *bytes, size_t n
         at += part;
         n -= part;
     }
+    return wait_writable(s, err);
+}
+
+int instance_stream_end_input(struct instance_stream *s, struct error *err)
+{
+    int r = wait_writable(s, err);
+
+    if (r < 0)
+        return r;
+    put_frame(s, PROTOCOL_FRAME_END, NULL, 0);
     return wait_writable(s, err);
 }
 

@@ -92,9 +92,30 @@ static void set_reason(struct supervisor *s, const char *reason)
 
 /* ---- between runs of the loop ---- */
 
+static void terminal_size(void *opaque, unsigned *ret_columns, unsigned *ret_rows)
+{
+    struct supervisor *s = opaque;
+
+    console_size(s->console, ret_columns, ret_rows);
+}
+
+static void engine_event(void *opaque, const char *action)
+{
+    struct supervisor *s = opaque;
+
+    event_append(s->home, action, s->i, -1, NULL);
+}
+
 static int engine_up(struct supervisor *s, bool again, struct error *err)
 {
     struct engine_env env = {.spec = s->i->spec,
+                             .data_dir = s->home->data,
+                             .runtime_dir = s->home->run,
+                             .dir = s->dir,
+                             .errors = console_errors(s->console),
+                             .size = terminal_size,
+                             .event = engine_event,
+                             .start_code = &s->start_code,
                              .id = s->i->id,
                              .name = s->i->name,
                              .loop = s->loop,
@@ -106,6 +127,7 @@ static int engine_up(struct supervisor *s, bool again, struct error *err)
                              .opaque = s};
 
     s->ending = s->killed = s->asked = false;
+    s->start_code = INSTANCE_EXIT_OWN;
     return s->ops->create(&env, &s->engine, err);
 }
 
@@ -159,7 +181,7 @@ static int start(struct supervisor *s, bool again, struct error *err)
 
     if (r < 0)
         return r;
-    if (!again) {
+    if (!again && !s->ops->confines_itself) {
         r = confine_privileges(s->i->spec->restart != SPEC_RESTART_NO, err);
         if (r < 0)
             return r;
@@ -268,7 +290,7 @@ static void record_failure(struct supervisor *s, const struct error *why)
     struct instance *i = s->i;
     struct error err = {0};
 
-    i->exit_code = INSTANCE_EXIT_OWN;
+    i->exit_code = s->start_code;
     set_reason(s, error_text(why));
     crash_point();
     supervisor_record(s, i->state, i->run, &err);
@@ -296,7 +318,7 @@ static bool try_start(struct supervisor *s)
     answer_start(s, r, &err);
     if (r < 0) {
         s->asked = !again; /* what failed at once is not tried again */
-        supervisor_end(s, INSTANCE_EXIT_OWN, error_text(&err));
+        supervisor_end(s, s->start_code, error_text(&err));
     }
     return true;
 }
@@ -417,10 +439,10 @@ static int watch_signals(struct supervisor *s, struct error *err)
 
 static int set_up(struct supervisor *s, struct error *err)
 {
-    cleanup_free char *dir = home_path(s->home, s->i->id, NULL);
     int r;
 
-    if (!dir)
+    s->dir = home_path(s->home, s->i->id, NULL);
+    if (!s->dir)
         return error_set(err, -ENOMEM, "out of memory");
     s->ops = engine_find(s->home->engines, s->i->spec->wall, err);
     if (!s->ops)
@@ -428,7 +450,7 @@ static int set_up(struct supervisor *s, struct error *err)
     s->socket = home_new_socket(s->home, s->i->id, err);
     if (!s->socket)
         return err->code;
-    s->log = log_file_open(dir, s->i->spec->log_max_size, s->i->spec->log_max_files, err);
+    s->log = log_file_open(s->dir, s->i->spec->log_max_size, s->i->spec->log_max_files, err);
     if (!s->log)
         return err->code;
     s->console = console_new(s->loop, s->log, err);
@@ -459,6 +481,7 @@ static void tear_down(struct supervisor *s)
     loop_remove_fd(s->signal_watch);
     loop_free(s->loop);
     free(s->socket);
+    free(s->dir);
     instance_free(s->i);
     if (s->signals >= 0)
         close(s->signals);

@@ -21,7 +21,7 @@ struct supervisor {
     struct control *control;
     const struct engine_ops *ops;
     struct engine *engine;
-    char *socket;
+    char *socket, *dir;
     struct loop_timer *timer; /* stop timeout, back-off or last words: one at a time */
     struct loop_fd *signal_watch;
     struct control_client *starter; /* who asked for this process; NULL: gone */
@@ -31,6 +31,7 @@ struct supervisor {
     bool ending, asked, killed; /* the end came; a command asked for it; by force */
     bool over;                  /* the last record is written */
     int exit_code;
+    int start_code; /* what a start that failed means */
     char reason[400];
     uint64_t started_ns, backoff_ns;
 };

@@ -134,9 +134,11 @@ static int do_update(struct supervisor *s, const struct protocol_request *q, str
     }
     if (strcmp(q->key, "restart") != 0 && strcmp(q->key, "stop-timeout") != 0 &&
         strcmp(q->key, "label") != 0) {
-        if (!s->ops->update || !supervisor_alive(s))
+        int r;
+        if (!s->ops->update)
             return engine_unsupported(s->ops, "a live change of this", err);
-        return s->ops->update(s->engine, q->key, q->value, err);
+        r = spec_set(spec, q->key, q->value, err);
+        return r < 0 || !supervisor_alive(s) ? r : s->ops->update(s->engine, err);
     }
     return spec_set(spec, q->key, q->value, err);
 }

@@ -33,6 +33,7 @@ struct session {
     struct instance_terminal_result *result;
     struct termios saved;
     bool raw, done, input_open;
+    bool end_input; /* that the input ended is still to be told */
     int signals;
     unsigned asked;               /* signals passed on so far */
     struct detach_keys detach[2]; /* len 0: unused */
@@ -164,6 +165,9 @@ static int from_stream(struct session *s, struct error *err)
         case INSTANCE_STREAM_DATA:
             write_all(s->t->output_fd, e.data, e.len);
             break;
+        case INSTANCE_STREAM_ERRORS:
+            write_all(s->t->error_fd, e.data, e.len);
+            break;
         case INSTANCE_STREAM_NOTICE:
             snprintf(text, sizeof text, "isola: %.*s%s\n", (int)min_of(e.len, (size_t)500),
                      (const char *)e.data, s->raw ? "\r" : "");
@@ -224,6 +228,7 @@ static void from_input(struct session *s)
         return;
     if (n <= 0) {
         s->input_open = false;
+        s->end_input = true;
         return;
     }
     s->out_at = s->out_len = 0;
@@ -240,6 +245,10 @@ static int send_input(struct session *s)
             return 0;
         s->out_at += (size_t)n;
     }
+    if (s->end_input) {
+        s->end_input = false;
+        return instance_stream_end_input(s->stream, NULL);
+    }
     return stream_try_write(s->stream, NULL, 0);
 }
 
@@ -252,6 +261,12 @@ static void ending_signal(struct session *s, int number)
     if (!s->t->proxy_signals || s->raw) {
         n = snprintf(text, sizeof text, "signal %d ended the session", number);
         end_with(s, 128 + number, text, (size_t)n);
+        return;
+    }
+    if (s->t->exact_signals) {
+        snprintf(text, sizeof text, "%d", number);
+        if (instance_kill(s->home, s->ref, text, NULL) < 0 && s->asked++)
+            end_with(s, 128 + number, "its supervisor does not answer", 30);
         return;
     }
     /* Once asks kindly (power button), twice insists. */
@@ -319,7 +334,8 @@ static int run(struct session *s, struct error *err)
 
 static int open_signals(struct session *s, sigset_t *ret_old, struct error *err)
 {
-    static const int numbers[] = {SIGWINCH, SIGTSTP, SIGCONT, SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    static const int numbers[] = {SIGWINCH, SIGTSTP, SIGCONT, SIGINT, SIGTERM,
+                                  SIGHUP,   SIGQUIT, SIGUSR1, SIGUSR2};
     sigset_t set;
 
     sigemptyset(&set);

@@ -411,7 +411,7 @@ static void configure(SlirpConfig *config, const struct net_slirp_options *optio
     inet_pton(AF_INET, "10.0.2.0", &config->vnetwork);
     inet_pton(AF_INET, "255.255.255.0", &config->vnetmask);
     inet_pton(AF_INET, "10.0.2.2", &config->vhost);
-    inet_pton(AF_INET, "10.0.2.15", &config->vdhcp_start);
+    inet_pton(AF_INET, options->guest ? options->guest : "10.0.2.15", &config->vdhcp_start);
     inet_pton(AF_INET, "10.0.2.3", &config->vnameserver);
     inet_pton(AF_INET6, "fec0::", &config->vprefix_addr6);
     inet_pton(AF_INET6, "fec0::2", &config->vhost6);

@@ -30,6 +30,7 @@ struct net_slirp_options {
     size_t port_count;
     unsigned mtu;         /* 0: 1500 */
     const char *hostname; /* given out by DHCP; NULL: none */
+    const char *guest;    /* its address by DHCP, where ports lead; NULL: 10.0.2.15 */
     bool no_ipv6;
     bool no_host; /* 10.0.2.2 and fec0::2 do not lead to the host's loopback */
 };

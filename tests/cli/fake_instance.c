@@ -183,6 +183,37 @@ int instance_start(struct instances *home, const char *ref, const struct instanc
     return r;
 }
 
+int instance_root(struct instances *home, const char *ref, int *ret_fd, struct error *err)
+{
+    return error_set(err, -ENOTSUP, "access to files is not supported by wall vm");
+}
+
+int instance_diff(struct instances *home, const char *ref,
+                  bool (*change)(void *opaque, char kind, const char *path), void *opaque,
+                  struct error *err)
+{
+    return error_set(err, -ENOTSUP, "diff is not supported by wall vm");
+}
+
+int instance_pids(struct instances *home, const char *ref, pid_t **ret, size_t *ret_count,
+                  struct error *err)
+{
+    return error_set(err, -ENOTSUP, "top is not supported by wall vm");
+}
+
+int instance_update(struct instances *home, const char *ref, const char *key, const char *value,
+                    struct error *err)
+{
+    return 0;
+}
+
+int instance_exec(struct instances *home, const char *ref, const struct instance_exec *exec,
+                  const struct instance_attach *attach, struct instance_stream **ret_stream,
+                  struct error *err)
+{
+    return error_set(err, -ENOTSUP, "exec is not supported by wall vm");
+}
+
 int instance_attach(struct instances *home, const char *ref, const struct instance_attach *attach,
                     struct instance_stream **ret_stream, struct error *err)
 {

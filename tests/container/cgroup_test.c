@@ -104,6 +104,7 @@ static void test_hosts(void **state)
              "33 31 0:30 /docker/ab /sys/fs/cgroup/my\\040memory rw - cgroup cgroup rw,memory\n"
              "34 31 0:31 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n"
              "35 31 0:31 / /mnt/again rw - cgroup cgroup rw,name=systemd\n"
+             "37 33 0:30 /docker /sys/fs/cgroup/my\\040memory rw - cgroup cgroup rw,memory\n"
              "36 31 0:32 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
     put_file("cgroup", "5:name=systemd:/init.scope\n"
                        "4:memory:/docker/ab/inner\n"
@@ -115,7 +116,7 @@ static void test_hosts(void **state)
     assert_int_equal(host.h[0].controllers, 1u << CGROUP_CPU | 1u << CGROUP_CPUACCT);
     assert_string_equal(host.h[0].own, "/");
     assert_string_equal(host.h[1].mount, "/sys/fs/cgroup/my memory");
-    assert_string_equal(host.h[1].own, "/inner");
+    assert_string_equal(host.h[1].own, "/ab/inner"); /* the later mount covers the earlier */
     assert_int_equal(host.h[2].controllers, 1u << CGROUP_NAMED);
     assert_string_equal(host.h[2].own, "/init.scope");
     assert_int_equal(host.h[3].version, 2);

@@ -261,10 +261,10 @@ static void console_queues_and_waits(void **state)
         big[i] = (uint8_t)(i % 64 == 63 ? '\n' : 'a' + i % 26);
     assert_int_equal(ch->ops->write(ch, big, sizeof big), sizeof big);
     assert_int_equal(ch->ops->write(ch, big, 10), 0);
-    assert_int_equal(console_read(slow, back, 100, &skipped), 100);
+    assert_int_equal(console_read(slow, CONSOLE_OUTPUT, back, 100, &skipped), 100);
     assert_int_equal(d.writable, 1);
     assert_int_equal(ch->ops->write(ch, big, 200), 100);
-    assert_int_equal(console_read(lossy, back, sizeof back, &skipped), sizeof back);
+    assert_int_equal(console_read(lossy, CONSOLE_OUTPUT, back, sizeof back, &skipped), sizeof back);
     assert_int_equal(skipped, 100);
     assert_memory_equal(back, big + 100, sizeof back - 100);
     assert_int_equal(ch->ops->write(ch, big, 1), 0);

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "instance/container_root.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/own.h"
+#include "container/container.h"
+#include "image/store.h"
+#include "instance/container_engine.h"
+#include "instance/container_sources.h"
+#include "instance/root_path.h"
+
+enum { DEPTH_MAX = 1024 };
+
+static int set(int fs, const char *key, const char *value)
+{
+    return fsconfig(fs, FSCONFIG_SET_STRING, key, value, 0) < 0 ? -errno : 0;
+}
+
+/* Layers one by one (Linux 6.5), or all in one text. */
+static int set_layers(int fs, const char *const *lower, size_t count)
+{
+    struct str all = {0};
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = set(fs, "lowerdir+", lower[i]);
+    if (r != -EINVAL)
+        return r;
+    for (size_t i = 0; i < count; i++)
+        str_addf(&all, "%s%s", i ? ":" : "", lower[i]);
+    r = all.failed ? -ENOMEM : set(fs, "lowerdir", str_text(&all));
+    str_done(&all);
+    return r;
+}
+
+int container_root_mount(const char *const *lower, size_t count, const char *upper,
+                         const char *work, int *ret_fd, struct error *err)
+{
+    cleanup_fd int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+    char why[256];
+    int fd, r;
+    ssize_t n;
+
+    if (fs < 0)
+        return error_set_errno(err, -errno, "mount the layers");
+    r = set_layers(fs, lower, count);
+    if (r == 0 && upper)
+        r = set(fs, "upperdir", upper);
+    if (r == 0 && upper)
+        r = set(fs, "workdir", work);
+    if (r == 0 && fsconfig(fs, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) < 0)
+        r = -errno;
+    if (r == 0 && fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        r = -errno;
+    fd = r == 0 ? fsmount(fs, FSMOUNT_CLOEXEC, 0) : -1;
+    if (fd >= 0) {
+        *ret_fd = fd;
+        return 0;
+    }
+    r = r < 0 ? r : -errno;
+    n = read(fs, why, sizeof why - 1); /* what the kernel says, if it says something */
+    why[max_of(n, (ssize_t)0)] = 0;
+    why[strcspn(why, "\n")] = 0;
+    return error_set_errno(err, r, "mount the layers%s%s", n > 0 ? ": " : "", why);
+}
+
+static int open_running(const struct engine_place *place, int *ret_fd, struct error *err)
+{
+    cleanup_free char *state_dir = container_state_dir(place->runtime_dir);
+    struct container *c = NULL;
+    char path[64];
+    pid_t pid;
+    int fd, r = state_dir ? container_load(state_dir, place->id, &c, NULL) : -ENOMEM;
+
+    if (r < 0)
+        return r;
+    pid = container_pid(c);
+    container_free(c);
+    if (!pid)
+        return -ENOENT;
+    snprintf(path, sizeof path, "/proc/%d/root", (int)pid);
+    fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(err, -errno, "open the container's root");
+    *ret_fd = fd;
+    return 0;
+}
+
+int container_root_open(const struct engine_place *place, int *ret_fd, struct error *err)
+{
+    struct container_parts p;
+    int r = open_running(place, ret_fd, err);
+
+    if (r != -ENOENT)
+        return r;
+    r = container_parts_layers(place, &p, err);
+    if (r == 0 && p.has_overlay) {
+        r = container_root_mount(p.overlay.lower, p.overlay.lower_count, p.upper, p.work, ret_fd,
+                                 err);
+    } else if (r == 0) {
+        *ret_fd = open(p.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        r = *ret_fd < 0 ? error_set_errno(err, -errno, "open %s", p.root) : 0;
+    }
+    container_parts_done(&p);
+    return r;
+}
+
+/* ---- what the container has changed ---- */
+
+struct walk {
+    const struct container_parts *parts;
+    bool (*change)(void *opaque, char kind, const char *path);
+    void *opaque;
+    bool stop;
+};
+
+static bool in_layers(const struct walk *w, const char *path)
+{
+    for (size_t i = 0; i < w->parts->overlay.lower_count; i++) {
+        cleanup_fd int root = open(w->parts->overlay.lower[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+        cleanup_fd int fd = root < 0 ? -1 : root_open(root, path, O_PATH | O_NOFOLLOW, 0);
+        struct stat st;
+        if (fd < 0 || fstat(fd, &st) < 0)
+            continue;
+        return !(S_ISCHR(st.st_mode) && st.st_rdev == 0);
+    }
+    return false;
+}
+
+static int walk_dir(struct walk *w, int dir, const char *path, unsigned depth, struct error *err)
+{
+    DIR *d = fdopendir(dir);
+    struct dirent *e;
+    int r = 0;
+
+    if (!d) {
+        close(dir);
+        return error_set_errno(err, -errno, "read %s", path);
+    }
+    if (depth > DEPTH_MAX)
+        r = error_set(err, -ELOOP, "%s: too deep", path);
+    while (r == 0 && !w->stop && (e = readdir(d))) {
+        cleanup_free char *whole = str_format("%s/%s", path, e->d_name);
+        struct stat st;
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        if (!whole)
+            r = error_set(err, -ENOMEM, "out of memory");
+        else if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue; /* gone meanwhile */
+        else if (S_ISCHR(st.st_mode) && st.st_rdev == 0)
+            w->stop = !w->change(w->opaque, 'D', whole);
+        else
+            w->stop = !w->change(w->opaque, in_layers(w, whole) ? 'C' : 'A', whole);
+        if (r == 0 && !w->stop && S_ISDIR(st.st_mode)) {
+            int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+            if (fd >= 0)
+                r = walk_dir(w, fd, whole, depth + 1, err);
+        }
+    }
+    closedir(d);
+    return r;
+}
+
+int container_root_diff(const struct engine_place *place,
+                        bool (*change)(void *opaque, char kind, const char *path), void *opaque,
+                        struct error *err)
+{
+    struct container_parts p;
+    struct walk w = {.parts = &p, .change = change, .opaque = opaque};
+    int fd, r = container_parts_layers(place, &p, err);
+
+    if (r == 0 && !p.has_overlay)
+        r = error_set(err, -ENOTSUP,
+                      "it runs on a directory (--rootfs): there is no image to "
+                      "compare it with");
+    if (r == 0) {
+        fd = open(p.upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        r = fd < 0 ? error_set_errno(err, -errno, "open %s", p.upper)
+                   : walk_dir(&w, fd, "", 0, err);
+    }
+    container_parts_done(&p);
+    return r;
+}

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "instance/container_sources.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/own.h"
+#include "instance/container_engine.h"
+#include "instance/container_files.h"
+#include "instance/container_net.h"
+#include "instance/container_volume.h"
+#include "instance/spec_internal.h"
+
+struct image_store *container_store_open(const char *data_dir, struct error *err)
+{
+    cleanup_free char *dir = str_format("%s/images", data_dir);
+
+    if (!dir) {
+        error_set(err, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    return image_store_open(dir, err);
+}
+
+/* ---- at creation ---- */
+
+static int random_name(char name[65], struct error *err)
+{
+    uint8_t raw[32];
+
+    if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw)
+        return error_set_errno(err, -errno, "make a name");
+    for (size_t i = 0; i < sizeof raw; i++)
+        snprintf(name + 2 * i, 3, "%02x", raw[i]);
+    return 0;
+}
+
+static bool has_mount(const struct spec *spec, const char *target)
+{
+    for (size_t i = 0; i < spec->container.mount_count; i++)
+        if (strcmp(spec->container.mounts[i].target, target) == 0)
+            return true;
+    return false;
+}
+
+/* Volumes that the image declares, ports that it exposes. */
+static int add_declared(struct spec *spec, const struct image_config *c, struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && c->volumes[i]; i++) {
+        struct spec_mount m = {.type = SPEC_MOUNT_VOLUME, .target = strdup(c->volumes[i])};
+        if (!m.target)
+            r = error_set(err, -ENOMEM, "out of memory");
+        else if (has_mount(spec, m.target))
+            spec_mount_clear(&m);
+        else
+            r = spec_put_mount(spec, &m, err);
+    }
+    for (size_t i = 0; r == 0 && spec->container.publish_all && c->exposed_ports[i]; i++)
+        r = spec_add_port(spec, c->exposed_ports[i], err);
+    return r < 0 ? error_wrap(err, r, "the image's declarations") : 0;
+}
+
+/* Creates named volumes now, so that "volume ls" shows them, and names those without one. */
+static int make_volumes(const struct engine_place *place, struct spec *spec, struct error *err)
+{
+    for (size_t i = 0; i < spec->container.mount_count; i++) {
+        struct spec_mount *m = &spec->container.mounts[i];
+        bool anonymous = !m->source;
+        char name[65];
+        int r = 0;
+        if (m->type != SPEC_MOUNT_VOLUME)
+            continue;
+        if (anonymous) {
+            r = random_name(name, err);
+            if (r == 0)
+                m->source = strdup(name);
+            if (r == 0 && !m->source)
+                r = error_set(err, -ENOMEM, "out of memory");
+        }
+        if (r == 0)
+            r = volume_create(place->data_dir, m->source, anonymous, NULL, NULL, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int container_parts_prepare(const struct engine_place *place, struct spec *spec, struct error *err)
+{
+    struct image_store *store = NULL;
+    struct image *image = NULL;
+    const char **words = NULL;
+    int r = 0;
+
+    if (spec->image) {
+        store = container_store_open(place->data_dir, err);
+        r = store ? image_find(store, spec->image, spec->container.platform, &image, err)
+                  : err->code;
+        if (r == -ENOENT)
+            r = -ENOMEDIUM;
+        if (r == 0) {
+            free(spec->container.image_id);
+            spec->container.image_id = strdup(image->id);
+            r = spec->container.image_id ? add_declared(spec, &image->config, err)
+                                         : error_set(err, -ENOMEM, "out of memory");
+        }
+    }
+    for (size_t i = 0; r == 0 && spec->container.publish_all && i < spec->container.expose.count;
+         i++)
+        r = spec_add_port(spec, spec->container.expose.items[i], err);
+    if (r == 0)
+        r = spec_choose_ports(spec, err);
+    if (r == 0)
+        r = container_words(spec, image ? &image->config : NULL, &words, err);
+    free(words);
+    if (r == 0)
+        r = make_volumes(place, spec, err);
+    image_free(image);
+    image_store_close(store);
+    return r;
+}
+
+/* ---- for a run ---- */
+
+static int make_dir(const char *dir, const char *name, mode_t mode, char **ret, struct error *err)
+{
+    *ret = str_format("%s/%s", dir, name);
+    if (!*ret)
+        return error_set(err, -ENOMEM, "out of memory");
+    if (mkdir(*ret, mode) < 0 && errno != EEXIST)
+        return error_set_errno(err, -errno, "create %s", *ret);
+    return 0;
+}
+
+/* Root directories by which users are found: the container's own branch, then the layers. */
+static int make_roots(const struct engine_place *place, struct container_parts *p,
+                      struct error *err)
+{
+    size_t layers = p->image ? p->image->layer_count : 0, n = 0;
+    int r = 0;
+
+    p->roots = mem_alloc(layers + 2, sizeof *p->roots);
+    if (!p->roots)
+        return error_set(err, -ENOMEM, "out of memory");
+    if (p->image) {
+        r = make_dir(place->dir, "upper", 0755, &p->upper, err);
+        if (r == 0)
+            r = chmod(p->upper, 0755) < 0 ? error_set_errno(err, -errno, "chmod %s", p->upper) : 0;
+        if (r == 0)
+            r = make_dir(place->dir, "work", 0700, &p->work, err);
+        if (r == 0)
+            r = make_dir(place->dir, "rootfs", 0755, &p->root, err);
+        if (r < 0)
+            return r;
+        p->roots[n++] = p->upper;
+        for (size_t i = 0; i < layers; i++)
+            p->roots[n++] = p->image->layers[i];
+        p->has_overlay = true;
+        p->overlay = (struct container_overlay){
+            .lower = p->roots + 1, .lower_count = layers, .upper = p->upper, .work = p->work};
+    } else {
+        p->root = strdup(place->spec->container.rootfs);
+        if (!p->root)
+            return error_set(err, -ENOMEM, "out of memory");
+        p->roots[n++] = p->root;
+    }
+    p->root_count = n;
+    return 0;
+}
+
+static int find_image(const struct engine_place *place, struct container_parts *p,
+                      struct error *err)
+{
+    const struct spec *spec = place->spec;
+    const char *ref = spec->container.image_id ? spec->container.image_id : spec->image;
+    int r;
+
+    if (!spec->image)
+        return 0;
+    p->store = container_store_open(place->data_dir, err);
+    if (!p->store)
+        return err->code;
+    r = image_find(p->store, ref, NULL, &p->image, err);
+    return r < 0 ? error_wrap(err, r, "image %s", spec->image) : 0;
+}
+
+/* The host's directory for each mount. */
+static int find_sources(const struct engine_place *place, struct container_parts *p,
+                        struct error *err)
+{
+    const struct spec_container *c = &place->spec->container;
+
+    p->sources = mem_alloc(c->mount_count + 1, sizeof *p->sources);
+    if (!p->sources)
+        return error_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < c->mount_count; i++) {
+        const struct spec_mount *m = &c->mounts[i];
+        struct volume v = {0};
+        struct stat st;
+        int r = 0;
+        if (m->type == SPEC_MOUNT_TMPFS)
+            continue;
+        if (m->type == SPEC_MOUNT_VOLUME) {
+            r = volume_find(place->data_dir, m->source, &v, err);
+            p->sources[i] = r == 0 ? steal_ptr(&v.path) : NULL;
+            volume_done(&v);
+        } else {
+            if (stat(m->source, &st) < 0 && errno == ENOENT && m->create)
+                r = mkdir(m->source, 0755) < 0 && errno != EEXIST
+                        ? error_set_errno(err, -errno, "create %s", m->source)
+                        : 0;
+            else if (stat(m->source, &st) < 0)
+                r = error_set_errno(err, -errno, "mount %s", m->source);
+            p->sources[i] = r == 0 ? strdup(m->source) : NULL;
+        }
+        if (r < 0)
+            return r;
+        if (!p->sources[i])
+            return error_set(err, -ENOMEM, "out of memory");
+    }
+    return 0;
+}
+
+/* Path of namespace @kind of container @id. */
+static int namespace_of(const struct engine_place *place, const char *id, const char *kind,
+                        char **ret, struct error *err)
+{
+    cleanup_free char *state_dir = container_state_dir(place->runtime_dir);
+    struct container *other = NULL;
+    pid_t pid;
+    int r = state_dir ? container_load(state_dir, id, &other, err) : -ENOMEM;
+
+    if (r < 0)
+        return error_set(err, -ESTALE, "container %.12s, whose %s is to be used, does not run", id,
+                         kind);
+    pid = container_pid(other);
+    container_free(other);
+    if (!pid)
+        return error_set(err, -ESTALE, "container %.12s, whose %s is to be used, does not run", id,
+                         kind);
+    *ret = str_format("/proc/%d/ns/%s", (int)pid, kind);
+    return *ret ? 0 : error_set(err, -ENOMEM, "out of memory");
+}
+
+static int find_namespaces(const struct engine_place *place, struct container_parts *p,
+                           struct error *err)
+{
+    const struct spec *spec = place->spec;
+    const struct spec_container *c = &spec->container;
+    int r = 0;
+
+    if (spec->net == SPEC_NET_CONTAINER)
+        r = namespace_of(place, c->net_from, "net", &p->net_path, err);
+    if (r == 0 && c->pid && str_starts(c->pid, "container:"))
+        r = namespace_of(place, c->pid + 10, "pid", &p->pid_path, err);
+    if (r == 0 && c->ipc && str_starts(c->ipc, "container:"))
+        r = namespace_of(place, c->ipc + 10, "ipc", &p->ipc_path, err);
+    return r;
+}
+
+static int write_files(const struct engine_place *place, struct container_parts *p,
+                       struct error *err)
+{
+    bool nat = place->spec->net == SPEC_NET_NAT;
+    const struct container_names names = {.id = place->id,
+                                          .spec = place->spec,
+                                          .address = nat ? place->spec->container.ip
+                                                               ? place->spec->container.ip
+                                                               : CONTAINER_NET_ADDRESS
+                                                         : NULL,
+                                          .gateway = nat ? CONTAINER_NET_GATEWAY : NULL,
+                                          .dns = nat ? CONTAINER_NET_DNS : NULL};
+    const char *dir = place->dir;
+    cleanup_free char *other = NULL;
+    int r = 0;
+
+    if (place->spec->net == SPEC_NET_CONTAINER) { /* one network, one set of names */
+        const char *slash = strrchr(place->dir, '/');
+        other = str_format("%.*s/%s", (int)(slash - place->dir), place->dir,
+                           place->spec->container.net_from);
+        dir = other ? other : dir;
+    } else {
+        r = container_files_write(dir, &names, err);
+    }
+    p->hosts = str_format("%s/hosts", dir);
+    p->hostname = str_format("%s/hostname", dir);
+    p->resolv = str_format("%s/resolv.conf", dir);
+    if (r == 0 && (!p->hosts || !p->hostname || !p->resolv))
+        r = error_set(err, -ENOMEM, "out of memory");
+    return r;
+}
+
+int container_parts_layers(const struct engine_place *place, struct container_parts *ret,
+                           struct error *err)
+{
+    int r;
+
+    *ret = (struct container_parts){.plan.spec = place->spec};
+    r = find_image(place, ret, err);
+    return r < 0 ? r : make_roots(place, ret, err);
+}
+
+int container_parts_make(const struct engine_place *place, struct container_parts *ret,
+                         struct error *err)
+{
+    struct container_parts *p = ret;
+    const struct spec_container *c = &place->spec->container;
+    const char *user = c->user;
+    int r = container_parts_layers(place, p, err);
+
+    if (r == 0) {
+        if (!user && p->image)
+            user = p->image->config.user;
+        r = container_user_find(p->roots, p->root_count, user, &c->groups, &p->user, err);
+    }
+    if (r == 0)
+        r = find_sources(place, p, err);
+    if (r == 0)
+        r = container_fill_volumes(place, p, err);
+    if (r == 0)
+        r = find_namespaces(place, p, err);
+    if (r == 0)
+        r = write_files(place, p, err);
+    if (r < 0)
+        return r;
+    p->cgroup = str_format("%s/%s", c->cgroup_parent ? c->cgroup_parent : "/isola", place->id);
+    if (!p->cgroup)
+        return error_set(err, -ENOMEM, "out of memory");
+    p->plan = (struct container_plan){.spec = place->spec,
+                                      .image = p->image ? &p->image->config : NULL,
+                                      .id = place->id,
+                                      .root = p->root,
+                                      .user = &p->user,
+                                      .sources = (const char *const *)p->sources,
+                                      .hosts = p->hosts,
+                                      .hostname_file = p->hostname,
+                                      .resolv = p->resolv,
+                                      .cgroup = p->cgroup,
+                                      .net_path = p->net_path,
+                                      .pid_path = p->pid_path,
+                                      .ipc_path = p->ipc_path,
+                                      .rootless = geteuid() != 0};
+    return 0;
+}
+
+void container_parts_done(struct container_parts *p)
+{
+    size_t mounts = p->plan.spec ? p->plan.spec->container.mount_count : 0;
+
+    for (size_t i = 0; p->sources && i < mounts; i++)
+        free(p->sources[i]);
+    free(p->sources);
+    free(p->roots);
+    free(p->upper);
+    free(p->work);
+    free(p->hosts);
+    free(p->hostname);
+    free(p->resolv);
+    free(p->cgroup);
+    free(p->root);
+    free(p->net_path);
+    free(p->pid_path);
+    free(p->ipc_path);
+    image_free(p->image);
+    image_store_close(p->store);
+    *p = (struct container_parts){0};
+}
+
+void container_parts_remove(const struct engine_place *place)
+{
+    const struct spec *spec = place->spec;
+
+    for (size_t i = 0; spec->rm && i < spec->container.mount_count; i++) {
+        const struct spec_mount *m = &spec->container.mounts[i];
+        struct volume v = {0};
+        if (m->type == SPEC_MOUNT_VOLUME && m->source &&
+            volume_find(place->data_dir, m->source, &v, NULL) == 0) {
+            if (v.anonymous)
+                volume_remove(place->data_dir, m->source, NULL);
+            volume_done(&v);
+        }
+    }
+}
