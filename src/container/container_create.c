@@ -31,7 +31,6 @@ struct create {
     int cgroups[CGROUP_FDS_MAX];
     unsigned cgroup_count;
     int cgroup_clone, start, null;
-    bool saved;
 };
 
 /* --- parts --- */
@@ -202,16 +201,14 @@ static int on_map(void *opaque, pid_t stage1, struct error *err)
     return id_maps_write(stage1, &x->config->uid_mappings, &x->config->gid_mappings, err);
 }
 
-static int save(struct create *x, pid_t pid, struct error *err)
+static int on_known(void *opaque, pid_t pid, struct error *err)
 {
-    if (x->saved)
-        return 0;
+    struct create *x = opaque;
     x->c->pid = pid;
     x->c->start_time = process_start_time(pid, NULL);
     x->c->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (x->c->pidfd < 0)
         return error_set_errno(err, -errno, "open the container's first process");
-    x->saved = true;
     return container_save(x->c, err);
 }
 
@@ -230,8 +227,7 @@ static int on_namespaces(void *opaque, pid_t pid, int ret_fds[2], struct error *
 {
     struct create *x = opaque;
     struct str creating = {0}, created = {0};
-    int r = save(x, pid, err);
-    r = r < 0 ? r : plug(x, pid, err);
+    int r = plug(x, pid, err);
     container_state_json(x->c, "creating", &creating);
     container_state_json(x->c, "created", &created);
     const struct oci_hooks *hooks = x->config->hooks;
@@ -339,6 +335,7 @@ static int run_init(struct create *x, struct error *err)
 {
     int extra[CGROUP_FDS_MAX + 5], n = 0;
     struct init_events events = {.map = on_map,
+                                 .known = on_known,
                                  .namespaces = on_namespaces,
                                  .listener = on_listener,
                                  .warn = on_warn,
@@ -357,8 +354,7 @@ static int run_init(struct create *x, struct error *err)
     if (r < 0)
         return r;
     x->c->console = events.console;
-    r = save(x, events.pid, err);
-    if (r == 0 && x->o->console_socket >= 0) {
+    if (x->o->console_socket >= 0) {
         r = console_send(x->o->console_socket, x->c->console, err);
         close(steal_fd(&x->c->console));
     }

@@ -81,6 +81,7 @@ int init_spawn(struct plan_builder *b, const int *extra_fds, unsigned extra_coun
 /* What init says, as struct init_events' functions are called, until it is ready or failed. */
 struct init_events {
     int (*map)(void *opaque, pid_t stage1, struct error *err);
+    int (*known)(void *opaque, pid_t pid, struct error *err);
     /* At the barrier: fills @ret_fds (new, or -1) with what hooks inside read. */
     int (*namespaces)(void *opaque, pid_t pid, int ret_fds[2], struct error *err);
     int (*listener)(void *opaque, pid_t pid, int fd, struct error *err);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -146,9 +147,10 @@ int container_delete(struct container *c, bool force, struct error *err)
             cgroup_freeze(c->cgroup, false, NULL);
         wait_for_end(c);
     }
-    /* Without a PID namespace of its own, others may live on. */
     if (c->cgroup) {
-        cgroup_kill(c->cgroup, SIGKILL, NULL);
+        /* With a PID namespace of its own, all ended with the first process. */
+        if (!(c->namespaces & CLONE_NEWPID))
+            cgroup_kill(c->cgroup, SIGKILL, NULL);
         int r = cgroup_remove(c->cgroup, err);
         if (r < 0)
             return error_wrap(err, r, "delete container %s", c->id);

@@ -117,6 +117,12 @@ void container_state_json(struct container *c, const char *status, struct str *o
 
 void container_remove_dir(const char *dir)
 {
+    static const char *const usual[] = {"state.json", "config.json", "seccomp", "start"};
+    cleanup_fd int fd = open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    for (size_t i = 0; fd >= 0 && i < array_size(usual); i++)
+        unlinkat(fd, usual[i], 0);
+    if (fd < 0 || rmdir(dir) == 0 || errno != ENOTEMPTY)
+        return;
     DIR *d = opendir(dir);
     if (!d)
         return;

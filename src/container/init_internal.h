@@ -13,13 +13,13 @@
 struct init {
     const struct plan *plan;
     int sync;
-    int root;                /* the root file system's mount */
-    int dev, proc, sys, pts; /* our mounts at these places in it */
-    int null;                /* the host's /dev/null, checked */
-    int empty;               /* a detached, read-only, empty tmpfs for masks */
-    int console;             /* the pty's slave */
-    int state[2];            /* what createContainer and startContainer hooks read */
-    long sigset_full;        /* scratch for signal masks */
+    int root;                        /* the root file system's mount */
+    int dev, proc, sys, cgroup, pts; /* our mounts at these places in it */
+    int null;                        /* the host's /dev/null, checked */
+    int empty;                       /* a detached, read-only, empty tmpfs for masks */
+    int console;                     /* the pty's slave */
+    int state[2];                    /* what createContainer and startContainer hooks read */
+    long sigset_full;                /* scratch for signal masks */
 };
 
 /* Text and records of the plan. */

@@ -353,6 +353,7 @@ _Noreturn void init_main(long *stack)
                      .dev = -1,
                      .proc = -1,
                      .sys = -1,
+                     .cgroup = -1,
                      .pts = -1,
                      .null = -1,
                      .empty = -1,

@@ -272,6 +272,8 @@ static bool keep(struct init *i, const struct plan_mount *m, const char *at, int
         i->proc = fd;
     else if (text_equal(at, "/sys"))
         i->sys = fd;
+    else if (text_equal(at, "/sys/fs/cgroup"))
+        i->cgroup = fd;
     else
         return i->pts == fd;
     return true;

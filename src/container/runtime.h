@@ -17,7 +17,6 @@ struct runtime {
     char *default_root;
     int log_fd;
     bool log_json, debug, systemd_cgroup, rootless, best_effort;
-    bool log_is_stderr;
 };
 
 /* An option of a verb: "name,n" with its short form; a value or a switch; may repeat. */
@@ -57,7 +56,7 @@ bool command_has(const struct command *c, const char *name);
 /* 0 when not given; false when it is no whole number. */
 bool command_number(const struct command *c, const char *name, long long *ret);
 
-/* A warning to the log. */
+/* A warning to the log; also to standard error with --best-effort or --debug. */
 void runtime_warn(void *runtime, const char *line);
 /* The container of the first argument. */
 int runtime_load(struct command *c, struct container **ret, struct error *err);

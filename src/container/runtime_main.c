@@ -130,7 +130,7 @@ void runtime_warn(void *opaque, const char *text)
     struct runtime *rt = opaque;
     if (rt->log_fd >= 0)
         log_line(rt, "warning", text);
-    else
+    if (rt->debug || rt->best_effort)
         fprintf(stderr, NAME ": warning: %s\n", text);
 }
 

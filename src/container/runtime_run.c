@@ -79,9 +79,14 @@ static int preserve(const struct command *c, unsigned *ret, struct error *err)
 static int find_bundle(const struct command *c, char **ret, struct error *err)
 {
     const char *given = command_value(c, "bundle");
-    cleanup_free char *path = realpath(given && *given ? given : ".", NULL);
+    bool absolute = given && *given == '/';
+    cleanup_free char *cwd = absolute ? NULL : getcwd(NULL, 0);
+    cleanup_free char *path = absolute          ? strdup(given)
+                              : !cwd            ? NULL
+                              : given && *given ? str_format("%s/%s", cwd, given)
+                                                : strdup(cwd);
     if (!path)
-        return error_set_errno(err, -errno, "bundle %s", given ? given : ".");
+        return error_set(err, -ENOMEM, "bundle: no memory, or no working directory");
     *ret = steal_ptr(&path);
     return 0;
 }
@@ -109,6 +114,7 @@ static int make(struct command *c, bool foreground, struct container **ret, bool
                                   .no_new_keyring = command_has(c, "no-new-keyring"),
                                   .warn = runtime_warn,
                                   .opaque = c->rt};
+    c->rt->best_effort = o.best_effort;
     int r = preserve(c, &o.preserve_fds, err);
     r = r < 0 ? r : find_bundle(c, &bundle, err);
     if (r == 0) {

@@ -178,9 +178,11 @@ static int handle(int sync, struct init_events *e, const struct plan_message *m,
         return r < 0 ? r : send_to_init(sync, PLAN_GO, NULL);
     case PLAN_PID:
         e->pid = m->value;
+        /* What is to be kept of it is written while init goes on. */
+        r = e->known ? e->known(e->opaque, e->pid, err) : 0;
         collect(e->stage1);
         e->stage1 = 0;
-        return 0;
+        return r;
     case PLAN_CONSOLE:
         e->console = fd;
         return 0;
