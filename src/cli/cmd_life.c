@@ -81,6 +81,7 @@ static void remove_volumes(struct cli *cli, const struct instance *instance)
         struct volume v = {0};
         struct error err = {0};
         if (c->mounts[i].type != SPEC_MOUNT_VOLUME || !c->mounts[i].source ||
+            c->mounts[i].borrowed ||
             volume_find(instances_data_dir(cli->home), c->mounts[i].source, &v, NULL) < 0)
             continue;
         if (v.anonymous && volume_remove(instances_data_dir(cli->home), v.name, &err) < 0)

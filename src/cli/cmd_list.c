@@ -59,11 +59,8 @@ static void shape_state(json_t *o)
 {
     static const struct {
         const char *from, *to;
-    } moved[] = {{"pid", "pid"},
-                 {"exit_code", "exit_code"},
-                 {"reason", "reason"},
-                 {"started", "started_at"},
-                 {"finished", "finished_at"}};
+    } moved[] = {{"pid", "pid"},       {"exit_code", "exit_code"}, {"reason", "reason"},
+                 {"health", "health"}, {"started", "started_at"},  {"finished", "finished_at"}};
     const char *name = json_string_value(json_object_get(o, "state"));
     enum lifecycle_state state;
     json_t *shaped;

@@ -25,6 +25,10 @@ void row_status(const struct instance *instance, int64_t now, struct str *out)
         human_duration(out, now - instance->started);
         if (instance->state == LIFECYCLE_PAUSED)
             str_add(out, " (Paused)");
+        else if (strcmp(instance->health, "starting") == 0)
+            str_add(out, " (health: starting)");
+        else if (instance->health[0])
+            str_addf(out, " (%s)", instance->health);
         break;
     case LIFECYCLE_RESTARTING:
         str_addf(out, "Restarting (%d)", instance->exit_code);

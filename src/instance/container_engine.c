@@ -31,6 +31,7 @@
 #include "instance/container_config.h"
 #include "instance/container_exec.h"
 #include "instance/container_files.h"
+#include "instance/container_health.h"
 #include "instance/container_io.h"
 #include "instance/container_net.h"
 #include "instance/container_root.h"
@@ -47,6 +48,7 @@ struct box {
     struct container *container;
     struct container_io *io;
     struct container_net *net;
+    struct container_health *health;
     struct loop_fd *exit_watch;
     struct loop_timer *drain;
     int exit_pidfd;
@@ -105,6 +107,7 @@ static void on_exit_of_first(void *opaque, int fd, unsigned events)
 
     loop_remove_fd(b->exit_watch);
     b->exit_watch = NULL;
+    container_health_stop(steal_ptr(&b->health));
     if (waitid(P_PIDFD, (id_t)fd, &info, WEXITED) == 0)
         b->exit_code = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
     else
@@ -128,6 +131,7 @@ static void container_engine_destroy(struct engine *e)
     loop_remove_fd(b->exit_watch);
     if (b->drain)
         loop_timer_free(b->drain);
+    container_health_stop(b->health);
     if (b->container) {
         if (container_delete(b->container, true, &err) < 0)
             log_warn("container", "%s", error_text(&err));
@@ -270,7 +274,9 @@ static int container_engine_start(struct engine *e, struct error *err)
     if (r < 0)
         return r;
     b->exit_watch = loop_add_fd(b->env.loop, b->exit_pidfd, LOOP_READ, on_exit_of_first, b, err);
-    return b->exit_watch ? 0 : err->code;
+    if (!b->exit_watch)
+        return err->code;
+    return container_health_start(&b->env, b->parts.plan.image, b->container, &b->health, err);
 }
 
 static int container_engine_signal(struct engine *e, int number, struct error *err)
@@ -289,12 +295,20 @@ static int container_engine_stop(struct engine *e, struct error *err)
 
 static int container_engine_pause(struct engine *e, struct error *err)
 {
-    return container_pause(box_of(e)->container, err);
+    int r = container_pause(box_of(e)->container, err);
+
+    if (r == 0)
+        container_health_pause(box_of(e)->health, true);
+    return r;
 }
 
 static int container_engine_resume(struct engine *e, struct error *err)
 {
-    return container_resume(box_of(e)->container, err);
+    int r = container_resume(box_of(e)->container, err);
+
+    if (r == 0)
+        container_health_pause(box_of(e)->health, false);
+    return r;
 }
 
 static int container_engine_stats(struct engine *e, struct instance_stats *ret, struct error *err)

@@ -380,7 +380,7 @@ void container_parts_remove(const struct engine_place *place)
     for (size_t i = 0; spec->rm && i < spec->container.mount_count; i++) {
         const struct spec_mount *m = &spec->container.mounts[i];
         struct volume v = {0};
-        if (m->type == SPEC_MOUNT_VOLUME && m->source &&
+        if (m->type == SPEC_MOUNT_VOLUME && m->source && !m->borrowed &&
             volume_find(place->data_dir, m->source, &v, NULL) == 0) {
             if (v.anonymous)
                 volume_remove(place->data_dir, m->source, NULL);

@@ -72,6 +72,7 @@ struct instance {
     unsigned run;      /* counts starts */
     int pid;           /* of the living supervisor, 0: none */
     int64_t created, started, finished;
+    char health[16]; /* of what is checked while it runs: starting, healthy, unhealthy; "": not */
 };
 
 void instance_free(struct instance *instance);

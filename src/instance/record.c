@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands that concern records alone: create, list, find, rename, remove, prune, inspect. */
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -36,6 +37,21 @@ void instance_list_free(struct instance **list, size_t count)
     free(list);
 }
 
+/* What the supervisor found last about the health of a running container. */
+static void read_health(const struct instances *home, struct instance *i)
+{
+    cleanup_free char *path = NULL;
+    cleanup_fd int fd = -1;
+    ssize_t n;
+
+    if (i->spec->wall != SPEC_WALL_CONTAINER || !lifecycle_supervised(i->state))
+        return;
+    path = home_path(home, i->id, "health");
+    fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    n = fd < 0 ? 0 : read(fd, i->health, sizeof i->health - 1);
+    i->health[max_of(n, (ssize_t)0)] = 0;
+}
+
 int instance_list(struct instances *home, struct instance ***ret_list, size_t *ret_count,
                   struct error *err)
 {
@@ -56,6 +72,7 @@ int instance_list(struct instances *home, struct instance ***ret_list, size_t *r
             instance_list_free(list, kept + count - i);
             return error_wrap(err, r, "list instances");
         }
+        read_health(home, list[i]);
         list[kept++] = list[i];
     }
     if (!kept) {
@@ -78,6 +95,7 @@ int instance_find(struct instances *home, const char *ref, struct instance **ret
         instance_free(i);
         return r;
     }
+    read_health(home, i);
     *ret = i;
     return 0;
 }
@@ -142,7 +160,8 @@ static int take_mounts(struct instances *home, struct spec *spec, const char *te
                                   .target = strdup(m->target),
                                   .options = m->options ? strdup(m->options) : NULL,
                                   .readonly = m->readonly || strcmp(text + n, ":ro") == 0,
-                                  .no_copy = m->no_copy};
+                                  .no_copy = m->no_copy,
+                                  .borrowed = m->type == SPEC_MOUNT_VOLUME};
         bool own = false;
         for (size_t k = 0; k < spec->container.mount_count; k++)
             own |= strcmp(spec->container.mounts[k].target, m->target) == 0;
@@ -498,6 +517,8 @@ int instance_inspect(struct instances *home, const char *ref, bool live, struct 
                   time_text(i->created), "started", time_text(i->started), "finished",
                   time_text(i->finished), "log_path", logs ? json_text(logs) : NULL, "spec",
                   spec_to_object(i->spec));
+    if (o && i->health[0])
+        json_object_set_new(o, "health", json_text(i->health));
     if (o && engine)
         json_object_set(o, "engine", engine);
     text = o ? json_dumps(o, JSON_COMPACT) : NULL;

@@ -83,8 +83,9 @@ struct spec_mount {
     char *target;  /* absolute path in the container */
     char *options; /* mount options separated by commas ("noexec,size=64m"), NULL: none */
     bool readonly;
-    bool no_copy; /* volume: is not filled from the image */
-    bool create;  /* bind: the source is made when missing (-v does, --mount does not) */
+    bool no_copy;  /* volume: is not filled from the image */
+    bool borrowed; /* volume: another instance's, by --volumes-from */
+    bool create;   /* bind: the source is made when missing (-v does, --mount does not) */
 };
 
 /*

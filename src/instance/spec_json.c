@@ -116,6 +116,8 @@ static json_t *mount_to_json(const struct spec_mount *m)
         json_object_set_new(o, "no_copy", json_true());
     if (m->create)
         json_object_set_new(o, "create", json_true());
+    if (m->borrowed)
+        json_object_set_new(o, "borrowed", json_true());
     return o;
 }
 
@@ -285,25 +287,29 @@ static int port_from_json(struct spec *s, json_t *o, struct error *err)
     if (json_unpack_ex(o, &why, JSON_STRICT, "{s:s,s:i,s:i,s:s}", "address", &address, "host",
                        &host, "guest", &guest, "protocol", &protocol) < 0)
         return error_set(err, -EINVAL, "%s", why.text);
+    char number[16] = ""; /* 0: still to be chosen */
+    if (host)
+        snprintf(number, sizeof number, "%d", host);
     if (strchr(address, ':')) {
-        cleanup_free char *six = str_format("[%s]:%d:%d/%s", address, host, guest, protocol);
+        cleanup_free char *six = str_format("[%s]:%s:%d/%s", address, number, guest, protocol);
         return six ? spec_add_port(s, six, err) : error_set(err, -ENOMEM, "out of memory");
     }
-    cleanup_free char *text = str_format("%s:%d:%d/%s", address, host, guest, protocol);
+    cleanup_free char *text = str_format("%s:%s:%d/%s", address, number, guest, protocol);
     return text ? spec_add_port(s, text, err) : error_set(err, -ENOMEM, "out of memory");
 }
 
 static int mount_from_json(struct spec *s, json_t *o, struct error *err)
 {
     const char *type, *target, *source = NULL, *options = NULL;
-    int readonly = 0, no_copy = 0, create = 0, r;
+    int readonly = 0, no_copy = 0, create = 0, borrowed = 0, r;
     struct spec_mount m = {0};
     json_error_t why;
     unsigned n;
 
-    if (json_unpack_ex(o, &why, JSON_STRICT, "{s:s,s:s,s?s,s?s,s?b,s?b,s?b}", "type", &type,
+    if (json_unpack_ex(o, &why, JSON_STRICT, "{s:s,s:s,s?s,s?s,s?b,s?b,s?b,s?b}", "type", &type,
                        "target", &target, "source", &source, "options", &options, "readonly",
-                       &readonly, "no_copy", &no_copy, "create", &create) < 0)
+                       &readonly, "no_copy", &no_copy, "create", &create, "borrowed",
+                       &borrowed) < 0)
         return error_set(err, -EINVAL, "%s", why.text);
     r = spec_parse_enum(spec_mount_names, type, &n, err);
     if (r < 0)
@@ -314,7 +320,8 @@ static int mount_from_json(struct spec *s, json_t *o, struct error *err)
                             .options = options ? strdup(options) : NULL,
                             .readonly = readonly,
                             .no_copy = no_copy,
-                            .create = create};
+                            .create = create,
+                            .borrowed = borrowed};
     if (!m.target || (source && !m.source) || (options && !m.options)) {
         spec_mount_clear(&m);
         return error_set(err, -ENOMEM, "out of memory");
