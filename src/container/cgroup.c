@@ -18,18 +18,6 @@
 
 enum { PATH_DEPTH_MAX = 64 };
 
-void cgroup_warn(const struct cgroup *cg, const char *format, ...)
-{
-    if (!cg->warn)
-        return;
-    char line[512];
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(line, sizeof(line), format, ap);
-    va_end(ap);
-    cg->warn(cg->opaque, line);
-}
-
 struct cgroup_dir *cgroup_dir_of(const struct cgroup *cg, enum cgroup_controller c)
 {
     for (unsigned i = 0; i < cg->count; i++)
@@ -46,94 +34,20 @@ static struct cgroup_dir *v2_dir(const struct cgroup *cg)
     return NULL;
 }
 
-/* Files. */
-
-int cgroup_write_raw(const struct cgroup *cg, const struct cgroup_dir *dir, const char *file,
-                     const char *text)
-{
-    int flags = O_WRONLY | O_CLOEXEC | (cg->create_files ? O_CREAT | O_TRUNC : 0);
-    cleanup_fd int fd = openat(dir->fd, file, flags, 0644);
-    if (fd < 0)
-        return -errno;
-    ssize_t n;
-    do
-        n = write(fd, text, strlen(text));
-    while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : 0;
-}
-
-int cgroup_write(const struct cgroup *cg, const struct cgroup_dir *dir, const char *file,
-                 struct error *err, const char *format, ...)
-{
-    char text[512];
-    va_list ap;
-    va_start(ap, format);
-    int n = vsnprintf(text, sizeof(text), format, ap);
-    va_end(ap);
-    if (n < 0 || n >= (int)sizeof(text))
-        return error_set(err, -E2BIG, "value for %s is too long", file);
-    int r = cgroup_write_raw(cg, dir, file, text);
-    return r ? error_set_errno(err, r, "write '%s' to %s/%s", text, dir->path, file) : 0;
-}
-
-bool cgroup_has_file(const struct cgroup_dir *dir, const char *file)
-{
-    return faccessat(dir->fd, file, F_OK, 0) == 0;
-}
-
-ssize_t cgroup_read_text(const struct cgroup_dir *dir, const char *file, char *buffer, size_t size)
-{
-    cleanup_fd int fd = openat(dir->fd, file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    size_t len = 0;
-    while (len < size - 1) {
-        ssize_t n = read(fd, buffer + len, size - 1 - len);
-        if (n < 0)
-            return -errno;
-        if (!n)
-            break;
-        len += (size_t)n;
-    }
-    buffer[len] = 0;
-    return (ssize_t)len;
-}
-
-uint64_t cgroup_read_u64(const struct cgroup_dir *dir, const char *file, uint64_t fallback)
-{
-    char text[64];
-    if (cgroup_read_text(dir, file, text, sizeof(text)) <= 0)
-        return fallback;
-    if (str_starts(text, "max"))
-        return UINT64_MAX;
-    char *end;
-    errno = 0;
-    uint64_t v = strtoull(text, &end, 10);
-    return end == text || errno ? fallback : v;
-}
-
-uint64_t cgroup_keyed(const char *text, const char *key, uint64_t fallback)
-{
-    size_t len = strlen(key);
-    for (const char *l = text; *l; l += strcspn(l, "\n"), l += *l == '\n')
-        if (!strncmp(l, key, len) && l[len] == ' ')
-            return strtoull(l + len + 1, NULL, 10);
-    return fallback;
-}
-
 /* Making. */
 
-/* Copies what a new v1 cpuset needs before it can hold processes. */
-static void inherit_cpuset(const struct cgroup *cg, const struct cgroup_dir *parent,
-                           const struct cgroup_dir *dir)
+/* Copies what a new v1 cpuset needs before it can hold processes from the one above. */
+static void inherit_cpuset(const struct cgroup *cg, struct cgroup_dir *dir, bool is_new)
 {
     static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
     for (size_t i = 0; i < array_size(files); i++) {
-        char now[4096], text[4096];
-        ssize_t have = cgroup_read_text(dir, files[i], now, sizeof(now));
-        if (have > 1)
+        char text[4096];
+        if (!is_new && cgroup_read_text(dir, files[i], text, sizeof(text)) > 1)
             continue;
-        ssize_t n = cgroup_read_text(parent, files[i], text, sizeof(text));
+        char *slash = strrchr(dir->path, '/');
+        *slash = 0;
+        ssize_t n = cgroup_read_text(dir, files[i], text, sizeof(text));
+        *slash = '/';
         if (n > 1)
             cgroup_write_raw(cg, dir, files[i], text);
     }
@@ -205,25 +119,65 @@ static bool is_plain(const char *path)
     return strlen(path) < 3500;
 }
 
-/* Makes one directory of @parent and opens it. *@made tells whether it is new. */
-static int make_level(const struct cgroup *cg, const struct cgroup_dir *parent, const char *name,
-                      struct cgroup_dir *ret, bool *made)
-{
-    *made = mkdirat(parent->fd, name, 0755) == 0;
-    if (!*made && errno != EEXIST)
-        return -errno;
-    ret->fd = openat(parent->fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (ret->fd < 0)
-        return -errno;
-    if (parent->version == 1 && parent->controllers & 1u << CGROUP_CPUSET)
-        inherit_cpuset(cg, parent, ret);
-    return 0;
-}
-
 static int has_processes(const struct cgroup_dir *dir)
 {
     char text[64];
     return cgroup_read_text(dir, "cgroup.procs", text, sizeof(text)) > 0;
+}
+
+/* Makes @dir, whose parent exists. *@made tells whether it is new. */
+static int make_level(const struct cgroup *cg, struct cgroup_dir *dir, bool *made)
+{
+    if (dir->version == 2 && !cg->systemd) {
+        char *slash = strrchr(dir->path, '/');
+        *slash = 0;
+        hand_down(cg, dir);
+        *slash = '/';
+    }
+    *made = mkdir(dir->path, 0755) == 0;
+    if (!*made && errno != EEXIST)
+        return -errno;
+    if (dir->version == 1 && dir->controllers & 1u << CGROUP_CPUSET)
+        inherit_cpuset(cg, dir, *made);
+    return 0;
+}
+
+/* Makes @dir and what is missing above it; the mount point's path is @top bytes of its own. */
+static int make_path(const struct cgroup *cg, struct cgroup_dir *dir, size_t top, bool *made)
+{
+    /* On v1 everything above is there mostly; on v2 each level hands its controllers down. */
+    int r = dir->version == 1 ? make_level(cg, dir, made) : -ENOENT;
+    if (r != -ENOENT)
+        return r;
+    r = 0;
+    for (char *end = dir->path + top; !r && *end;) {
+        end += 1 + strcspn(end + 1, "/");
+        char was = *end;
+        *end = 0;
+        r = make_level(cg, dir, made);
+        *end = was;
+    }
+    return r;
+}
+
+/* @path below @mount without superfluous slashes. New, NULL: no memory, or nothing below it. */
+static char *full_path(const char *mount, const char *path)
+{
+    struct str full = {0};
+    str_add(&full, mount);
+    for (const char *p = path; *p;) {
+        p += strspn(p, "/");
+        size_t n = strcspn(p, "/");
+        if (n && !(n == 1 && *p == '.')) {
+            str_add_char(&full, '/');
+            str_add_n(&full, p, n);
+        }
+        p += n;
+    }
+    if (full.len > strlen(mount))
+        return str_steal(&full);
+    str_done(&full);
+    return NULL;
 }
 
 /* Makes the container's directory of @h, with those above it, as the next of cg->dirs. */
@@ -231,35 +185,13 @@ static int make_dir(struct cgroup *cg, const struct cgroup_hierarchy *h, const c
                     struct error *err)
 {
     struct cgroup_dir at = {.version = h->version, .controllers = h->controllers};
-    struct str full = {0};
-    str_add(&full, h->mount);
-    at.fd = open(h->mount, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int r = at.fd < 0 ? -errno : 0;
+    at.path = full_path(h->mount, path);
+    if (!at.path)
+        return error_set(err, -EINVAL, "cgroups path '%s' is a whole hierarchy", path);
     bool made = false;
-    for (const char *p = path; !r;) {
-        p += strspn(p, "/");
-        size_t n = strcspn(p, "/");
-        if (!n)
-            break;
-        char name[256];
-        memcpy(name, p, n);
-        name[n] = 0;
-        p += n;
-        if (n == 1 && name[0] == '.')
-            continue;
-        struct cgroup_dir next = {.version = h->version, .controllers = h->controllers};
-        if (h->version == 2 && !cg->systemd)
-            hand_down(cg, &at);
-        r = make_level(cg, &at, name, &next, &made);
-        str_addf(&full, "/%s", name);
-        close(at.fd);
-        at.fd = r ? -1 : next.fd;
-    }
-    at.path = str_steal(&full);
-    if (!r && !at.path)
-        r = -ENOMEM;
+    int r = make_path(cg, &at, strlen(h->mount), &made);
     if (r) {
-        error_set_errno(err, r, "make cgroup %s", at.path ? at.path : h->mount);
+        error_set_errno(err, r, "make cgroup %s", at.path);
     } else if (!made && !cg->systemd && has_processes(&at)) {
         r = error_set(err, -EBUSY,
                       "cgroup %s has processes already: another container uses it, or the "
@@ -267,7 +199,6 @@ static int make_dir(struct cgroup *cg, const struct cgroup_hierarchy *h, const c
                       at.path);
     }
     if (r) {
-        close_fd(&at.fd);
         free(at.path);
         return r;
     }
@@ -382,10 +313,8 @@ void cgroup_free(struct cgroup *cg)
     if (!cg)
         return;
     cgroup_settled(cg);
-    for (unsigned i = 0; i < cg->count; i++) {
-        close_fd(&cg->dirs[i].fd);
+    for (unsigned i = 0; i < cg->count; i++)
         free(cg->dirs[i].path);
-    }
     free(cg);
 }
 
@@ -434,8 +363,7 @@ int cgroup_open(const char *saved, struct cgroup **ret, struct error *err)
         }
         d->version = (int)version;
         d->controllers = (unsigned)bits;
-        d->fd = open(d->path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        cg->count++; /* one that is gone stays, with descriptor -1: reads of it fail */
+        cg->count++;
     }
     if (bad) {
         cgroup_free(cg);
@@ -453,11 +381,11 @@ int cgroup_clone_fd(const struct cgroup *cg, pid_t beside)
     if (!dir)
         return -1;
     if (beside > 0) {
-        struct cgroup_dir proc = {.fd = AT_FDCWD};
-        char file[64], text[8192];
-        snprintf(file, sizeof(file), "/proc/%d/cgroup", (int)beside);
+        char where[32], text[8192];
+        snprintf(where, sizeof(where), "/proc/%d", (int)beside);
+        struct cgroup_dir proc = {.path = where};
         const char *own = NULL;
-        if (cgroup_read_text(&proc, file, text, sizeof(text)) > 0)
+        if (cgroup_read_text(&proc, "cgroup", text, sizeof(text)) > 0)
             own = str_starts(text, "0::") ? text : strstr(text, "\n0::");
         /* Its path ends in what follows our directory's last component. */
         const char *name = strrchr(dir->path, '/');
@@ -466,12 +394,12 @@ int cgroup_clone_fd(const struct cgroup *cg, pid_t beside)
         if (sub && sub[n] == '/') {
             char *rest = sub + n + 1;
             rest[strcspn(rest, "\n")] = 0;
-            int fd = is_plain(rest) ? openat(dir->fd, rest, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+            int fd = is_plain(rest) ? cgroup_open_file(NULL, dir, rest, O_PATH | O_DIRECTORY) : -1;
             if (fd >= 0)
                 return fd;
         }
     }
-    return fcntl(dir->fd, F_DUPFD_CLOEXEC, 3);
+    return open(dir->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 int cgroup_join_fds(const struct cgroup *cg, int fds[CGROUP_FDS_MAX], unsigned *ret_count,
@@ -482,9 +410,9 @@ int cgroup_join_fds(const struct cgroup *cg, int fds[CGROUP_FDS_MAX], unsigned *
         const struct cgroup_dir *d = &cg->dirs[i];
         if (d->version != 1)
             continue;
-        fds[n] = openat(d->fd, "tasks", O_WRONLY | O_CLOEXEC);
+        fds[n] = cgroup_open_file(NULL, d, "tasks", O_WRONLY);
         if (fds[n] < 0) {
-            int r = error_set_errno(err, -errno, "open %s/tasks", d->path);
+            int r = error_set_errno(err, fds[n], "open %s/tasks", d->path);
             while (n)
                 close(fds[--n]);
             return r;

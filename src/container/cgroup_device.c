@@ -99,10 +99,10 @@ static int write_rule(struct cgroup *cg, const struct cgroup_dir *dir,
                      r->write ? "w" : "", r->mknod ? "m" : "");
     int *at = &fd[r->allow];
     if (*at < 0)
-        *at = openat(dir->fd, r->allow ? "devices.allow" : "devices.deny",
-                     O_WRONLY | O_CLOEXEC | (cg->create_files ? O_CREAT | O_APPEND : 0), 0644);
+        *at = cgroup_open_file(cg, dir, r->allow ? "devices.allow" : "devices.deny",
+                               O_WRONLY | O_APPEND);
     if (*at < 0)
-        return -errno;
+        return *at;
     return write(*at, text, (size_t)n) < 0 ? -errno : 0;
 }
 

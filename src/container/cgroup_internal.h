@@ -59,7 +59,6 @@ struct cgroup_dir {
     int version;
     unsigned controllers;
     char *path; /* absolute */
-    int fd;     /* O_PATH, -1 when it is gone */
     bool made;  /* by us, so that it goes when making fails */
 };
 
@@ -84,6 +83,10 @@ int cgroup_make_on(const struct cgroup_host *host, const struct cgroup_place *pl
                    const struct oci_resources *resources, bool create_files, struct cgroup **ret,
                    struct error *err);
 
+/* Opens a file of @dir, close-on-exec; a negative errno. Paths are safe here: nobody but the kernel
+ * puts names into a hierarchy, and no symlinks. */
+int cgroup_open_file(const struct cgroup *cg, const struct cgroup_dir *dir, const char *file,
+                     int flags);
 /* Writes @text in one write. 0 or a negative errno, without reason. */
 int cgroup_write_raw(const struct cgroup *cg, const struct cgroup_dir *dir, const char *file,
                      const char *text);

@@ -256,12 +256,9 @@ static void hugetlb_stats(const struct cgroup *cg, struct cgroup_stats *s)
         return;
     bool v1 = dir->version == 1;
     const char *suffix = v1 ? ".usage_in_bytes" : ".current";
-    int fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    if (!d) {
-        close_fd(&fd);
+    DIR *d = opendir(dir->path);
+    if (!d)
         return;
-    }
     for (struct dirent *e; (e = readdir(d)) && s->hugetlb_count < 64;) {
         if (!str_starts(e->d_name, "hugetlb."))
             continue;

@@ -313,12 +313,12 @@ static pid_t start_holder(void)
 /* Waits until @pid is in @unit; its path in the hierarchies, new. */
 static int wait_for_scope(pid_t pid, const char *unit, char **ret_path, struct error *err)
 {
-    struct cgroup_dir proc = {.fd = AT_FDCWD};
-    char file[64], text[8192];
-    snprintf(file, sizeof(file), "/proc/%d/cgroup", (int)pid);
+    char where[32], text[8192];
+    snprintf(where, sizeof(where), "/proc/%d", (int)pid);
+    struct cgroup_dir proc = {.path = where};
     for (int64_t until = now_ms() + SCOPE_MS; now_ms() < until;
          nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL)) {
-        if (cgroup_read_text(&proc, file, text, sizeof(text)) <= 0)
+        if (cgroup_read_text(&proc, "cgroup", text, sizeof(text)) <= 0)
             break;
         char *save = NULL;
         for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {

@@ -3,9 +3,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,9 +48,9 @@ static int add_pid(struct pid_list *list, pid_t pid)
     return 0;
 }
 
-static int read_pids(int dir_fd, struct pid_list *list)
+static int read_pids(int dir_fd, const char *file, struct pid_list *list)
 {
-    cleanup_fd int fd = openat(dir_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    cleanup_fd int fd = openat(dir_fd, file, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? 0 : -errno;
     char text[8192];
@@ -97,7 +100,7 @@ static int collect_sub(int parent, const char *name, unsigned depth, void *opaqu
     cleanup_fd int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? 0 : -errno;
-    int r = read_pids(fd, opaque);
+    int r = read_pids(fd, "cgroup.procs", opaque);
     return r ? r : each_sub(fd, depth + 1, collect_sub, opaque);
 }
 
@@ -115,9 +118,17 @@ int cgroup_pids(const struct cgroup *cg, pid_t **ret, size_t *ret_count, struct 
 {
     const struct cgroup_dir *dir = main_dir(cg);
     struct pid_list list = {0};
-    int r = !dir || dir->fd < 0 ? 0 : read_pids(dir->fd, &list);
-    if (!r && dir && dir->fd >= 0)
-        r = each_sub(dir->fd, 0, collect_sub, &list);
+    int r = 0;
+    struct stat st;
+    if (dir && stat(dir->path, &st) == 0) {
+        char procs[PATH_MAX];
+        snprintf(procs, sizeof(procs), "%s/cgroup.procs", dir->path);
+        r = read_pids(AT_FDCWD, procs, &list);
+        /* the kernel counts sub-groups as links, as everywhere */
+        cleanup_fd int fd = r || st.st_nlink == 2 ? -1 : open(dir->path, O_PATH | O_CLOEXEC);
+        if (fd >= 0)
+            r = each_sub(fd, 0, collect_sub, &list);
+    }
     if (r) {
         free(list.pids);
         return error_set_errno(err, r, "list the processes of %s", dir->path);
@@ -209,6 +220,10 @@ int cgroup_kill(struct cgroup *cg, int signal, struct error *err)
     if (signal == SIGKILL && dir->version == 2 && !cgroup_write_raw(cg, dir, "cgroup.kill", "1"))
         return 0;
     size_t count = 0;
+    cleanup_free pid_t *pids = NULL;
+    int any = cgroup_pids(cg, &pids, &count, err);
+    if (any || !count)
+        return any;
     if (cgroup_is_frozen(cg)) {
         int r = kill_all(cg, signal, &count, err);
         /* v1 delivers to the frozen only after thawing */
