@@ -71,6 +71,16 @@ static const struct option import_options[] = {
     END,
 };
 
+static const struct option bootstrap_options[] = {
+    VALUE(OPTION_TEXT, "suite", 0, "SUITE", "Suite, when it is not the tag"),
+    VALUE(OPTION_LIST, "include", 0, "PACKAGE[,...]", "Packages more; repeatable"),
+    CHOICE("variant", 0, "minbase|essential|apt|buildd|important|standard", "VARIANT",
+           "How much of Debian", .initial = "minbase"),
+    VALUE(OPTION_TEXT, "mirror", 0, "URL", "Mirror instead of this host's own"),
+    FLAG("quiet", 'q', "Do not show what mmdebstrap does"),
+    END,
+};
+
 const struct verb image_verbs[] = {
     {
         .name = "images",
@@ -179,6 +189,24 @@ const struct verb image_verbs[] = {
         .min = 1,
         .max = -1,
         .run = verb_image_inspect,
+    },
+    {
+        .name = "image bootstrap",
+        .aliases = "bootstrap",
+        .group = "Images",
+        .synopsis = "[OPTIONS] NAME:SUITE",
+        .brief = "Image of a Debian suite",
+        .help = "Make an image of a Debian suite from its packages and print its id.",
+        .man = "Runs mmdebstrap, so that it works where a mirror of packages can be reached and no "
+               "registry. The mirrors are those that this host's APT uses. Needs root, or a user "
+               "with ids in /etc/subuid and /etc/subgid.",
+        .options = bootstrap_options,
+        .examples = EXAMPLES({"isola image bootstrap debian:bookworm", "A minimal Debian."},
+                             {"isola image bootstrap --include python3,curl --suite trixie py:1",
+                              "With more in it, under another name."}),
+        .min = 1,
+        .max = 1,
+        .run = image_program_become,
     },
     {
         .name = "image prune",

@@ -6,6 +6,7 @@ const struct program_command program_commands[] = {
     /* clang-format off: one line each */
     {"_commit", command_commit, 0, 1},
     {"_sweep", command_sweep, 0, 0},
+    {"image bootstrap", command_bootstrap, 1, 1},
     {"import", command_import, 1, 2},
     {"load", command_load, 0, 0},
     {"login", command_login, 0, 1},

@@ -8,6 +8,7 @@
 /* Deletes what isola itself had no right to delete. */
 int command_sweep(struct program *p);
 
+int command_bootstrap(struct program *p);
 int command_commit(struct program *p);
 int command_import(struct program *p);
 int command_load(struct program *p);

@@ -247,5 +247,39 @@ else
     skip "a user with one uid" "no user namespaces, or the binary cannot be read by others"
 fi
 
+# A user with ranges of ids: files of this namespace's own say so.
+if command -v newuidmap >/dev/null && touch etc-subuid etc-passwd; then
+    echo "isola-test:200000:65536" >etc-subuid
+    { cat /etc/passwd; echo "isola-test:x:54322:54322::$work/ranges:/bin/sh"; } >etc-passwd
+    for f in subuid subgid; do [ -e /etc/$f ] && mount --bind etc-subuid /etc/$f; done
+    mount --bind etc-passwd /etc/passwd
+    mkdir ranges && chown 54322:54322 ranges
+    as2() { setpriv --reuid 54322 --regid 54322 --clear-groups env HOME="$work/ranges" XDG_DATA_HOME="$work/ranges/data" "$@"; }
+    chown 1000:2000 tree/etc/file
+    tar --format=pax --xattrs --xattrs-include='*' -C tree -cf ranges.tar .
+    if as2 unshare -U true 2>/dev/null && as2 "$isola" version >/dev/null 2>&1; then
+        check "ranges: import" as2 "$isola" import ranges.tar r:1
+        L=$(as2 "$isola" image inspect -f '{{index .Layers 0}}' r:1)
+        check "ranges: ids are mapped" test "$(stat -c %u:%g "$L/etc/file")" = 200999:201999
+        check "ranges: root's files are the user's" test "$(stat -c %u "$L/bin/busybox")" = 54322
+        check "ranges: devices are left out, and counted" sh -c "! [ -e '$L/dev/null' ] && grep -q '\"devices_left_out\":2' '$L/../layer.json'"
+        mkdir ranges/upper && chown 54322:54322 ranges/upper && mkdir ranges/upper/new && echo x >ranges/upper/new/f && chown 200041:200041 ranges/upper/new/f
+        check "ranges: commit" as2 "$(dirname "$isola")/isola-image" _commit --upper="$work/ranges/upper" --image="$(as2 "$isola" image inspect -f '{{.ID}}' r:1)" -- r:2
+        as2 "$isola" save -o ranges/r2.tar r:2
+        "$isola" load -i ranges/r2.tar >/dev/null
+        check "ranges: ids in the image are those inside" test "$(stat -c %u:%g "$(layers r:2 | cut -d: -f1)/new/f")" = 42:42
+        as2 "$isola" rmi r:1 r:2 >out 2>&1
+        check "ranges: rmi leaves nothing" none "$work/ranges/data/isola/images/layers" "$work/ranges/data/isola/images/trash"
+        chown 70000:5 tree/etc/file
+        tar -C tree --format=pax -cf ranges.tar etc
+        check "ranges: an id beyond them" sh -c "$(declare -f as2 | sed 's/^as2 ()/as2()/'); work=$work; ! as2 '$isola' import ranges.tar r:1 2>err && grep -q '/etc/subuid' err"
+    else
+        skip "a user with ranges of ids" "no user namespaces, or the binary cannot be read by others"
+    fi
+    umount /etc/passwd /etc/subuid /etc/subgid 2>/dev/null
+else
+    skip "a user with ranges of ids" "package uidmap is missing"
+fi
+
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]
