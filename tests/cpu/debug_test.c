@@ -132,6 +132,59 @@ static void test_xsetbv_order(void **state)
     rig_free(&r);
 }
 
+/* ENTER with 32-bit operands on a 16-bit stack: EBP is ESP, of which the push changed SP. */
+RIG_CODE(enter16, 32, "enter $8, $0; int $0x31\n");
+static void test_enter_on_16bit_stack(void **state)
+{
+    struct rig r;
+
+    rig_new(&r);
+    sys_protected(&r, 0);
+    rig_code(&r, RIG_CODE_AT, enter16);
+    sys_load(&r, X86_SS, SEL_DATA16);
+    r.c->gpr[X86_RSP] = 0x12348000;
+    assert_int_equal(sys_run(&r), 0x31);
+    assert_int_equal(r.c->gpr[X86_RBP], 0x12347ffc);
+    rig_free(&r);
+}
+
+/* Until LLDT runs, the LDT is what reset made it: 64 KiB at 0 (vol. 3, table 10-1). */
+RIG_CODE(early_ldt, 32, "mov $0xfffc, %eax; mov %eax, %ds; int $0x31\n");
+static void test_ldt_of_reset(void **state)
+{
+    struct rig r;
+    uint64_t data = sys_desc(0, 0xffff, 0x93);
+
+    rig_new(&r);
+    x86_reset(r.c);
+    struct x86_seg ldt = r.c->ldt;
+    sys_protected(&r, 0);
+    r.c->ldt = ldt;
+    rig_code(&r, RIG_CODE_AT, early_ldt);
+    rig_put(&r, 0xfff8, &data, 8);
+    assert_int_equal(sys_run(&r), 0x31);
+    rig_free(&r);
+}
+
+/* Bits 63:12 of the descriptor must be 0 for every type of INVPCID. */
+RIG_CODE(invpcid, 32, "mov $2, %eax; invpcid (%ebx), %eax; int $0x31\n");
+static void test_invpcid_reserved(void **state)
+{
+    struct rig r;
+    uint64_t bad = 1 << 12;
+
+    rig_new(&r);
+    sys_protected(&r, 0);
+    rig_code(&r, RIG_CODE_AT, invpcid);
+    r.c->gpr[X86_RBX] = 0x8000;
+    assert_int_equal(sys_run(&r), 0x31);
+    sys_protected(&r, 0);
+    r.c->gpr[X86_RBX] = 0x8000;
+    rig_put(&r, 0x8000, &bad, 8);
+    assert_int_equal(sys_run(&r), X86_GP);
+    rig_free(&r);
+}
+
 static int next_vector;
 static int give_vector(void *opaque, unsigned cpu)
 {
@@ -231,10 +284,12 @@ static void test_init_and_sipi(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_single_step),  cmocka_unit_test(test_no_step_into_int),
-        cmocka_unit_test(test_breakpoints),  cmocka_unit_test(test_general_detect),
-        cmocka_unit_test(test_xsetbv_order), cmocka_unit_test(test_interrupts_and_shadow),
-        cmocka_unit_test(test_nmi),          cmocka_unit_test(test_init_and_sipi),
+        cmocka_unit_test(test_single_step),           cmocka_unit_test(test_no_step_into_int),
+        cmocka_unit_test(test_breakpoints),           cmocka_unit_test(test_general_detect),
+        cmocka_unit_test(test_xsetbv_order),          cmocka_unit_test(test_enter_on_16bit_stack),
+        cmocka_unit_test(test_ldt_of_reset),          cmocka_unit_test(test_invpcid_reserved),
+        cmocka_unit_test(test_interrupts_and_shadow), cmocka_unit_test(test_nmi),
+        cmocka_unit_test(test_init_and_sipi),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -241,6 +241,14 @@ static void test_vme_redirection(void **state)
     assert_int_equal(r.c->gpr[X86_RCX] & 0xffff, 0x99);
     /* PUSHF shows VIF as IF and IOPL 3. */
     assert_int_equal(r.c->gpr[X86_RBX] & (X86_IF | X86_IOPL), X86_IF | X86_IOPL);
+    /* A bitmap that the segment does not hold: #GP(0), with IOPL 3 as well. */
+    sys_v86(&r, 3);
+    r.c->cr4 |= X86_CR4_VME;
+    put16(&r, SYS_TSS + 102, 0x88);
+    r.c->tr.limit = 0x67;
+    assert_int_equal(sys_run(&r), X86_GP);
+    assert_int_equal(sys_slot(&r, 0), 0);
+    assert_int_equal(sys_slot(&r, 1), 0);
     rig_free(&r);
 }
 
@@ -272,7 +280,7 @@ static void test_io_bitmap(void **state)
 
 RIG_CODE(tov86, 32,
          "push $0x5000; push $0x4000; push $0x3000; push $0x2000; push $0x9000\n"
-         "push $0x8000; push $0x20002; push $0x1000; push $0x40; iret\n");
+         "push $0x8000; push $0x20002; push $0x1000; push $0x70040; iret\n");
 RIG_CODE(inv86, 16, "mov %ds, %ax; mov %cs, %bx; hlt\n");
 static void test_iret_to_v86(void **state)
 {
@@ -288,7 +296,7 @@ static void test_iret_to_v86(void **state)
     assert_int_equal(sys_run(&r), X86_GP); /* HLT in ring 3 */
     assert_int_equal(r.c->gpr[X86_RAX] & 0xffff, 0x3000);
     assert_int_equal(r.c->gpr[X86_RBX] & 0xffff, 0x1000);
-    assert_int_equal(sys_slot(&r, 1), 0x44);
+    assert_int_equal(sys_slot(&r, 1), 0x44); /* of EIP the low half was taken */
     assert_int_equal(sys_slot(&r, 6), 0x2000);
     rig_free(&r);
 }

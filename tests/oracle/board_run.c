@@ -16,6 +16,7 @@ enum { ROM_BYTES = 65536, RAM_BYTES = 4 << 20 };
 
 struct board {
     FILE *log;
+    uint8_t cr8;
     bool finished;
 };
 
@@ -40,11 +41,14 @@ static int no_write(void *opaque, unsigned cpu, uint32_t msr, uint64_t value)
 
 static uint8_t get_cr8(void *opaque, unsigned cpu)
 {
-    return 0;
+    const struct board *b = opaque;
+    return b->cr8;
 }
 
 static void set_cr8(void *opaque, unsigned cpu, uint8_t value)
 {
+    struct board *b = opaque;
+    b->cr8 = value;
 }
 
 static void ferr(void *opaque, int level)
@@ -82,7 +86,9 @@ static void exit_write(void *dev, uint16_t offset, unsigned size, uint32_t value
 
 int main(int argc, char **argv)
 {
-    static const struct x86_host host = {.lock = no_lock,
+    static struct board b;
+    static const struct x86_host host = {.opaque = &b,
+                                         .lock = no_lock,
                                          .unlock = no_lock,
                                          .intr_ack = no_interrupt,
                                          .apic_rdmsr = no_read,
@@ -97,7 +103,6 @@ int main(int argc, char **argv)
     static const struct port_ops log_ops = {port_read, log_write},
                                  exit_ops = {port_read, exit_write};
     static uint8_t rom[ROM_BYTES];
-    struct board b = {0};
     struct error err = {0};
     FILE *f = argc == 3 ? fopen(argv[1], "rb") : NULL;
     b.log = f ? fopen(argv[2], "wb") : NULL;
@@ -122,12 +127,15 @@ int main(int argc, char **argv)
         return 2;
     }
     /* Bounded: a program that hangs ends the run, and what was logged shows where. */
-    for (unsigned slices = 0; !b.finished && slices < 3000; slices++) {
+    for (unsigned slices = 0; !b.finished && slices < 500; slices++) {
         enum x86_exit why = x86_interp_run(vm->cpus[0], 10000);
-        if (why == X86_EXIT_SHUTDOWN)
+        if (why == X86_EXIT_SHUTDOWN) {
             x86_reset(vm->cpus[0]);
-        else if (why == X86_EXIT_HALT)
+            b.cr8 = 0;
+            slices = 0;
+        } else if (why == X86_EXIT_HALT) {
             break;
+        }
     }
     fclose(b.log);
     x86_vm_free(vm);

@@ -34,7 +34,6 @@ enum {
     K_REP_LOOP,
     K_FAR_TO_64,
     K_WIDE_FAULT,
-    K_ENTER,
     K_UD_FETCH,
     K_LOCK_VERW,
     K_MOVSXD16,
@@ -81,7 +80,6 @@ const struct orc_known orc_known[] = {
                                      "the addressing of the new mode"},
     [K_WIDE_FAULT] = {"wide-fault",
                       "which part of an operand of many words faults first, what was done before"},
-    [K_ENTER] = {"enter-high", "upper half of EBP after a 32-bit ENTER on a 16-bit stack"},
     [K_UD_FETCH] = {"ud-or-fetch", "#UD known before the last bytes of an instruction are fetched"},
     [K_LOCK_VERW] = {"amd-lock-verw", "VERW runs with LOCK on AMD"},
     [K_MOVSXD16] = {"movsxd-16", "MOVSXD of 16 bits reads 16 bits on Intel, 32 on AMD"},
@@ -413,9 +411,6 @@ static int fault_excuse(const struct orc_run *run)
     if (orc_in(run->row, ORC_SET_WIDE) && h->vector > 0 && h->rip == g->rip && g->vector > 0 &&
         (h->vector != g->vector || h->cr2 != g->cr2 || h->err != g->err))
         return K_WIDE_FAULT;
-    if (run->amd && orc_in(run->row, ORC_SET_ENTER) && run->insn->osize == X86_SIZE_32 &&
-        h->gpr[5] != g->gpr[5] && (uint16_t)h->gpr[5] == (uint16_t)g->gpr[5])
-        return K_ENTER;
     if (orc_in(run->row, ORC_SET_MASKMOV) && h->vector > 0 && h->rip == run->c->in.rip)
         return K_MASKMOV;
     return -1;

@@ -22,7 +22,7 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from sysprog import families, image, judges, known, known_bochs, known_qemu  # noqa: E402, F401
+from sysprog import families, image, judges, known, known_bochs, known_qemu, known_qemu64  # noqa: E402, F401
 
 BATCH, HANGS = 80, 12
 
@@ -46,14 +46,15 @@ def outcomes(judge, programs, folder):
 
 
 def batches(programs, folder):
-    """Slices that fit into a ROM."""
-    at = 0
-    while at < len(programs):
-        size = BATCH
-        while not image.assemble(programs[at:at + size], 0, folder, 'image'):
-            size //= 2
-        yield at, programs[at:at + size]
-        at += size
+    """Lists of programs that have the same judges and fit into a ROM."""
+    for who in sorted({p.judges for p in programs}):
+        mine = [p for p in programs if p.judges == who]
+        while mine:
+            size = BATCH
+            while not image.assemble(mine[:size], 0, folder, 'image'):
+                size //= 2
+            yield who, mine[:size]
+            mine = mine[size:]
 
 
 def differences(theirs, ours):
@@ -152,18 +153,16 @@ def main():
         if any(j.name in p.judges for j in present):
             programs.append(p)
     report = Report(o.show)
-    for _, batch in batches(programs, folder):
+    for who, batch in batches(programs, folder):
         ours = outcomes(judges.Isola(o.run, folder), batch, folder)
         if ours is None:
             print(f'too many programs hang on isola: {batch[0].number} and following')
             return 1
         verdicts = [{} for _ in batch]
-        for judge in present:
-            mine = [n for n, p in enumerate(batch) if judge.name in p.judges]
-            theirs = outcomes(judge, [batch[n] for n in mine], folder) if mine else []
-            for i, n in enumerate(mine):
-                verdicts[n][judge.name] = compare(judge.name, batch[n], theirs[i] if theirs else None, ours[n],
-                                                  report.counts)
+        for judge in [j for j in present if j.name in who]:
+            theirs = outcomes(judge, batch, folder) or [None] * len(batch)
+            for n, p in enumerate(batch):
+                verdicts[n][judge.name] = compare(judge.name, p, theirs[n], ours[n], report.counts)
         for n, p in enumerate(batch):
             report.add(p.number, p, verdicts[n], ours[n])
     report.print(o.seed, [j.name for j in present])

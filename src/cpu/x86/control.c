@@ -308,7 +308,7 @@ enum x86_result x86_op_invpcid(struct x86_cpu *c, const struct x86_insn *i)
     if (x86_load128(c, i->seg, x86_ea(c, i), &d))
         return X86_FAULT;
     pcid = d.u64[0] & 0xfff;
-    if (type > 3 || (type < 2 && ((d.u64[0] >> 12) || (pcid && !(c->cr4 & X86_CR4_PCIDE)))) ||
+    if (type > 3 || d.u64[0] >> 12 || (type < 2 && pcid && !(c->cr4 & X86_CR4_PCIDE)) ||
         (type == 0 && !x86_canonical(d.u64[1])))
         return x86_raise_gp(c, 0);
     if (type == 0)

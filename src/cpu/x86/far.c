@@ -306,16 +306,21 @@ int x86_return_cs(struct x86_cpu *c, uint16_t sel, struct x86_desc *cs)
 }
 
 /* Checks SS of a return to the outer privilege of @cs. *@ret_null: null, as 64-bit code may have
- * it below ring 3. */
+ * it below ring 3. x86_return_accessed follows when nothing else can fail. */
 int x86_return_ss(struct x86_cpu *c, uint16_t sel, unsigned rpl, const struct x86_desc *cs,
                   struct x86_desc *ss, bool *ret_null)
 {
     *ret_null = !(sel & ~3u);
     if (!*ret_null)
-        return x86_ss_check(c, sel, rpl, X86_GP, ss) || x86_desc_accessed(c, ss);
+        return x86_ss_check(c, sel, rpl, X86_GP, ss);
     if (!x86_long(c) || !x86_desc_l(cs) || rpl == 3 || (sel & 3u) != rpl)
         return x86_raise_gp(c, 0);
     return 0;
+}
+
+int x86_return_accessed(struct x86_cpu *c, struct x86_desc *cs, struct x86_desc *ss, bool null_ss)
+{
+    return x86_desc_accessed(c, cs) || (!null_ss && x86_desc_accessed(c, ss));
 }
 
 void x86_return_outer(struct x86_cpu *c, uint16_t cs_sel, const struct x86_desc *cs,
@@ -373,7 +378,7 @@ static enum x86_result ret_outer(struct x86_cpu *c, const struct x86_insn *i, st
         return X86_FAULT;
     if (!target_ok(c, cs, rip))
         return x86_raise_gp(c, 0);
-    if (x86_desc_accessed(c, cs))
+    if (x86_return_accessed(c, cs, &ss, null_ss))
         return X86_FAULT;
     c->rip = rip;
     x86_return_outer(c, sel, cs, (uint16_t)ss_sel, &ss, null_ss);

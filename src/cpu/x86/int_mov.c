@@ -297,6 +297,8 @@ enum x86_result x86_op_enter(struct x86_cpu *c, const struct x86_insn *i)
 
     if (mem_set(c, X86_SS, frame, i->osize, bp))
         return X86_FAULT;
+    if (ssz == X86_SIZE_16) /* the frame pointer is ESP, of which the push changed SP */
+        frame |= c->gpr[X86_RSP] & ~0xffffull;
     for (unsigned n = 1; n < level; n++) {
         bp -= (unsigned)size;
         pushed += size;
@@ -307,8 +309,7 @@ enum x86_result x86_op_enter(struct x86_cpu *c, const struct x86_insn *i)
     if (level) {
         pushed += size;
         /* Current processors store the frame pointer at the operand size. */
-        if (mem_set(c, X86_SS, stack_at(c, ssz, -pushed), i->osize,
-                    ssz == X86_SIZE_16 ? (c->gpr[X86_RSP] & ~0xffffull) | frame : frame))
+        if (mem_set(c, X86_SS, stack_at(c, ssz, -pushed), i->osize, frame))
             return X86_FAULT;
     }
     sp = stack_at(c, ssz, -pushed - (int64_t)(uint16_t)i->imm);

@@ -83,8 +83,6 @@ static enum x86_result iret_to_v86(struct x86_cpu *c, struct x86_stack *s, uint6
     for (unsigned n = 0; n < 4; n++)
         if (x86_stack_pop(c, s, X86_SIZE_32, &seg[n]))
             return X86_FAULT;
-    if (ip > 0xffff)
-        return x86_raise_gp(c, 0);
     x86_flags_set(c, flags, IRET_BASE | X86_IF | X86_IOPL | X86_VIF | X86_VIP | X86_VM);
     c->cpl = 3;
     x86_mode_update(c);
@@ -93,7 +91,7 @@ static enum x86_result iret_to_v86(struct x86_cpu *c, struct x86_stack *s, uint6
     for (unsigned n = 0; n < 4; n++)
         x86_seg_set_real(c, order[n], (uint16_t)seg[n]);
     c->gpr[X86_RSP] = sp;
-    c->rip = ip;
+    c->rip = (uint16_t)ip; /* the upper half is dropped, not checked */
     return X86_BRANCH;
 }
 
@@ -132,7 +130,7 @@ static enum x86_result iret_prot(struct x86_cpu *c, const struct x86_insn *i)
     struct x86_stack s;
     struct x86_desc cs, ss = {0};
     uint64_t rip, sel, flags, sp = 0, ss_sel = 0, mask;
-    bool outer, null_ss = false;
+    bool outer, null_ss = true;
 
     x86_stack_here(c, &s);
     if (x86_stack_pop(c, &s, i->osize, &rip) || x86_stack_pop(c, &s, i->osize, &sel) ||
@@ -154,7 +152,7 @@ static enum x86_result iret_prot(struct x86_cpu *c, const struct x86_insn *i)
     }
     if (x86_long(c) && x86_desc_l(&cs) ? !x86_canonical(rip) : rip > x86_desc_limit(&cs))
         return x86_raise_gp(c, 0);
-    if (x86_desc_accessed(c, &cs))
+    if (x86_return_accessed(c, &cs, &ss, null_ss))
         return X86_FAULT;
     mask = protected_mask(c);
     c->rip = rip;

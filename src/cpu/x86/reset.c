@@ -14,7 +14,7 @@ static void reset_segments(struct x86_cpu *c)
     c->seg[X86_CS].sel = 0xf000;
     c->seg[X86_CS].base = 0xffff0000;
     c->seg[X86_CS].attr = 0x9b;
-    c->ldt = (struct x86_seg){.attr = 0x82, .limit = 0xffff, .null = true};
+    c->ldt = (struct x86_seg){.attr = 0x82, .limit = 0xffff};
     c->tr = (struct x86_seg){.attr = 0x8b, .limit = 0xffff};
     c->gdt = c->idt = (struct x86_dtable){.limit = 0xffff};
 }

@@ -219,7 +219,9 @@ static enum x86_result store_table(struct x86_cpu *c, const struct x86_insn *i,
 
     if (umip_denies(c))
         return x86_raise_gp(c, 0);
-    if (x86_probe_write(c, i->seg, next, wide ? 8 : 4) || x86_store16(c, i->seg, ea, t->limit))
+    /* All or nothing; of two parts that fault, the limit does. */
+    if (x86_probe_write(c, i->seg, ea, 2) || x86_probe_write(c, i->seg, next, wide ? 8 : 4) ||
+        x86_store16(c, i->seg, ea, t->limit))
         return X86_FAULT;
     if (wide ? x86_store64(c, i->seg, next, t->base)
              : x86_store32(c, i->seg, next, (uint32_t)t->base))

@@ -73,6 +73,7 @@ int x86_vme_redirect(struct x86_cpu *c, uint8_t vector);
 int x86_return_cs(struct x86_cpu *c, uint16_t sel, struct x86_desc *cs);
 int x86_return_ss(struct x86_cpu *c, uint16_t sel, unsigned rpl, const struct x86_desc *cs,
                   struct x86_desc *ss, bool *ret_null);
+int x86_return_accessed(struct x86_cpu *c, struct x86_desc *cs, struct x86_desc *ss, bool null_ss);
 void x86_return_outer(struct x86_cpu *c, uint16_t cs_sel, const struct x86_desc *cs,
                       uint16_t ss_sel, const struct x86_desc *ss, bool null_ss);
 void x86_return_sp(struct x86_cpu *c, uint64_t sp);

@@ -121,15 +121,19 @@ int x86_vme_redirect(struct x86_cpu *c, uint8_t vector)
     unsigned off;
 
     if (c->tr.null || c->tr.limit < TSS32_IOMAP + 1)
-        return 1;
+        goto outside;
     if (tss_load(c, c->tr.base, TSS32_IOMAP, 2, &map))
         return -1;
     off = map - 32u + vector / 8u; /* the redirection bitmap stands below the I/O bitmap */
     if (map < 32 || off > c->tr.limit)
-        return 1;
+        goto outside;
     if (tss_load(c, c->tr.base, off, 1, &bits))
         return -1;
     return bits >> (vector & 7) & 1;
+
+outside:
+    x86_raise_gp(c, 0);
+    return -1;
 }
 
 int x86_task_gate(struct x86_cpu *c, const struct x86_desc *gate, uint16_t *ret_sel,
@@ -273,12 +277,11 @@ static enum x86_result load_task_segs(struct x86_cpu *c, const struct task *t)
     if (c->mode == X86_MODE_V86) {
         for (unsigned i = 0; i < X86_SEGS; i++)
             x86_seg_set_real(c, i, t->seg[i]);
-        return X86_NEXT;
-    }
-    if (load_task_cs(c, t->seg[X86_CS]) == X86_FAULT ||
-        load_task_ss(c, t->seg[X86_SS]) == X86_FAULT)
+    } else if (load_task_cs(c, t->seg[X86_CS]) == X86_FAULT ||
+               load_task_ss(c, t->seg[X86_SS]) == X86_FAULT) {
         return X86_FAULT;
-    for (unsigned i = 0; i < array_size(data); i++) {
+    }
+    for (unsigned i = 0; c->mode != X86_MODE_V86 && i < array_size(data); i++) {
         if (x86_seg_load(c, data[i], t->seg[data[i]])) {
             if (c->fault.vector == X86_GP)
                 c->fault.vector = X86_TS;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """All families of programs, in the order in which they take turns."""
-from . import legacy
+from . import legacy, long, modes, rings
 
-ALL = legacy.FAMILIES
+ALL = legacy.FAMILIES + rings.FAMILIES + modes.FAMILIES + long.FAMILIES

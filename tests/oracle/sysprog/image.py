@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from .program import (BUDGET, GDT, GDT_BYTES, IDT, L1, L1B, L2B, L3B, L4, PAGE, STUBS, STUBS16, STUBS64, TARGET, TSS0,
+from .program import (BUDGET, RESUME, GDT, GDT_BYTES, IDT, L1, L1B, L2B, L3B, L4, PAGE, STUBS, STUBS16, STUBS64, TARGET, TSS0,
                       VECTORS, tables32, tables64)
 
 FRAME = 11  # words of the stack behind the vector
@@ -18,10 +18,11 @@ MSRS64 = [('efer', 0xc0000080), ('star', 0xc0000081), ('lstar', 0xc0000082), ('f
 LAYOUT = {
     0: (4, ['dr7', 'dr6', 'cr4', 'cr3', 'cr2', 'cr0', 'ldtr', 'tr', 'ss', 'gs', 'fs', 'es', 'ds'] + GPR32,
         [('gdt', GDT, GDT_BYTES), ('tss', TSS0, 0x280), ('pt', 0x117fc, 4), ('paept', 0x14ff8, 8), ('pd', 0x10000, 12),
-         ('paepd', 0x13000, 16)]),
+         ('paepd', 0x13000, 16), ('ring1', 0x6bd0, 48), ('ring2', 0x6dd0, 48), ('ring3', 0x77d0, 48), ('mem', 0x7100, 64)]),
     1: (8, [m for m, _ in reversed(MSRS64)] + ['dr7', 'dr6', 'cr4', 'cr3', 'cr2', 'cr0', 'ldtr', 'tr', 'ss', 'gs', 'fs',
                                                'es', 'ds'] + GPR64,
-        [('gdt', GDT, GDT_BYTES), ('tss', TSS0, 0x68), ('l4', L4 + 8, 8), ('l3', L3B, 8), ('l2', L2B, 8), ('l1', L1B, 16)]),
+        [('gdt', GDT, GDT_BYTES), ('tss', TSS0, 0x68), ('l4', L4 + 8, 8), ('l3', L3B, 8), ('l2', L2B, 8), ('l1', L1B, 16), ('ring3', 0x77d0, 48),
+         ('mem', 0x7100, 64)]),
     2: (4, ['cr0', 'ss', 'gs', 'fs', 'es', 'ds'] + GPR32, [('ram', 0x7100, 16)]),
 }
 
@@ -65,7 +66,9 @@ def split(raw):
     result, at = {}, raw.find(MARK)
     while at >= 0:
         at += len(MARK)
-        number = raw[at] | raw[at + 1] << 8 if at + 2 <= len(raw) else 0xffff
+        if at + 2 > len(raw):
+            return result, False
+        number = raw[at] | raw[at + 1] << 8
         if number == 0xffff:
             return result, True
         following = raw.find(MARK, at)
@@ -76,7 +79,6 @@ def split(raw):
 
 
 BOOT = f'''
-cpu x64
 org 0xf0000
 bits 16
 start:
@@ -119,6 +121,7 @@ init:
 .run:
     mov [0x500], eax
     mov dword [{BUDGET}], 0
+    mov dword [{RESUME}], 0
     mov esi, mark
     mov ecx, 4
     mov dx, 0xe9
@@ -265,6 +268,9 @@ enter_long:
     mov eax, 0x100
     xor edx, edx
     wrmsr
+    mov ecx, 0xc0000084
+    xor eax, eax
+    wrmsr
     lgdt [gdtr]
     mov eax, 0x80000011
     mov cr0, eax
@@ -355,6 +361,8 @@ log32:
     push eax
     mov eax, dr7
     push eax
+    mov eax, 0x400
+    mov dr7, eax
     cld
     mov dx, 0xe9
     mov esi, esp
@@ -381,6 +389,11 @@ log32:
 .again:
     dec dword [{BUDGET}]
     js .end
+    mov eax, [{RESUME}]
+    or [ss:edi + {4 * LAYOUT[0][1].index('vector') + 12}], eax
+    mov eax, [ss:edi + {4 * LAYOUT[0][1].index('dr7')}]
+    and ah, 0xdf
+    mov dr7, eax
     add esp, {4 * LAYOUT[0][1].index('ds')}
     pop eax
     mov ds, ax
@@ -438,6 +451,8 @@ log64:
     push rax
     mov rax, dr7
     push rax
+    mov eax, 0x400
+    mov dr7, rax
 ''' + '\n'.join(f'mov ecx, {m:#x}\nrdmsr\nmov [rsp - 8], eax\nmov [rsp - 4], edx\nsub rsp, 8' for _, m in MSRS64) + f'''
     cld
     mov dx, 0xe9
@@ -458,6 +473,11 @@ log64:
 .again:
     dec dword [{BUDGET}]
     js .end
+    mov eax, [{RESUME}]
+    or [rsp + {8 * LAYOUT[1][1].index('vector') + 24}], rax
+    mov rax, [rsp + {8 * LAYOUT[1][1].index('dr7')}]
+    and ah, 0xdf
+    mov dr7, rax
     add rsp, {8 * LAYOUT[1][1].index('ds')}
     pop rax
     mov ds, ax

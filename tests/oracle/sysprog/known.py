@@ -12,9 +12,10 @@ from .image import fields_of
 RULES = []
 
 
-def rule(judge, name, why):
+def rule(judge, name, why, kinds=(0,)):
+    """kinds: those of the logs that it can look at."""
     def add(function):
-        RULES.append((judge, name, why, function))
+        RULES.append((judge, name, why, function, kinds))
         return function
     return add
 
@@ -50,8 +51,8 @@ def corrected(judge, program, theirs, ours, counts):
     if theirs[:1] != ours[:1]:
         return theirs
     pair = Pair(program, theirs, ours)
-    for who, name, _, function in RULES:
-        if who == judge and function(pair):
+    for who, name, _, function, kinds in RULES:
+        if who == judge and ours[0] in kinds and function(pair):
             counts[judge, name] = counts.get((judge, name), 0) + 1
     return bytes(pair.log)
 
@@ -60,9 +61,10 @@ def corrected(judge, program, theirs, ours, counts):
 WHOLE = []
 
 
-def whole_rule(judge, name, why):
+def whole_rule(judge, name, why, kinds=(0,)):
+    """kinds: what the first log of Isola may be, if there is one."""
     def add(function):
-        WHOLE.append((judge, name, why, function))
+        WHOLE.append((judge, name, why, function, kinds))
         return function
     return add
 
@@ -72,11 +74,11 @@ def whole(judge, program, theirs, ours):
     if ours == 'hangs' or theirs == ours:
         return None
     logs = [] if theirs == 'hangs' else theirs
-    for who, name, _, function in WHOLE:
-        if who == judge and function(program, logs, ours):
+    for who, name, _, function, kinds in WHOLE:
+        if who == judge and (not ours or ours[0][0] in kinds) and function(program, logs, ours):
             return name
     return None
 
 
 def listing():
-    return [(judge, name, why) for judge, name, why, _ in RULES + WHOLE]
+    return [x[:3] for x in RULES + WHOLE]

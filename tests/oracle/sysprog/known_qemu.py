@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What QEMU 7.2 (TCG) is known to do otherwise than the SDM."""
+import re
+
 from .image import field
 from .known import rule, whole_rule
 from .program import GDT_BYTES, IDT, TSS0, TSS1, TSS16
@@ -20,12 +22,12 @@ def flags_differ(p, bits):
 
 
 @rule('qemu', 'rf', 'RF is neither set in the image of EFLAGS that faults push nor cleared by the next instruction (vol. 3, '
-                    '17.3.1.1)')
+                    '17.3.1.1)', (0, 1))
 def rf(p):
     return flags_differ(p, 0x10000)
 
 
-@rule('qemu', 'rsvd', 'P is clear in the error code of a reserved bit (vol. 3, 4.7)')
+@rule('qemu', 'rsvd', 'P is clear in the error code of a reserved bit (vol. 3, 4.7)', (0, 1))
 def rsvd(p):
     x = p.get('frame0')
     if p.our('vector') == 14 and x & 9 == 8:
@@ -35,11 +37,11 @@ def rsvd(p):
 
 
 @rule('qemu', 'rmw', 'the operand of a read-modify-write is read before it is known to be writable: W is clear in the error '
-                     'code, and the second page of an operand may fault first (vol. 3, 4.7: the access was a write)')
+                     'code, and the second page of an operand may fault first (vol. 3, 4.7: the access was a write)', (0, 1))
 def rmw(p):
     x, y = p.get('frame0'), p.our('frame0')
     if p.our('vector') != 14 or p.get('vector') != 14 or x & 2 or not y & 2 or \
-            not p.wrote(r'^(inc|xchg|cmpxchg|add|or|bts|lock)'):
+            not p.wrote(r'^(inc|xchg|cmpxchg|add|or|bts|lock|jmp rbx|call rbx)'):
         return False
     if x | 2 == y or 0 < p.get('cr2') - p.our('cr2') < 8:
         p.put('frame0', y)
@@ -48,7 +50,7 @@ def rmw(p):
     return False
 
 
-@rule('qemu', 'dirty', 'a store to two pages that faults on the second leaves the first clean (vol. 3, 4.8: not said)')
+@rule('qemu', 'dirty', 'a store to two pages that faults on the second leaves the first clean (vol. 3, 4.8: not said)', (0, 1))
 def dirty(p):
     done = False
     for name in p.at:
@@ -59,7 +61,7 @@ def dirty(p):
     return done
 
 
-@rule('qemu', 'accessed', 'accessed flags of upper levels are set in walks that end in a fault, too')
+@rule('qemu', 'accessed', 'accessed flags of upper levels are set in walks that end in a fault, too', (0, 1))
 def accessed(p):
     done = False
     for name in p.at:
@@ -124,7 +126,7 @@ def task_cpl(p):
     return True
 
 
-@rule('qemu', 'code-accessed', 'far transfers and task switches do not set the accessed flag of CS (vol. 3, 3.4.5.1)')
+@rule('qemu', 'code-accessed', 'far transfers and task switches do not set the accessed flag of CS (vol. 3, 3.4.5.1)', (0, 1))
 def code_accessed(p):
     done = False
     for at in range(5, GDT_BYTES, 8):
@@ -135,9 +137,9 @@ def code_accessed(p):
     return done
 
 
-@rule('qemu', 'task-vif', 'a task switch does not load VIF and VIP (vol. 3, 7.2.1)')
-def task_vif(p):
-    return p.our('tr') in NEW_TASKS and flags_differ(p, 0x180000)
+@rule('qemu', 'vif', 'task switches and IRET do not load VIF and VIP (vol. 3, 7.2.1; vol. 2, IRET)', (0, 1))
+def vif(p):
+    return flags_differ(p, 0x180000)
 
 
 @rule('qemu', 'far-limit', 'a far transfer past the limit of its target has the selector as its error code (vol. 2, CALL, JMP: '
@@ -153,10 +155,10 @@ def far_limit(p):
     return bool(done)
 
 
-@rule('qemu', 'lar', 'LAR clears the bits 19:16, which are those of the limit (vol. 2, LAR: undefined)')
+@rule('qemu', 'lar', 'LAR clears the bits 19:16, which are those of the limit (vol. 2, LAR: undefined)', (0, 1))
 def lar(p):
     done = False
-    for name in ('eax', 'ecx'):
+    for name in [n for n in ('eax', 'ecx', 'rax', 'rcx') if n in p.at]:
         x, y = p.get(name), p.our(name)
         if x != y and x == y & ~0xf0000 and y >> 24 == 0 and p.wrote(r'lar '):
             p.put(name, x | y & 0xf0000)
@@ -184,8 +186,10 @@ def ltr_null(program, theirs, ours):
         0 < field(theirs[0], 'tr') < 4
 
 
-@whole_rule('qemu', 'lock-cli', 'LOCK with CLI and others that cannot be locked is no #UD (vol. 2, LOCK)')
+@whole_rule('qemu', 'lock-cli', 'LOCK with CLI and others that cannot be locked is no #UD (vol. 2, LOCK)', (0, 2))
 def lock_cli(program, theirs, ours):
+    if ours and field(ours[0], 'vector') == 6 and ours[0][0] == 2 and any(x == 'db 0xf0, 0xfa' for x in program.body):
+        return True
     code = getattr(program, 'code', None)
     return bool(code and ours) and field(ours[0], 'vector') == 6 and \
         code[field(ours[0], 'frame0'):][:2] in ([0xf0, 0xfa], [0xf0, 0xf4])
@@ -302,7 +306,7 @@ def efer_reserved(program, theirs, ours):
         (field(ours[0], 'eax') & ~0xd01 | field(ours[0], 'edx')) != 0
 
 
-@whole_rule('qemu', 'cr0-pg', 'CR0 takes PG without PE (vol. 3, 2.5: #GP(0))')
+@whole_rule('qemu', 'cr0-pg', 'CR0 takes PG without PE (vol. 3, 2.5: #GP(0))', (0, 2))
 def cr0_pg(program, theirs, ours):
     return bool(ours) and field(ours[0], 'vector') == 13 and field(ours[0], 'eax') & 0x80000001 == 0x80000000 and \
         any(line.startswith('mov cr0') for line in program.body)
@@ -338,3 +342,58 @@ def sysenter_cs(p):
         p.put('eax', y)
         return True
     return False
+
+
+@whole_rule('qemu', 'iret-vm', 'IRET returns to v8086 mode from rings 1 to 3 (vol. 2, IRET: CPL 0 only)')
+def iret_vm(program, theirs, ours):
+    if not ours:
+        return False
+    values = [int(m.group(1), 16) for m in (re.match(r'push dword (0x[0-9a-f]+)$', x) for x in program.body) if m]
+    return program.kind in ('returns', 'segments', 'rings') and any(v & 0x20000 for v in values[-6:]) and \
+        bool(theirs) and any(field(theirs[0], f'frame{i}') & 0x20000 for i in (2, 3)) and field(ours[0], 'ss') & 3 == 0
+
+
+@whole_rule('qemu', 'tss-old-limit', 'the limit of the TSS that is left is not checked (vol. 3, table 6-6: #TS)')
+def tss_old_limit(program, theirs, ours):
+    return bool(ours) and field(ours[0], 'tr') == 0x18 and code_limit(ours[0], 0x18) < 0x67 and \
+        (not theirs or field(theirs[0], 'tr') != 0x18)
+
+
+@whole_rule('qemu', 'task-self', 'IRET to the task itself does not see the state that was just saved (vol. 3, 7.3)')
+def task_self(program, theirs, ours):
+    return bool(ours) and field(ours[0], 'tr') == 0x18 and field(ours[0], 'tss+0') == 0x18 and \
+        any('or dword [esp], 0x4000' in x for x in program.body)
+
+
+@rule('qemu', 'task-ext', 'EXT is clear in the error code of a fault at the start of the task that handles a fault (vol. 3, '
+                          '6.13)')
+def task_ext(p):
+    if new_task(p) and p.get('frame0') | 1 == p.our('frame0') and p.differ('frame0'):
+        p.put('frame0', p.our('frame0'))
+        return True
+    return False
+
+
+@rule('qemu', 'task-flags', 'the arithmetic flags that a task switch saves may be those of before the last instruction')
+def task_flags(p):
+    done = False
+    x, y = p.get('tss+24'), p.our('tss+24')
+    if p.our('tr') != 0x18 and (x ^ y) & 0xd5 and (x ^ y) & 0x2a == 0:
+        p.put('tss+24', y)
+        for i in range(4):
+            if (p.get(f'frame{i}') ^ p.our(f'frame{i}')) & ~0xd5 == 0:
+                p.put(f'frame{i}', p.our(f'frame{i}'))
+        done = True
+    return done
+
+
+@rule('qemu', 'task16-high', 'the upper halves of general registers are kept when a 16-bit TSS is loaded (vol. 3, 7.6: not said; '
+                             'processors set them)')
+def task16_high(p):
+    done = False
+    for name in ('eax', 'ebx', 'ecx', 'edx', 'esi', 'edi', 'ebp', 'esp'):
+        x, y = p.get(name), p.our(name)
+        if x != y and (x ^ y) & (0xff2a if name == 'eax' else 0xffff) == 0 and y >> 16 == 0xffff:
+            p.put(name, y)
+            done = True
+    return done

@@ -4,6 +4,7 @@
 GDT, IDT, TSS0, TSS1, TSS16, LDT = 0x1000, 0x1800, 0x3000, 0x3100, 0x3200, 0x3400
 GDT_BYTES, VECTORS = 0x100, 0x48
 BUDGET = 0x508  # events (vectors 1 and 3) that are logged and returned from before a log ends the program
+RESUME = 0x50c  # flags that such a return sets
 # 32-bit paging, PAE
 PD, PT, PDPT, PAE_PD, PAE_PT = 0x10000, 0x11000, 0x12000, 0x13000, 0x14000
 # 4-level paging: identity for the supervisor, USER + x for everybody, PLAY.. through tables of its own
@@ -83,7 +84,7 @@ def tables32():
     t16 = bytearray(44)
     for at, v in ((2, 0x6800), (4, 0x10), (6, 0x6c00), (8, 0x89), (10, 0x6e00), (12, 0x9a), (14, 0x9f00), (16, 2),
                   (18, 0x11), (20, 0x22), (22, 0x33), (24, 0x44), (26, 0x6200), (28, 0x55), (30, 0x66), (32, 0x77),
-                  (34, 0x10), (36, 0x48), (38, 0x10), (40, 0x10)):
+                  (34, 0x10), (36, 0x48), (38, 0x50), (40, 0x10)):
         t16[at:at + 2] = v.to_bytes(2, 'little')
     ram[TSS16] = bytes(t16)
     ram[0x9f00] = b'\xcd\x40'
