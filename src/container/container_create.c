@@ -12,7 +12,6 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -20,6 +19,7 @@
 #include "container/container_internal.h"
 #include "container/plan_build.h"
 #include "container/seccomp.h"
+#include "container/utc.h"
 
 /* A creation under way. */
 struct create {
@@ -51,16 +51,6 @@ static int check(const struct oci_config *config, const struct container_options
     return 0;
 }
 
-static char *now_text(void)
-{
-    struct timespec t;
-    struct tm tm;
-    clock_gettime(CLOCK_REALTIME, &t);
-    gmtime_r(&t.tv_sec, &tm);
-    return str_format("%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ", tm.tm_year + 1900, tm.tm_mon + 1,
-                      tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, t.tv_nsec);
-}
-
 /* The directory of the state, and those above it. */
 static int make_dirs(const char *path, struct error *err)
 {
@@ -85,7 +75,8 @@ static int fill(struct create *x, struct error *err)
 {
     const struct container_options *o = x->o;
     struct container *c = x->c;
-    char owner[16];
+    char owner[16], now[UTC_TEXT_MAX];
+    utc_now(now, true);
     snprintf(owner, sizeof owner, "%u", geteuid());
     c->pidfd = c->sync = c->console = -1;
     c->id = strdup(o->id);
@@ -94,7 +85,7 @@ static int fill(struct create *x, struct error *err)
     const char *root = x->config->root_path ? x->config->root_path : "";
     c->rootfs = *root == '/' || !*root ? strdup(root) : str_format("%s/%s", o->bundle, root);
     c->owner = strdup(geteuid() == 0 ? "root" : owner);
-    c->created = now_text();
+    c->created = strdup(now);
     c->version = strdup(x->config->version);
     c->annotation_map = x->config->annotations;
     c->hooks = x->config->hooks[OCI_HOOK_POSTSTART].n || x->config->hooks[OCI_HOOK_POSTSTOP].n;

@@ -11,13 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/jtree.h"
 #include "base/mem.h"
 #include "base/own.h"
 #include "base/str.h"
+#include "container/utc.h"
 
 #define NAME "isola-runtime"
 
@@ -104,13 +104,9 @@ static const struct verb verbs[] = {
 
 static void log_line(struct runtime *rt, const char *level, const char *text)
 {
-    struct timespec now;
-    struct tm tm;
-    char when[40];
+    char when[UTC_TEXT_MAX];
     struct str line = {0};
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &tm);
-    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    utc_now(when, false);
     if (rt->log_json) {
         str_addf(&line, "{\"level\":\"%s\",\"msg\":", level);
         jtree_add_string(&line, text);

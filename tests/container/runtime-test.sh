@@ -379,7 +379,7 @@ edit 'c["mounts"] += [{"destination": "/etc/loop/x", "type": "tmpfs", "source": 
 fails "symbolic links" "a link to itself"
 fresh # CVE-2021-30465: a directory in a mount's destination is swapped with a link during the run
 mkdir -p "$rootfs/race/dir"; ln -s ../../../../../.."$work"/outside "$rootfs/race/link"
-edit 'c["root"]["readonly"] = False; c["mounts"] += [{"destination": "/race/dir/sub", "type": "tmpfs", "source": "racing"}]'
+edit 'c["root"]["readonly"] = False; c["mounts"] += [{"destination": "/race/dir/sub", "type": "tmpfs", "source": "'"$prefix"'-racing"}]'
 cat >"$work/swap.py" <<'P'
 import ctypes, os, sys, time
 libc = ctypes.CDLL(None)
@@ -397,7 +397,7 @@ while [ $n -lt 40 ]; do
 done
 kill $swapper 2>/dev/null; wait $swapper 2>/dev/null
 is "" "$(ls "$work/outside")" "a racing rename led out"
-hasnot "$(cat /proc/mounts)" racing "a racing rename mounted on the host"
+hasnot "$(cat /proc/mounts)" "$prefix-racing" "a racing rename mounted on the host"
 fresh # CVE-2019-5736: the program is the runtime itself, by /proc/self/exe
 ln -s /proc/self/exe "$rootfs/bin/evil"
 edit 'p["args"] = ["/bin/evil"]; c["root"]["readonly"] = False'
