@@ -337,7 +337,7 @@ static int run_init(struct create *x, struct error *err)
     extra[n++] = x->start;
     for (int i = 0; i < 3; i++)
         extra[n++] = x->b.plan.stdio[i];
-    int r = init_spawn(&x->b, extra, (unsigned)n, &events.stage1, &x->c->sync, err);
+    int r = init_spawn(&x->b, extra, (unsigned)n, &events, &x->c->sync, err);
     if (r < 0)
         return r;
     close(steal_fd(&x->start));

@@ -366,6 +366,8 @@ _Noreturn void init_main(long *stack)
     sys(prctl, PR_SET_NAME, "isola-init", 0, 0, 0);
     sys(umask, 0);
     write_self(&i, "/proc/self/oom_score_adj", i.plan->oom_score_adj, "set oom_score_adj to");
+    if (i.plan->flags & PLAN_STAGE_2)
+        stage_2(&i);
     make_first_namespaces(&i);
     long pid = clone_stage_2(&i);
     if (pid == 0)

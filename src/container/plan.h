@@ -13,7 +13,8 @@
  * Two stages. Stage 1 runs in the runtime's namespaces: it joins namespaces that are given by
  * path, makes the user namespace, then clones stage 2 into the others as a child of the runtime
  * (CLONE_PARENT) and ends. Stage 2 is the container's first process: mounts, pivots, drops what it
- * may not keep, waits for the start and executes the program.
+ * may not keep, waits for the start and executes the program. Where stage 1 would only clone, the
+ * runtime does that itself (PLAN_STAGE_2).
  *
  * They talk to the runtime over @sync, a SOCK_SEQPACKET pair, in struct plan_message.
  */
@@ -49,6 +50,7 @@ enum plan_flag {
     PLAN_MOUNT_NS = 1 << 16,     /* a new mount namespace: build the root file system */
     PLAN_PERSONALITY = 1 << 17,
     PLAN_BIND_DEVICES = 1 << 18, /* nodes are binds of the host's, mknod is not allowed */
+    PLAN_STAGE_2 = 1 << 19,      /* cloned into the new namespaces already */
 };
 
 /* A namespace to join, opened by the runtime. */
