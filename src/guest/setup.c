@@ -170,8 +170,9 @@ static int mount_root(const struct agent *a, const struct settings *s, struct er
     mkdir("/upper/data", 0755);
     mkdir("/upper/work", 0755);
     return mount_at("overlay", NEW_ROOT, "overlay", 0,
-                    a->scratch ? "lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work,volatile"
-                               : "lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work",
+                    a->scratch
+                        ? "lowerdir=/lower/root,upperdir=/upper/data,workdir=/upper/work,volatile"
+                        : "lowerdir=/lower/root,upperdir=/upper/data,workdir=/upper/work",
                     err);
 }
 
