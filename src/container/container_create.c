@@ -308,6 +308,7 @@ static int make_plan(struct create *x, struct error *err)
     bool barrier = has_hooks(x->config) || o->plug;
     plan->flags |= barrier ? PLAN_BARRIER : 0;
     plan->flags |= user ? PLAN_BIND_DEVICES : 0;
+    plan->flags |= geteuid() != 0 ? PLAN_UNPRIVILEGED : 0;
     plan->flags |= o->die_with_parent ? PLAN_DIE_WITH_PARENT : 0;
     plan->flags |= o->reap ? PLAN_REAP : 0;
     if (!o->no_new_keyring) {
