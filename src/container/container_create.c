@@ -203,22 +203,20 @@ static int on_known(void *opaque, pid_t pid, struct error *err)
     return container_save(x->c, err);
 }
 
-static int plug(struct create *x, pid_t pid, struct error *err)
+static int plug(struct create *x, pid_t pid, int netns, struct error *err)
 {
     if (!x->o->plug)
         return 0;
-    cleanup_free char *path = str_format("/proc/%d/ns/net", pid);
-    cleanup_fd int netns = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (netns < 0)
-        return error_set_errno(err, -errno, "open the container's network namespace");
+        return error_set(err, -EIO, "the container's network namespace could not be opened");
     return x->o->plug(x->o->opaque, pid, netns, err);
 }
 
-static int on_namespaces(void *opaque, pid_t pid, int ret_fds[2], struct error *err)
+static int on_namespaces(void *opaque, pid_t pid, int netns, int ret_fds[2], struct error *err)
 {
     struct create *x = opaque;
     struct str creating = {0}, created = {0};
-    int r = plug(x, pid, err);
+    int r = plug(x, pid, netns, err);
     container_state_json(x->c, "creating", &creating);
     container_state_json(x->c, "created", &created);
     const struct oci_hooks *hooks = x->config->hooks;
@@ -308,7 +306,6 @@ static int make_plan(struct create *x, struct error *err)
     bool barrier = has_hooks(x->config) || o->plug;
     plan->flags |= barrier ? PLAN_BARRIER : 0;
     plan->flags |= user ? PLAN_BIND_DEVICES : 0;
-    plan->flags |= geteuid() != 0 ? PLAN_UNPRIVILEGED : 0;
     plan->flags |= o->die_with_parent ? PLAN_DIE_WITH_PARENT : 0;
     plan->flags |= o->reap ? PLAN_REAP : 0;
     if (!o->no_new_keyring) {
@@ -338,7 +335,7 @@ static int run_init(struct create *x, struct error *err)
     extra[n++] = x->start;
     for (int i = 0; i < 3; i++)
         extra[n++] = x->b.plan.stdio[i];
-    int r = init_spawn(&x->b, extra, (unsigned)n, &events, &x->c->sync, err);
+    int r = init_spawn(&x->b, extra, (unsigned)n, &events.stage1, &x->c->sync, err);
     if (r < 0)
         return r;
     close(steal_fd(&x->start));

@@ -22,12 +22,8 @@
 
 enum { RANGES_MAX = 64 };
 
-struct id_range {
-    uint32_t start, count;
-};
-
 /* The lines NAME:START:COUNT of @file for this user. Returns how many. */
-static size_t read_ranges(const char *file, struct id_range *ranges)
+static size_t read_ranges(const char *file, struct idmap_range *ranges, size_t max)
 {
     struct passwd *user = getpwuid(geteuid());
     char id[16], line[512];
@@ -35,7 +31,7 @@ static size_t read_ranges(const char *file, struct id_range *ranges)
     FILE *f = fopen(file, "re");
 
     snprintf(id, sizeof id, "%u", (unsigned)geteuid());
-    while (f && count < RANGES_MAX && fgets(line, sizeof line, f)) {
+    while (f && count < max && fgets(line, sizeof line, f)) {
         char *save = NULL, *name = strtok_r(line, ":", &save);
         char *start = strtok_r(NULL, ":", &save), *size = strtok_r(NULL, ":\n", &save);
         uint64_t a, n;
@@ -44,11 +40,16 @@ static size_t read_ranges(const char *file, struct id_range *ranges)
             str_parse_u64(start, &a) < 0 || str_parse_u64(size, &n) < 0 || a > UINT32_MAX ||
             n == 0 || n > UINT32_MAX)
             continue;
-        ranges[count++] = (struct id_range){(uint32_t)a, (uint32_t)n};
+        ranges[count++] = (struct idmap_range){(uint32_t)a, (uint32_t)n};
     }
     if (f)
         fclose(f);
     return count;
+}
+
+size_t idmap_granted(bool groups, struct idmap_range *ret, size_t max)
+{
+    return read_ranges(groups ? "/etc/subgid" : "/etc/subuid", ret, max);
 }
 
 static bool have_program(const char *name)
@@ -66,12 +67,13 @@ static bool have_program(const char *name)
 
 enum idmap_kind idmap_kind(void)
 {
-    struct id_range ranges[RANGES_MAX];
+    struct idmap_range ranges[RANGES_MAX];
 
     if (geteuid() == 0)
         return IDMAP_ROOT;
     return have_program("newuidmap") && have_program("newgidmap") &&
-                   read_ranges("/etc/subuid", ranges) && read_ranges("/etc/subgid", ranges)
+                   read_ranges("/etc/subuid", ranges, RANGES_MAX) &&
+                   read_ranges("/etc/subgid", ranges, RANGES_MAX)
                ? IDMAP_RANGES
                : IDMAP_SINGLE;
 }
@@ -112,8 +114,8 @@ static int write_identity(pid_t pid, const char *name)
 static int run_newmap(const char *program, pid_t pid, unsigned id, const char *file,
                       struct error *err)
 {
-    struct id_range ranges[RANGES_MAX];
-    size_t n = read_ranges(file, ranges), argc = 0;
+    struct idmap_range ranges[RANGES_MAX];
+    size_t n = read_ranges(file, ranges, RANGES_MAX), argc = 0;
     char *argv[3 * (RANGES_MAX + 1) + 3];
     char numbers[3 * (RANGES_MAX + 1) + 1][16];
     uint32_t next = 1;
@@ -188,6 +190,8 @@ static void child_run(int ready, int go, enum idmap_kind kind, int (*fn)(void *)
     char byte = 0;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* A caller that is not dumpable may not write our maps otherwise. */
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     if (unshare(CLONE_NEWUSER) < 0)
         byte = (char)errno;
     if (write(ready, &byte, 1) != 1 || byte || read(go, &byte, 1) != 1 ||
@@ -215,8 +219,11 @@ int idmap_run(int (*fn)(void *opaque), void *opaque, struct error *err)
         return error_set_errno(err, r, "make a pipe");
     }
     pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        close(ready[0]);
+        close(go[1]); /* or it would never see that its parent gave up */
         child_run(ready[1], go[0], kind, fn, opaque);
+    }
     close(ready[1]);
     close(go[0]);
     if (pid < 0)

@@ -8,6 +8,8 @@
 #define IMAGE_IDMAP_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -16,6 +18,12 @@ enum idmap_kind { IDMAP_ROOT, IDMAP_RANGES, IDMAP_SINGLE };
 
 /* What this user has. */
 enum idmap_kind idmap_kind(void);
+
+struct idmap_range {
+    uint32_t start, count; /* ids of the host */
+};
+/* What /etc/subuid (or with @groups /etc/subgid) grants to this user: at most @max ranges. */
+size_t idmap_granted(bool groups, struct idmap_range *ret, size_t max);
 
 /*
  * Writes the maps of the process @pid, which has just made its user namespace and waits. -EPERM and

@@ -164,10 +164,10 @@ static int plug(void *opaque, pid_t pid, int netns_fd, struct error *err)
     const struct container_plan *p = &b->parts.plan;
 
     if (b->env.spec->net == SPEC_NET_NAT)
-        return container_net_start(b->env.spec, b->env.id, pid, netns_fd, p->user_namespace,
-                                   &b->net, err);
+        return container_net_start(b->env.spec, b->env.id, netns_fd, p->user_namespace, &b->net,
+                                   err);
     return container_has_own_net(b->env.spec)
-               ? container_net_loopback(pid, netns_fd, p->user_namespace, err)
+               ? container_net_loopback(netns_fd, p->user_namespace, err)
                : 0;
 }
 

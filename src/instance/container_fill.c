@@ -5,12 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/own.h"
+#include "image/idmap.h"
 #include "instance/container_root.h"
 #include "instance/container_sources.h"
 #include "instance/container_volume.h"
@@ -46,14 +48,14 @@ static int fill_one(int root, const char *target, const char *path, struct error
     return tree_copy_contents(from, to, TREE_COPY_ARCHIVE, err);
 }
 
-int container_fill_volumes(const struct engine_place *place, const struct container_parts *p,
-                           struct error *err)
+static int fill_all(const struct engine_place *place, const struct container_parts *p,
+                    struct error *err)
 {
     const struct spec_container *c = &place->spec->container;
     cleanup_fd int root = -1;
     int r = 0;
 
-    for (size_t i = 0; r == 0 && p->has_overlay && i < c->mount_count; i++) {
+    for (size_t i = 0; r == 0 && i < c->mount_count; i++) {
         const struct spec_mount *m = &c->mounts[i];
         struct volume v = {0};
         if (m->type != SPEC_MOUNT_VOLUME || m->no_copy)
@@ -72,4 +74,51 @@ int container_fill_volumes(const struct engine_place *place, const struct contai
         volume_done(&v);
     }
     return r;
+}
+
+struct fill {
+    const struct engine_place *place;
+    const struct container_parts *parts;
+};
+
+/* In a process that has the ids of the container, and mounts of its own. */
+static int fill_mapped(void *opaque)
+{
+    const struct fill *f = opaque;
+    struct error err = {0};
+    int r = unshare(CLONE_NEWNS) < 0 ? error_set_errno(&err, -errno, "make a mount namespace")
+                                     : fill_all(f->place, f->parts, &err);
+
+    if (r < 0)
+        log_error("container", "%s", error_text(&err));
+    return r < 0;
+}
+
+static bool has_new_volume(const struct engine_place *place)
+{
+    const struct spec_container *c = &place->spec->container;
+    bool found = false;
+
+    for (size_t i = 0; !found && i < c->mount_count; i++) {
+        struct volume v = {0};
+        if (c->mounts[i].type == SPEC_MOUNT_VOLUME && !c->mounts[i].no_copy &&
+            volume_find(place->data_dir, c->mounts[i].source, &v, NULL) == 0)
+            found = !v.filled;
+        volume_done(&v);
+    }
+    return found;
+}
+
+int container_fill_volumes(const struct engine_place *place, const struct container_parts *p,
+                           struct error *err)
+{
+    struct fill f = {place, p};
+    int r;
+
+    if (!p->has_overlay || !has_new_volume(place))
+        return 0;
+    if (geteuid() == 0)
+        return fill_all(place, p, err);
+    r = idmap_run(fill_mapped, &f, err);
+    return r > 0 ? error_set(err, -EIO, "new volumes could not be filled; see supervisor.log") : r;
 }

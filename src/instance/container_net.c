@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/if_tun.h>
+#include <linux/nsfs.h>
 #include <net/if.h>
 #include <net/route.h>
 #include <sched.h>
@@ -151,23 +152,20 @@ static int run_inside(struct inside *in, struct error *err)
     return error_set_errno(err, in->error, "%s", in->what);
 }
 
-static int open_inside(struct inside *in, pid_t pid, int netns_fd, bool user_namespace,
-                       struct error *err)
+static int open_inside(struct inside *in, int netns_fd, bool user_namespace, struct error *err)
 {
-    char path[64];
-
     *in = (struct inside){.netns = netns_fd, .userns = -1, .tap = -1};
     if (!user_namespace)
         return 0;
-    snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
-    in->userns = open(path, O_RDONLY | O_CLOEXEC);
-    return in->userns < 0 ? error_set_errno(err, -errno, "open %s", path) : 0;
+    /* The one that owns the network is the container's. */
+    in->userns = ioctl(netns_fd, NS_GET_USERNS);
+    return in->userns < 0 ? error_set_errno(err, -errno, "find the container's user namespace") : 0;
 }
 
-int container_net_loopback(pid_t pid, int netns_fd, bool user_namespace, struct error *err)
+int container_net_loopback(int netns_fd, bool user_namespace, struct error *err)
 {
     struct inside in;
-    int r = open_inside(&in, pid, netns_fd, user_namespace, err);
+    int r = open_inside(&in, netns_fd, user_namespace, err);
 
     if (r == 0)
         r = run_inside(&in, err);
@@ -352,12 +350,12 @@ static int spawn_behind(struct container_net *net, int tap, const struct spec *s
     return r;
 }
 
-int container_net_start(const struct spec *spec, const char *id, pid_t pid, int netns_fd,
-                        bool user_namespace, struct container_net **ret, struct error *err)
+int container_net_start(const struct spec *spec, const char *id, int netns_fd, bool user_namespace,
+                        struct container_net **ret, struct error *err)
 {
     struct container_net *net = mem_new(struct container_net);
     struct inside in = {.userns = -1, .tap = -1};
-    int r = net ? open_inside(&in, pid, netns_fd, user_namespace, err)
+    int r = net ? open_inside(&in, netns_fd, user_namespace, err)
                 : error_set(err, -ENOMEM, "out of memory");
 
     in.address = spec->container.ip ? spec->container.ip : CONTAINER_NET_ADDRESS;

@@ -21,14 +21,14 @@
 struct container_net;
 
 /*
- * Plugs the network namespace @netns_fd of process @pid (whose user namespace is joined for that
- * when @user_namespace). New; ports are bound when it returns. -EADDRINUSE names the port.
+ * Plugs the network namespace @netns_fd (with @user_namespace the user namespace that owns it is
+ * joined for that). New; ports are bound when it returns. -EADDRINUSE names the port.
  */
-int container_net_start(const struct spec *spec, const char *id, pid_t pid, int netns_fd,
-                        bool user_namespace, struct container_net **ret, struct error *err);
+int container_net_start(const struct spec *spec, const char *id, int netns_fd, bool user_namespace,
+                        struct container_net **ret, struct error *err);
 void container_net_stop(struct container_net *net); /* NULL is fine */
 /* Sets the loopback device up: all that a container without a network has. */
-int container_net_loopback(pid_t pid, int netns_fd, bool user_namespace, struct error *err);
+int container_net_loopback(int netns_fd, bool user_namespace, struct error *err);
 /* Bytes through all devices but loopback in the network namespace of @pid. */
 void container_net_traffic(pid_t pid, uint64_t *ret_rx, uint64_t *ret_tx);
 

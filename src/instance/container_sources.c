@@ -8,12 +8,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/own.h"
+#include "image/idmap.h"
 #include "instance/container_engine.h"
 #include "instance/container_files.h"
 #include "instance/container_net.h"
 #include "instance/container_volume.h"
+#include "instance/home.h"
 #include "instance/spec_internal.h"
 
 struct image_store *container_store_open(const char *data_dir, struct error *err)
@@ -53,8 +56,7 @@ static int add_declared(struct spec *spec, const struct image_config *c, struct 
 {
     int r = 0;
 
-    /* In a machine they are part of its own drive. */
-    for (size_t i = 0; r == 0 && spec->wall == SPEC_WALL_CONTAINER && c->volumes[i]; i++) {
+    for (size_t i = 0; r == 0 && c->volumes[i]; i++) {
         struct spec_mount m = {.type = SPEC_MOUNT_VOLUME, .target = strdup(c->volumes[i])};
         if (!m.target)
             r = error_set(err, -ENOMEM, "out of memory");
@@ -308,6 +310,50 @@ int container_parts_layers(const struct engine_place *place, struct container_pa
     return r < 0 ? r : make_roots(place, ret, err);
 }
 
+/* Container ids 0.. by what this user is granted; @own: id 0 is the user himself. */
+static size_t map_ids(bool groups, bool own, struct container_id_map *maps)
+{
+    struct idmap_range ranges[CONTAINER_MAPS_MAX];
+    size_t n = idmap_granted(groups, ranges, CONTAINER_MAPS_MAX - 1), k = 0;
+    unsigned next = 0;
+
+    if (own)
+        maps[k++] = (struct container_id_map){next++, groups ? getegid() : geteuid(), 1};
+    for (size_t i = 0; i < n; i++) {
+        maps[k++] = (struct container_id_map){next, ranges[i].start, ranges[i].count};
+        next += ranges[i].count;
+    }
+    return k;
+}
+
+/* A user namespace: always without root, else with --userns private. */
+static int map_users(const struct spec *spec, struct container_parts *p, struct error *err)
+{
+    const char *said = spec->container.userns;
+    struct container_plan *plan = &p->plan;
+    enum idmap_kind kind = idmap_kind();
+
+    if (said && strcmp(said, "keep-id") == 0)
+        return error_set(err, -ENOTSUP, "--userns keep-id is not supported yet; use private");
+    if (kind == IDMAP_ROOT && (!said || strcmp(said, "host") == 0))
+        return 0;
+    plan->user_namespace = true;
+    if (kind == IDMAP_SINGLE) {
+        plan->uids[0] = (struct container_id_map){0, geteuid(), 1};
+        plan->gids[0] = (struct container_id_map){0, getegid(), 1};
+        plan->uid_count = plan->gid_count = 1;
+        return 0;
+    }
+    plan->uid_count = map_ids(false, kind == IDMAP_RANGES, plan->uids);
+    plan->gid_count = map_ids(true, kind == IDMAP_RANGES, plan->gids);
+    if (!plan->uid_count || !plan->gid_count)
+        return error_set(err, -ENOENT,
+                         "--userns private: /etc/subuid and /etc/subgid grant root no ids; add a "
+                         "line such as root:1000000:65536 to both");
+    p->overlay.idmap = kind == IDMAP_ROOT;
+    return 0;
+}
+
 int container_parts_make(const struct engine_place *place, struct container_parts *ret,
                          struct error *err)
 {
@@ -348,7 +394,7 @@ int container_parts_make(const struct engine_place *place, struct container_part
                                       .pid_path = p->pid_path,
                                       .ipc_path = p->ipc_path,
                                       .rootless = geteuid() != 0};
-    return 0;
+    return map_users(place->spec, p, err);
 }
 
 void container_parts_done(struct container_parts *p)
@@ -374,9 +420,27 @@ void container_parts_done(struct container_parts *p)
     *p = (struct container_parts){0};
 }
 
+/* In a namespace where this user has the ids of the container. */
+static int remove_branch(void *opaque)
+{
+    const char *dir = opaque;
+    cleanup_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        home_remove_tree(fd, "upper");
+        home_remove_tree(fd, "work");
+    }
+    return 0;
+}
+
 void container_parts_remove(const struct engine_place *place)
 {
     const struct spec *spec = place->spec;
+    struct error err = {0};
+
+    if (geteuid() != 0 && spec->image && access(place->dir, F_OK) == 0 &&
+        idmap_run(remove_branch, (void *)(uintptr_t)place->dir, &err) < 0)
+        log_warn("container", "%s", error_text(&err));
 
     for (size_t i = 0; spec->rm && i < spec->container.mount_count; i++) {
         const struct spec_mount *m = &spec->container.mounts[i];

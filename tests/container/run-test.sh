@@ -307,7 +307,39 @@ part_boot() {
 }
 
 part_rootless() {
-    skip "rootless: not tested here yet"
+    command -v setpriv >/dev/null && command -v newuidmap >/dev/null || { skip "rootless: setpriv or newuidmap is missing"; return; }
+    [ -r /dev/net/tun ] || { skip "rootless: no /dev/net/tun"; return; }
+    local home=$work/user
+    mkdir -p "$home/run" && cp "$isola" "$(dirname "$isola")/isola-image" "$work/bb.tar" "$home" && chown -R 54321:54321 "$home"
+    (cat /etc/passwd; echo "isolatest:x:54321:54321::$home:/bin/sh") >"$work/passwd"
+    (cat /etc/group; echo "isolatest:x:54321:") >"$work/group"
+    cat >"$home/try" <<'T'
+PATH=$PWD:$PATH
+isola import bb.tar bb >/dev/null
+echo "id $(isola run --rm --network none bb id -u) maps $(isola run --rm --network none bb cat /proc/self/uid_map | wc -l)"
+echo "nat $(isola run --rm bb ip -o -4 addr show eth0 | tr -s ' ' | cut -d' ' -f4)"
+echo "volume $(isola run --rm -v v:/srv/site bb cat /srv/site/index.html)"
+isola run -d --name w bb sleep 100 >/dev/null
+echo "exec $(isola exec w cat /proc/1/comm)"
+echo "web $(isola exec -u web w id -u 2>&1)"
+isola stop -t 0 w >/dev/null; isola rm w >/dev/null
+isola run --rm -m 64m bb true 2>&1 | grep -o 'memory limit was asked'
+echo "left $(ls "$HOME/.local/share/isola/instances" | wc -l)"
+T
+    # As a user of this script's making, in a mount namespace where he exists.
+    cat >"$work/as-user" <<T
+mount --make-rprivate /
+echo "\$1" >$work/subuid
+mount --bind $work/subuid /etc/subuid; mount --bind $work/subuid /etc/subgid
+mount --bind $work/passwd /etc/passwd; mount --bind $work/group /etc/group
+mknod $work/tun c 10 200; chmod 666 $work/tun; mount --bind $work/tun /dev/net/tun; rm -f $work/tun
+cd $home && rm -rf .local && exec timeout -k 5 100 setpriv --reuid 54321 --regid 54321 --clear-groups env -i PATH=\$PATH HOME=$home \\
+    XDG_RUNTIME_DIR=$home/run sh ./try
+T
+    is "rootless with ranges" "$(timeout 120 unshare -m bash "$work/as-user" isolatest:200000:65536 2>&1)" \
+        $'id 0 maps 2\nnat 10.0.2.15/24\nvolume index\nexec sleep\nweb 33\nmemory limit was asked\nleft 0'
+    is "rootless with one id" "$(timeout 120 unshare -m bash "$work/as-user" '' 2>&1)" \
+        $'id 0 maps 1\nnat 10.0.2.15/24\nvolume index\nexec sleep\nweb *\nmemory limit was asked\nleft 0'
 }
 
 for part in $parts; do
