@@ -12,7 +12,10 @@ trap 'rm -rf "$work"' EXIT
 for p in life floor; do
     ${CC:-cc} -O2 -std=gnu2x -D_GNU_SOURCE -static -o "$work/$p" "$here/$p.c"
 done
-mkdir -p "$work"/bundle/rootfs/{bin,proc,dev,sys,etc,tmp} "$work"/{state,pids}
+mkdir -p "$work"/bundle/rootfs/{bin,proc,dev,sys,etc,tmp} "$work/pids"
+# Where runtimes keep their states is a tmpfs on most hosts.
+state=$(mktemp -d /dev/shm/isola-bench.XXXXXX)
+trap 'rm -rf "$work" "$state"' EXIT
 cp "$(command -v busybox)" "$work/bundle/rootfs/bin/true"
 python3 - "$work/bundle" <<'P'
 import json, os, subprocess, sys
@@ -52,7 +55,7 @@ life() { # ROW PROGRAM OPTIONS -- COMMAND...
     echo "$row $what $(cat "$work/out")" >>"$work/results"
 }
 run_rows() { # PROGRAM BINARY
-    local p=$1 bin=$2 root="--root $work/state"
+    local p=$1 bin=$2 root="--root $state"
     # shellcheck disable=SC2086
     {
         life bare "$p" -n "$runs" "$bin" $root run -b "$work/bundle" %

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The least that the kernel asks for a container's life: what `runc spec` describes (seven mounts,
+ * The least that the kernel asks for a container's life: what `runc spec` describes (its mounts,
  * six namespaces, ten masked and five read-only paths, device nodes), done without a configuration,
  * checks or records.
  *
- *   floor [-c NAME] ROOTFS PROGRAM...     -c: with a cgroup NAME in each v1 hierarchy
+ *   floor [-c NAME] ROOTFS PROGRAM...     -c: with a cgroup NAME in each v1 hierarchy, mounted
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -95,7 +95,7 @@ static void mask(const char *path)
         mount("dev/null", path, NULL, MS_BIND, NULL);
 }
 
-static void child(const char *root, char **args, const int *fds)
+static void child(const char *root, char **args, const char *name, const int *fds)
 {
     static const char *const masked[] = {
         "proc/acpi",          "proc/asound",     "proc/kcore",       "proc/keys",
@@ -117,6 +117,22 @@ static void child(const char *root, char **args, const int *fds)
     must(!mount("shm", "dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=65536k"), "shm");
     must(!mount("mqueue", "dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV, NULL), "mqueue");
     must(!mount("sysfs", "sys", "sysfs", MS_RDONLY | MS_NOSUID, NULL), "sys");
+    if (fds) {
+        must(!mount("cgroup", "sys/fs/cgroup", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                    "mode=755"),
+             "cgroup");
+        for (unsigned i = 0; i < GROUPS; i++) {
+            char from[256], to[64];
+            group_path(from, sizeof(from), i, name, NULL);
+            snprintf(to, sizeof(to), "sys/fs/cgroup/%s", groups[i]);
+            if (fds[i] < 0)
+                continue;
+            must(!mkdir(to, 0755) && !mount(from, to, NULL, MS_BIND, NULL), to);
+            must(!mount(NULL, to, NULL,
+                        MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL),
+                 to);
+        }
+    }
     node("dev/null", 1, 3), node("dev/zero", 1, 5), node("dev/full", 1, 7);
     node("dev/random", 1, 8), node("dev/urandom", 1, 9), node("dev/tty", 5, 0);
     for (unsigned i = 0; i < sizeof(masked) / sizeof(masked[0]); i++)
@@ -151,7 +167,7 @@ int main(int argc, char **argv)
     pid_t pid = (pid_t)syscall(SYS_clone3, &clone, sizeof(clone));
     must(pid >= 0, "clone3");
     if (!pid)
-        child(argv[at], argv + at + 1, name ? fds : NULL);
+        child(argv[at], argv + at + 1, name, name ? fds : NULL);
     int status;
     must(waitpid(pid, &status, 0) == pid, "wait");
     for (unsigned i = 0; name && i < GROUPS; i++) {

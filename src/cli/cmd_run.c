@@ -13,6 +13,7 @@
 #include "cli/connect.h"
 #include "cli/environment.h"
 #include "cli/image_program.h"
+#include "cli/vm_parts.h"
 #include "instance/instance.h"
 #include "machine/accel.h"
 
@@ -41,22 +42,10 @@ static int check_request(const struct args *args, struct error *err)
         return error_set(err, -EINVAL,
                          "nothing to run; name an image: isola run IMAGE, or a kernel: isola run "
                          "--vm --kernel FILE");
-    if (!vm)
-        return 0;
-    if (word && !kernel)
+    if (vm && !word && !kernel)
         return error_set(err, -ENOTSUP,
-                         "image \"%s\": virtual machines from images are not supported yet; name "
-                         "a kernel and disks: --kernel FILE --disk FILE",
-                         word);
-    if (word)
-        return error_set(err, -EINVAL,
-                         "unexpected argument \"%s\": a kernel takes its command line from "
-                         "--append",
-                         word);
-    if (!kernel)
-        return error_set(err, -ENOTSUP,
-                         "no kernel: booting from a disk needs firmware, which is not supported "
-                         "yet; add --kernel FILE");
+                         "nothing to boot; name an image: isola run --vm IMAGE, or a kernel: "
+                         "--kernel FILE (booting from a disk needs firmware, which is missing)");
     return 0;
 }
 
@@ -149,6 +138,15 @@ static int pull(const struct args *args, const char *name, struct error *err)
     return r > 0 ? error_set(err, -EIO, "the image %s could not be fetched", name) : r;
 }
 
+/* The record, after what a machine needs to run the image. */
+static int make(struct instances *home, const struct spec *spec, struct instance **ret,
+                struct error *err)
+{
+    int r = spec->wall == SPEC_WALL_VM && spec->image ? vm_parts_make(home, spec, err) : 0;
+
+    return r < 0 ? r : instance_create(home, spec, ret, err);
+}
+
 /* Creates the record; an image that is not here is fetched first, as --pull says. */
 static int create_record(struct instances *home, const struct args *args, const struct spec *spec,
                          struct instance **ret, struct error *err)
@@ -159,12 +157,12 @@ static int create_record(struct instances *home, const struct args *args, const 
     if (spec->image && strcmp(when, "always") == 0)
         r = pull(args, spec->image, err);
     if (r == 0)
-        r = instance_create(home, spec, ret, err);
+        r = make(home, spec, ret, err);
     if (r != -ENOMEDIUM || strcmp(when, "never") == 0 || strcmp(when, "always") == 0)
         return r;
     fprintf(stderr, "isola: image %s is not here; fetching it\n", spec->image);
     r = pull(args, spec->image, err);
-    return r < 0 ? r : instance_create(home, spec, ret, err);
+    return r < 0 ? r : make(home, spec, ret, err);
 }
 
 /* Makes the record of a request that was checked. @ret is new. The exit status, 0 when all is well.
@@ -245,14 +243,14 @@ static int failed_status(struct cli *cli, const char *id)
     return status;
 }
 
-/* Whether signals for @ref are passed on as they are. */
-static bool is_container(struct cli *cli, const char *ref)
+/* Whether signals for @ref are passed on as they are: to a process, not to a machine. */
+static bool is_process(struct cli *cli, const char *ref)
 {
     struct instance *instance = NULL;
     bool is = false;
 
     if (instance_find(cli->home, ref, &instance, NULL) == 0)
-        is = instance->spec->wall == SPEC_WALL_CONTAINER;
+        is = instance->spec->wall == SPEC_WALL_CONTAINER || instance->spec->image;
     instance_free(instance);
     return is;
 }
@@ -264,7 +262,7 @@ int verb_run(struct cli *cli, struct args *args)
         .input = args_bool(args, "interactive"),
         .tty = args_bool(args, "tty"),
         .proxy_signals = args_bool(args, "sig-proxy"),
-        .exact_signals = !args_bool(args, "vm"),
+        .exact_signals = !args_bool(args, "vm") || args->word_count,
         .detach_keys = args_given(args, "detach-keys") ? args_text(args, "detach-keys") : NULL,
     };
     struct instance_attach request = {0};
@@ -325,7 +323,7 @@ static int start_connected(struct cli *cli, const struct args *args)
         cli_error(cli, &err);
         return EXIT_USAGE;
     }
-    c.exact_signals = is_container(cli, args->words[0]);
+    c.exact_signals = is_process(cli, args->words[0]);
     request = connect_request(&c);
     r = instance_start(cli->home, args->words[0], &request, &stream, &err);
     if (r < 0) {
@@ -372,7 +370,7 @@ int verb_attach(struct cli *cli, struct args *args)
         return EXIT_FAILED;
     r = connect_check(&c, &err);
     if (r == 0) {
-        c.exact_signals = is_container(cli, args->words[0]);
+        c.exact_signals = is_process(cli, args->words[0]);
         request = connect_request(&c);
         request.replay = c.tty; /* a screen that stays empty until the guest speaks misleads */
         r = instance_attach(cli->home, args->words[0], &request, &stream, &err);

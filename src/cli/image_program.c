@@ -14,8 +14,7 @@
 
 extern char **environ;
 
-/* Beside this binary, as in a build directory or a copied tree, else where it is installed. New. */
-static char *find_program(struct error *err)
+char *program_find(const char *name, const char *built, struct error *err)
 {
     char self[4096];
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -24,16 +23,16 @@ static char *find_program(struct error *err)
     if (n > 0) {
         self[n] = 0;
         *(strrchr(self, '/') + 1) = 0;
-        path = str_format("%sisola-image", self);
+        path = str_format("%s%s", self, built ? built : name);
         if (path && access(path, X_OK) == 0)
             return path;
         free(path);
     }
-    path = str_format("%s/isola-image", ISOLA_LIBEXECDIR);
+    path = str_format("%s/%s", ISOLA_LIBEXECDIR, name);
     if (path && access(path, X_OK) == 0)
         return path;
     free(path);
-    error_set(err, -ENOENT, "isola-image is neither beside isola nor in %s; install Isola again",
+    error_set(err, -ENOENT, "%s is neither beside isola nor in %s; install Isola again", name,
               ISOLA_LIBEXECDIR);
     return NULL;
 }
@@ -81,7 +80,7 @@ static void add_options(struct list *l, struct args *args)
 int image_program_become(struct cli *cli, struct args *args)
 {
     struct error err = {0};
-    cleanup_free char *path = find_program(&err);
+    cleanup_free char *path = program_find("isola-image", NULL, &err);
     struct list l = {0};
 
     if (!path) {
@@ -103,13 +102,17 @@ int image_program_become(struct cli *cli, struct args *args)
 
 int image_program_run(const char *const *argv, struct error *err)
 {
-    cleanup_free char *path = find_program(err);
+    cleanup_free char *path = program_find("isola-image", NULL, err);
+
+    return path ? program_run(path, argv, err) : -ENOENT;
+}
+
+int program_run(const char *path, const char *const *argv, struct error *err)
+{
     struct list l = {0};
     pid_t pid;
     int r, status;
 
-    if (!path)
-        return -ENOENT;
     list_add(&l, str_format("%s", path));
     for (; *argv; argv++)
         list_add(&l, str_format("%s", *argv));

@@ -7,6 +7,15 @@
 #include "cli/parse.h"
 
 /*
+ * The helper @name: beside this binary, as in a build directory or a copied tree, else where it is
+ * installed. @built: where it is below a build directory (NULL: the same name). New; NULL with
+ * @err.
+ */
+char *program_find(const char *name, const char *built, struct error *err);
+/* Runs @path with @argv after it and waits: as image_program_run. */
+int program_run(const char *path, const char *const *argv, struct error *err) error_must_check;
+
+/*
  * Becomes isola-image with the command @verb, its options (defaults included) and words. Returns
  * only on failure, with the exit status.
  */

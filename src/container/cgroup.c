@@ -240,6 +240,7 @@ int cgroup_make_on(const struct cgroup_host *host, const struct cgroup_place *pl
         return error_set(err, -ENOMEM, "no memory");
     cg->create_files = create_files;
     cg->best_effort = place->best_effort;
+    cg->rootless = place->rootless;
     cg->warn = place->warn;
     cg->opaque = place->opaque;
     unsigned asked = resources ? cgroup_limits_asked(resources) : 0;
@@ -266,6 +267,7 @@ int cgroup_make_on(const struct cgroup_host *host, const struct cgroup_place *pl
             r = make_dir(cg, h, path, err);
         if (is_forbidden(r) || (r == -ENOENT && place->rootless)) {
             /* No place of its own there; whoever asked for a limit hears of it below. */
+            cg->forbidden |= h->controllers;
             if (err)
                 *err = (struct error){0};
             r = 0;

@@ -307,7 +307,9 @@ int cgroup_devices(struct cgroup *cg, const struct oci_resources *resources, str
             *err = why;
         return r;
     }
-    cgroup_warn(cg, "the device list is not enforced: %s",
-                r == -ENOENT ? "the container has no group that can" : error_text(&why));
+    /* In a user namespace no node that was made there opens. */
+    if (!cg->rootless)
+        cgroup_warn(cg, "the device list is not enforced, so the container may make no nodes: %s",
+                    r == -ENOENT ? "it has no group that can" : error_text(&why));
     return 0;
 }

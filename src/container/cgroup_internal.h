@@ -65,7 +65,9 @@ struct cgroup_dir {
 struct cgroup {
     struct cgroup_dir dirs[CGROUP_FDS_MAX];
     unsigned count;
+    unsigned forbidden; /* controllers that the host has and does not let us use */
     bool devices_enforced;
+    bool rootless;
     bool create_files; /* tests: directories of plain files stand in for a hierarchy */
     pid_t holder;      /* systemd: the process that holds the scope until the first one joins; 0 */
     bool systemd;      /* the directories are systemd's, made for us */

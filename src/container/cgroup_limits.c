@@ -583,10 +583,14 @@ int cgroup_limits(struct cgroup *cg, const struct oci_resources *r, bool fresh, 
                                                                   : table[i].v2;
         if (set)
             result = set(&l);
+        else if (cg->forbidden & 1u << table[i].controller)
+            result = cannot(cg, err, l.controller,
+                            "this user may not make groups there: run as root, or in a group that "
+                            "is delegated (systemd-run --user --scope -p Delegate=yes)");
         else
             result = cannot(cg, err, l.controller,
-                            "the container has no group of its own with the %s controller: mount "
-                            "or delegate that controller%s",
+                            "this host mounts no %s controller that could be used: mount it, or "
+                            "let the groups above hand it down%s",
                             l.controller, table[i].remedy);
     }
     return result ? result : unified(cg, r, err);

@@ -306,6 +306,7 @@ static int make_plan(struct create *x, struct error *err)
     bool barrier = has_hooks(x->config) || o->plug;
     plan->flags |= barrier ? PLAN_BARRIER : 0;
     plan->flags |= user ? PLAN_BIND_DEVICES : 0;
+    plan->flags |= geteuid() != 0 ? PLAN_UNPRIVILEGED : 0;
     plan->flags |= o->die_with_parent ? PLAN_DIE_WITH_PARENT : 0;
     plan->flags |= o->reap ? PLAN_REAP : 0;
     if (!o->no_new_keyring) {
@@ -335,7 +336,7 @@ static int run_init(struct create *x, struct error *err)
     extra[n++] = x->start;
     for (int i = 0; i < 3; i++)
         extra[n++] = x->b.plan.stdio[i];
-    int r = init_spawn(&x->b, extra, (unsigned)n, &events.stage1, &x->c->sync, err);
+    int r = init_spawn(&x->b, extra, (unsigned)n, &events, &x->c->sync, err);
     if (r < 0)
         return r;
     close(steal_fd(&x->start));

@@ -186,7 +186,7 @@ static int run_init(struct exec *e, pid_t *ret_pid, int *ret_pidfd, int *ret_con
     extra[n++] = e->pidfd;
     for (int i = 0; i < 3; i++)
         extra[n++] = e->b.plan.stdio[i];
-    int r = init_spawn(&e->b, extra, (unsigned)n, &events.stage1, &sync, err);
+    int r = init_spawn(&e->b, extra, (unsigned)n, &events, &sync, err);
     if (r < 0)
         return r;
     r = init_converse(sync, &events, err);

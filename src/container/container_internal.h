@@ -74,10 +74,6 @@ struct seccomp_filter;
 int plan_add_seccomp(struct plan_builder *b, const struct container *c,
                      const struct seccomp_filter *filter, struct error *err);
 
-/* Executes init from a sealed copy with the plan; @b's @sync is made here. The child's pid. */
-int init_spawn(struct plan_builder *b, const int *extra_fds, unsigned extra_count, pid_t *ret_pid,
-               int *ret_sync, struct error *err);
-
 /* What init says, as struct init_events' functions are called, until it is ready or failed. */
 struct init_events {
     int (*map)(void *opaque, pid_t stage1, struct error *err);
@@ -87,11 +83,16 @@ struct init_events {
     int (*listener)(void *opaque, pid_t pid, int fd, struct error *err);
     void (*warn)(void *opaque, const char *line);
     void *opaque;
-    pid_t stage1;
-    pid_t pid;   /* out: stage 2 */
-    int console; /* out: the pty's master, -1 */
-    int netns;   /* between init's word and ours at the barrier, -1 */
+    pid_t stage1; /* init_spawn sets one of these: stage 2 where nothing is to do before it */
+    pid_t pid;    /* stage 2 */
+    int console;  /* out: the pty's master, -1 */
+    int netns;    /* between init's word and ours at the barrier, -1 */
 };
+/* Executes init from a sealed copy with the plan; @b's @sync is made here. @e's stage1 or
+ * pid is set. */
+int init_spawn(struct plan_builder *b, const int *extra_fds, unsigned extra_count,
+               struct init_events *e, int *ret_sync, struct error *err);
+
 /* 0 when init is ready; on failure it was killed and collected. */
 int init_converse(int sync, struct init_events *e, struct error *err);
 /* Tells a ready init to go on and waits for the program. @sync is closed. */

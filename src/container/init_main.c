@@ -299,7 +299,6 @@ static void wait_for_start(struct init *i)
 static _Noreturn void stage_2(struct init *i)
 {
     const struct plan *plan = i->plan;
-    sys(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (plan->flags & PLAN_DIE_WITH_PARENT)
         sys(prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     join_cgroups(i);
@@ -311,6 +310,7 @@ static _Noreturn void stage_2(struct init *i)
         if (net >= 0)
             sys(close, (int)net);
         init_wait_go(i, i->state);
+        sys(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     }
     make_keyring(i);
     if (plan->flags & PLAN_MOUNT_NS) {
@@ -370,7 +370,13 @@ _Noreturn void init_main(long *stack)
     sys(prctl, PR_SET_NAME, "isola-init", 0, 0, 0);
     sys(umask, 0);
     write_self(&i, "/proc/self/oom_score_adj", i.plan->oom_score_adj, "set oom_score_adj to");
+    if (i.plan->flags & PLAN_STAGE_2)
+        stage_2(&i);
     make_first_namespaces(&i);
+    /* From before anything of the container can see it. Only a runtime without privilege, that has
+     * to open its namespaces at the barrier, needs it to stay open until then. */
+    if (!(i.plan->flags & PLAN_BARRIER) || !(i.plan->flags & PLAN_UNPRIVILEGED))
+        sys(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     long pid = clone_stage_2(&i);
     if (pid == 0)
         stage_2(&i);

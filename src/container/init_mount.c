@@ -37,6 +37,8 @@ static int set_attributes(int fd, uint64_t set, uint64_t clear, uint64_t propaga
 static int set_option(const struct plan *plan, int fs, const struct plan_option *o)
 {
     const char *key = plan_text(plan, o->key);
+    if (o->fd >= 0)
+        return (int)sys(fsconfig, fs, FSCONFIG_SET_FD, key, 0, o->fd);
     if (!o->value)
         return (int)sys(fsconfig, fs, FSCONFIG_SET_FLAG, key, 0, 0);
     return (int)sys(fsconfig, fs, FSCONFIG_SET_STRING, key, plan_text(plan, o->value), 0);

@@ -55,6 +55,24 @@ static void make_parent_private(struct init *i, int fd)
     init_die(i, at < 0 ? at : -ELOOP, "find the mount that holds the root file system", NULL);
 }
 
+/* Before Linux 6.7, by mount(2) on the place itself; then from there. */
+static int mount_overlay(struct init *i, const char *path)
+{
+    const struct plan *plan = i->plan;
+    const int32_t *trees = plan_records(plan, plan->overlay_trees);
+    /* An overlay takes mounts of its own namespace alone. They lie on the old root, which goes. */
+    for (uint32_t k = 0; k < plan->overlay_trees.n; k++) {
+        int r = (int)sys(move_mount, trees[k], "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+        if (r < 0)
+            return r;
+    }
+    int fd = mount_new(i, "overlay", "overlay", plan->overlay, 0);
+    if (fd != -EINVAL || !plan->overlay_classic)
+        return fd;
+    int r = (int)sys(mount, "overlay", path, "overlay", 0, plan_text(plan, plan->overlay_classic));
+    return r < 0 ? r : (int)sys(open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+}
+
 static void mount_root(struct init *i)
 {
     const struct plan *plan = i->plan;
@@ -62,14 +80,14 @@ static void mount_root(struct init *i)
     int r = (int)sys(mount, 0, "/", 0, plan->root_propagation, 0);
     if (r < 0)
         init_die(i, r, "set the propagation of mounts", NULL);
-    if (plan->overlay) {
-        /* Where the host's tree goes on being shared, the overlay must not show up there. */
-        r = (int)sys(mount, "overlay", path, "overlay", 0, plan_text(plan, plan->overlay));
-        if (r < 0)
-            init_die(i, r, "mount the overlay of the image's layers on", path);
-    }
     int target = (int)sys(openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     i->root = plan->root_fd;
+    if (target >= 0 && (plan->root_propagation & MS_SHARED))
+        make_parent_private(i, target);
+    if (plan->overlay.n)
+        i->root = mount_overlay(i, path);
+    if (i->root < 0 && plan->overlay.n)
+        init_die(i, i->root, "mount the overlay of the image's layers", NULL);
     /* One that the runtime opened may lie where the container's root may not go: any place does. */
     if (target == -EACCES && i->root >= 0)
         target = (int)sys(openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -77,8 +95,6 @@ static void mount_root(struct init *i)
         i->root = clone_mount(target, true);
     if (target < 0 || i->root < 0)
         init_die(i, target < 0 ? target : i->root, "open the root file system", path);
-    if (plan->root_propagation & MS_SHARED)
-        make_parent_private(i, target);
     /* Its own mounts go the same way as the rest of the tree; pivot_root wants it not shared. */
     r = set_propagation(i->root, plan->root_propagation & ~(uint32_t)MS_REC, true);
     if (r == 0 && (plan->root_propagation & MS_SHARED))

@@ -13,7 +13,8 @@
  * Two stages. Stage 1 runs in the runtime's namespaces: it joins namespaces that are given by
  * path, makes the user namespace, then clones stage 2 into the others as a child of the runtime
  * (CLONE_PARENT) and ends. Stage 2 is the container's first process: mounts, pivots, drops what it
- * may not keep, waits for the start and executes the program.
+ * may not keep, waits for the start and executes the program. Where stage 1 would only clone, the
+ * runtime does that itself (PLAN_STAGE_2).
  *
  * They talk to the runtime over @sync, a SOCK_SEQPACKET pair, in struct plan_message.
  */
@@ -48,7 +49,9 @@ enum plan_flag {
     PLAN_SETGROUPS = 1 << 15,    /* set (possibly no) supplementary groups */
     PLAN_MOUNT_NS = 1 << 16,     /* a new mount namespace: build the root file system */
     PLAN_PERSONALITY = 1 << 17,
+    PLAN_UNPRIVILEGED = 1 << 19, /* the runtime is not root */
     PLAN_BIND_DEVICES = 1 << 18, /* nodes are binds of the host's, mknod is not allowed */
+    PLAN_STAGE_2 = 1 << 21,      /* cloned into the new namespaces already */
 };
 
 /* A namespace to join, opened by the runtime. */
@@ -82,6 +85,7 @@ struct plan_mount {
 
 struct plan_option {
     uint32_t key, value; /* value 0: a flag */
+    int32_t fd;          /* instead of a value, or -1 */
 };
 
 struct plan_device {
@@ -135,7 +139,10 @@ struct plan {
 
     /* root file system */
     uint32_t rootfs;
-    uint32_t overlay;          /* options of an overlay that is mounted on @rootfs first */
+    struct plan_list overlay;       /* struct plan_option: of the overlay that is the root */
+    struct plan_list overlay_trees; /* int32_t: detached mounts that it takes its layers from */
+    /* The same for mount(2), where the kernel knows no "lowerdir+"; 0: too long for that. */
+    uint32_t overlay_classic;
     int32_t root_fd;           /* a detached mount of it, or -1 */
     uint32_t root_propagation; /* MS_x | MS_REC of the tree before, see mount_namespaces(7) */
     uint32_t root_shared;      /* MS_x of the new root at the end, 0: none */

@@ -15,7 +15,7 @@ struct sock_fprog;
 struct plan_builder {
     struct plan plan; /* fields are set here; plan_finish copies it to the front of @bytes */
     struct str bytes;
-    int fds[64]; /* detached mounts and others that init inherits; owned */
+    int fds[192]; /* detached mounts and others that init inherits; owned */
     unsigned fd_count;
     bool failed;
 };
@@ -63,5 +63,9 @@ int plan_add_affinity(struct plan_builder *b, const struct oci_process *process,
 int mount_prepare(const struct oci_config *config, const struct oci_mount *mount,
                   const char *source, bool recursive, bool idmap_recursive, int *ret_fd,
                   struct error *err);
+
+/* The plan's overlay of idmapped layers (mount_prepare.c); needs Linux 6.13. */
+int overlay_prepare(struct plan_builder *b, const struct oci_config *config,
+                    const struct container_overlay *overlay, struct error *err);
 
 #endif

@@ -52,7 +52,7 @@ static int add_option(void *opaque, const char *key, size_t len, const char *val
     str_addf(&o->classic, "%s%s", o->classic.len ? "," : "", name);
     if (value)
         str_addf(&o->classic, "=%s", value);
-    o->v[o->n++] = (struct plan_option){plan_add_text(o->b, name), plan_add_text(o->b, value)};
+    o->v[o->n++] = (struct plan_option){plan_add_text(o->b, name), plan_add_text(o->b, value), -1};
     return 0;
 }
 
@@ -122,7 +122,7 @@ static int add_cgroup_mount(struct plan_builder *b, const struct plan_context *x
         struct plan_mount *m = new_mount(list);
         if (!m)
             return error_set(err, -ENOMEM, "out of memory");
-        struct plan_option mode = {plan_add_text(b, "mode"), plan_add_text(b, "755")};
+        struct plan_option mode = {plan_add_text(b, "mode"), plan_add_text(b, "755"), -1};
         m->destination = plan_add_text(b, at);
         m->type = plan_add_text(b, "tmpfs");
         m->source = plan_add_text(b, "cgroup");
@@ -173,7 +173,7 @@ static int make_classic(struct plan_builder *b, struct plan_mount *m, struct opt
     if (list->classic.len > CLASSIC_MAX)
         return error_set(err, -E2BIG, "mounts: %s: options are longer than %d bytes", at,
                          CLASSIC_MAX);
-    struct plan_option all = {0, plan_add_text(b, str_text(&list->classic))};
+    struct plan_option all = {0, plan_add_text(b, str_text(&list->classic)), -1};
     m->options = plan_add_records(b, &all, 1, sizeof all);
     m->flags |= PLAN_MOUNT_CLASSIC;
     return 0;
@@ -256,8 +256,8 @@ static int add_dev(struct plan_builder *b, struct mount_list *list, struct error
     struct plan_mount *m = new_mount(list);
     if (!m)
         return error_set(err, -ENOMEM, "out of memory");
-    struct plan_option options[] = {{plan_add_text(b, "mode"), plan_add_text(b, "755")},
-                                    {plan_add_text(b, "size"), plan_add_text(b, "65536k")}};
+    struct plan_option options[] = {{plan_add_text(b, "mode"), plan_add_text(b, "755"), -1},
+                                    {plan_add_text(b, "size"), plan_add_text(b, "65536k"), -1}};
     m->destination = plan_add_text(b, "/dev");
     m->type = m->source = plan_add_text(b, "tmpfs");
     m->flags = PLAN_MOUNT_NOFOLLOW | PLAN_MOUNT_DEV;
@@ -494,36 +494,61 @@ int plan_add_namespaces(struct plan_builder *b, const struct oci_config *config,
 
 /* --- the root --- */
 
+/* For kernels before 6.7: all layers in one text, where ':' and ',' would need care. */
+static uint32_t add_classic_overlay(struct plan_builder *b, const struct container_overlay *o)
+{
+    struct str text = {0};
+    bool plain = true;
+    str_add(&text, "lowerdir=");
+    for (size_t i = 0; i < o->lower_count; i++) {
+        str_addf(&text, "%s%s", i ? ":" : "", o->lower[i]);
+        plain &= !strpbrk(o->lower[i], ":,\\");
+    }
+    if (o->upper) {
+        str_addf(&text, ",upperdir=%s,workdir=%s", o->upper, o->work);
+        plain &= !strpbrk(o->upper, ",\\") && !strpbrk(o->work, ",\\");
+    }
+    str_add(&text, ",userxattr");
+    uint32_t at = plain && text.len <= CLASSIC_MAX ? plan_add_text(b, str_text(&text)) : 0;
+    str_done(&text);
+    return at;
+}
+
 static int add_overlay(struct plan_builder *b, const struct plan_context *x, struct error *err)
 {
     const struct container_overlay *o = x->options->overlay;
-    struct str text = {0};
-    if (o->idmap)
-        return error_set(err, -ENOTSUP, "idmapped layers are not supported yet");
+    struct option_list list = {.b = b};
+    int r = 0;
     if (!o->lower_count)
         return error_set(err, -EINVAL, "an overlay needs a layer");
+    b->plan.rootfs = plan_add_text(b, x->root_target);
     if (!o->upper)
         b->plan.flags |= PLAN_READONLY;
+    if (o->idmap) {
+        r = overlay_prepare(b, x->config, o, err);
+        return r < 0 ? error_wrap(err, r, "overlay") : 0;
+    }
     /* One layer without a branch is no overlay. */
     if (o->lower_count == 1 && !o->upper) {
         b->plan.rootfs = plan_add_text(b, o->lower[0]);
         return 0;
     }
-    str_add(&text, "lowerdir=");
-    for (size_t i = 0; i < o->lower_count; i++)
-        str_addf(&text, "%s%s", i ? ":" : "", o->lower[i]);
-    if (o->upper)
-        str_addf(&text, ",upperdir=%s,workdir=%s", o->upper, o->work);
-    str_add(&text, ",userxattr");
-    int r = 0;
-    if (text.len > CLASSIC_MAX)
-        r = error_set(err, -E2BIG,
-                      "%zu layers with long names do not fit into one mount (4095 bytes of names)",
-                      o->lower_count);
-    b->plan.overlay = plan_add_text(b, str_text(&text));
-    b->plan.rootfs = plan_add_text(b, x->root_target);
-    str_done(&text);
-    return r;
+    for (size_t i = 0; r == 0 && i < o->lower_count; i++)
+        r = add_option(&list, "lowerdir+", 9, o->lower[i]);
+    if (r == 0 && o->upper)
+        r = add_option(&list, "upperdir", 8, o->upper);
+    if (r == 0 && o->upper)
+        r = add_option(&list, "workdir", 7, o->work);
+    if (r == 0)
+        r = add_option(&list, "userxattr", 9, NULL);
+    b->plan.overlay = plan_add_records(b, list.v, list.n, sizeof *list.v);
+    b->plan.overlay_classic = add_classic_overlay(b, o);
+    if (r == 0 && list.too_long && !b->plan.overlay_classic)
+        r = -E2BIG;
+    option_list_done(&list);
+    return r < 0 ? error_set(err, r, "the names of the overlay's %zu layers are too long",
+                             o->lower_count)
+                 : 0;
 }
 
 static int add_root(struct plan_builder *b, const struct plan_context *x, struct error *err)

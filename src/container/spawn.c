@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,8 +69,48 @@ static __attribute__((noinline)) pid_t spawn(int image, const int *fds, unsigned
     return pid;
 }
 
-int init_spawn(struct plan_builder *b, const int *extra_fds, unsigned extra_count, pid_t *ret_pid,
-               int *ret_sync, struct error *err)
+/*
+ * As vfork, into new namespaces (and a cgroup). In line, as the child comes back on the parent's
+ * stack: what a called function left there would be overwritten. -ENOSYS: not known how.
+ */
+static __attribute__((noinline)) pid_t spawn_into(uint64_t flags, int cgroup, int image,
+                                                  const int *fds, unsigned count, unsigned keep,
+                                                  char *const argv[])
+{
+#ifdef __x86_64__
+    struct clone_args args = {
+        .flags = flags | CLONE_VM | CLONE_VFORK,
+        .exit_signal = SIGCHLD,
+    };
+    if (cgroup >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (uint64_t)cgroup;
+    }
+    long r;
+    __asm__ volatile("syscall"
+                     : "=a"(r)
+                     : "a"(SYS_clone3), "D"(&args), "S"(sizeof args)
+                     : "rcx", "r11", "memory");
+    if (r == 0)
+        execute(image, fds, count, keep, argv);
+    return (pid_t)r;
+#else
+    return -ENOSYS;
+#endif
+}
+
+/* Whether stage 1 would do nothing but clone. */
+static bool needs_no_stage_1(const struct plan *plan)
+{
+#ifdef __x86_64__
+    return !plan->unshare_first && !plan->joins.n && !(plan->flags & (PLAN_USERNS | PLAN_EXEC));
+#else
+    return false;
+#endif
+}
+
+int init_spawn(struct plan_builder *b, const int *extra_fds, unsigned extra_count,
+               struct init_events *e, int *ret_sync, struct error *err)
 {
     int pair[2];
     int fds[array_size(b->fds) + 40];
@@ -78,6 +119,8 @@ int init_spawn(struct plan_builder *b, const int *extra_fds, unsigned extra_coun
         return error_set_errno(err, -errno, "make a socket pair");
     cleanup_fd int ours = pair[0], theirs = pair[1], plan = -1;
     b->plan.sync = theirs;
+    bool direct = needs_no_stage_1(&b->plan);
+    b->plan.flags |= direct ? PLAN_STAGE_2 : 0;
     int r = plan_finish(b, &plan, err);
     cleanup_fd int image = r < 0 ? -1 : init_file(err);
     if (r < 0 || image < 0)
@@ -91,10 +134,16 @@ int init_spawn(struct plan_builder *b, const int *extra_fds, unsigned extra_coun
         fds[n++] = b->fds[i];
     for (unsigned i = 0; i < extra_count && n < array_size(fds); i++)
         fds[n++] = extra_fds[i];
-    pid_t pid = spawn(image, fds, n, b->plan.keep_fds, argv);
+    pid_t pid = direct ? spawn_into(b->plan.unshare, b->plan.cgroup_clone, image, fds, n,
+                                    b->plan.keep_fds, argv)
+                       : spawn(image, fds, n, b->plan.keep_fds, argv);
+    if (pid < 0 && direct)
+        return error_set_errno(err, pid,
+                               b->plan.cgroup_clone >= 0 ? "clone into the container's cgroup"
+                                                         : "make the container's namespaces");
     if (pid < 0)
         return error_set_errno(err, -errno, "fork");
-    *ret_pid = pid;
+    *(direct ? &e->pid : &e->stage1) = pid;
     *ret_sync = steal_fd(&ours);
     return 0;
 }
@@ -217,6 +266,9 @@ static int converse(int sync, struct init_events *e, struct error *err)
 {
     bool ready = false, waiting = false;
     struct plan_message m;
+    int known = e->pid && e->known ? e->known(e->opaque, e->pid, err) : 0;
+    if (known < 0)
+        return known;
     for (;;) {
         int fd = -1;
         int r = receive(sync, &m, &fd);

@@ -25,7 +25,6 @@
 #include "guest/agent.h"
 
 #define MODULES  "/lib/modules"
-#define PORT     "/dev/vport0p1"
 #define NEW_ROOT "/newroot"
 /* The driver tells of its port after the module's init has returned. */
 enum { PORT_WAIT_MS = 30000 };
@@ -79,17 +78,34 @@ int setup_early(struct error *err)
     return r < 0 ? r : load_modules(err);
 }
 
+/* The second port of the only console, /dev/vport3p1 for one: a descriptor, or a negative errno. */
+static int find_port(void)
+{
+    DIR *dev = opendir("/dev");
+    struct dirent *e;
+    int fd = -ENOENT;
+    unsigned device;
+    char last;
+
+    while (dev && fd == -ENOENT && (e = readdir(dev))) {
+        if (sscanf(e->d_name, "vport%up1%c", &device, &last) != 1)
+            continue;
+        fd = openat(dirfd(dev), e->d_name, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+        fd = fd < 0 ? -errno : fd;
+    }
+    if (dev)
+        closedir(dev);
+    return fd;
+}
+
 int setup_port(struct error *err)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
     int fd;
 
-    for (int ms = 0; (fd = open(PORT, O_RDWR | O_CLOEXEC | O_NONBLOCK)) < 0; ms++) {
-        if (ms == PORT_WAIT_MS)
-            return error_set_errno(err, -errno, "open " PORT);
+    for (int ms = 0; (fd = find_port()) == -ENOENT && ms < PORT_WAIT_MS; ms++)
         nanosleep(&pause, NULL);
-    }
-    return fd;
+    return fd < 0 ? error_set_errno(err, fd, "open the port to the host in /dev") : fd;
 }
 
 /* ---- network ---- */
@@ -170,8 +186,9 @@ static int mount_root(const struct agent *a, const struct settings *s, struct er
     mkdir("/upper/data", 0755);
     mkdir("/upper/work", 0755);
     return mount_at("overlay", NEW_ROOT, "overlay", 0,
-                    a->scratch ? "lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work,volatile"
-                               : "lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work",
+                    a->scratch
+                        ? "lowerdir=/lower/root,upperdir=/upper/data,workdir=/upper/work,volatile"
+                        : "lowerdir=/lower/root,upperdir=/upper/data,workdir=/upper/work",
                     err);
 }
 

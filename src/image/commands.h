@@ -8,6 +8,9 @@
 /* Deletes what isola itself had no right to delete. */
 int command_sweep(struct program *p);
 
+/* An image becomes a drive of a machine (drive.h). */
+int command_drive(struct program *p);
+
 int command_bootstrap(struct program *p);
 int command_commit(struct program *p);
 int command_import(struct program *p);

@@ -191,6 +191,8 @@ int store_collect(struct image_store *s, const json_t *index, bool partial, uint
 
     if (r == 0)
         r = visit_dir(&v, "layers", known, err);
+    if (r == 0 && faccessat(s->fd, "drives", F_OK, 0) == 0)
+        r = visit_dir(&v, "drives", known, err);
     if (r == 0)
         r = visit_dir(&v, "tmp", NULL, err);
     if (r == 0 && partial)

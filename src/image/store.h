@@ -8,6 +8,7 @@
  *   STORE/layers/HEX/diff     an unpacked layer; HEX is the layer's chain id
  *   STORE/layers/HEX/layer.json  its diff id, size, and what could not be kept
  *   STORE/partial/HEX         blobs on their way in; a broken transfer goes on from here
+ *   STORE/drives/HEX         an image as a drive of machines (drive.h)
  *   STORE/tmp/                layers on their way in
  *   STORE/trash/              what is on its way out
  *   STORE/boot                the boot at which the last writer made sure of the store

@@ -172,7 +172,7 @@ static json_t *environment(const struct spec *spec, const struct image_config *i
         set_env(env, image->env[i]);
     for (size_t i = 0; i < spec->container.env.count; i++)
         set_env(env, spec->container.env.items[i]);
-    if (!has_env(env, "HOME"))
+    if (user->home[0] && !has_env(env, "HOME"))
         set_env_pair(env, "HOME", user->home);
     return env;
 }

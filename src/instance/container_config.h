@@ -22,7 +22,7 @@ struct container_user {
     gid_t gid;
     gid_t groups[CONTAINER_GROUPS_MAX];
     size_t group_count;
-    char home[256]; /* "/" when nobody says */
+    char home[256]; /* "/" when nobody says; "": whoever runs it sets HOME */
 };
 
 /*

@@ -56,7 +56,8 @@ static int add_declared(struct spec *spec, const struct image_config *c, struct 
 {
     int r = 0;
 
-    for (size_t i = 0; r == 0 && c->volumes[i]; i++) {
+    /* In a machine they are part of its own drive. */
+    for (size_t i = 0; r == 0 && spec->wall == SPEC_WALL_CONTAINER && c->volumes[i]; i++) {
         struct spec_mount m = {.type = SPEC_MOUNT_VOLUME, .target = strdup(c->volumes[i])};
         if (!m.target)
             r = error_set(err, -ENOMEM, "out of memory");

@@ -28,7 +28,7 @@ struct engine_env {
     struct chardev *console;            /* the instance's console */
     bool paused;                        /* begins with its processors stopped */
     struct chardev *errors;             /* standard error of what has no terminal */
-    struct chardev *debug_console;      /* to the log as stream "debug"; NULL unless asked for */
+    struct chardev *debug_console;      /* to the log as stream "debug" */
     const char *data_dir, *runtime_dir; /* of the home */
     const char *dir;                    /* the instance's own, in data_dir */
     /* The terminal's size as known so far, zeros: not known. */

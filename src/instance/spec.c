@@ -615,20 +615,30 @@ static int check_sides(const struct spec *s, struct error *err)
     enum spec_side other = s->wall == SPEC_WALL_VM ? SPEC_SIDE_CONTAINER : SPEC_SIDE_VM;
     const struct spec_field *f;
 
-    for (unsigned i = 0; (f = spec_field_at(i)); i++)
-        if (f->side == other && f->option && !spec_field_unset(s, f))
+    for (unsigned i = 0; (f = spec_field_at(i)); i++) {
+        if (!f->option || spec_field_unset(s, f))
+            continue;
+        if (f->side == other)
             return error_set(err, -ENOTSUP,
                              other == SPEC_SIDE_VM
                                  ? "option --%s is for virtual machines: add --vm, or leave it out"
                                  : "option --%s is for containers; a virtual machine has a kernel "
                                    "and users of its own",
                              f->option);
+        if (f->side == SPEC_SIDE_IMAGE && other == SPEC_SIDE_CONTAINER && !s->image)
+            return error_set(err, -ENOTSUP,
+                             "option --%s is for what runs an image; a kernel of yours takes its "
+                             "command line from --append",
+                             f->option);
+    }
     if (other == SPEC_SIDE_VM && s->disk_count)
         return error_set(err, -ENOTSUP,
                          "option --disk is for virtual machines: add --vm, or use --volume");
-    if (other == SPEC_SIDE_CONTAINER && s->container.mount_count)
-        return error_set(err, -ENOTSUP,
-                         "volumes and mounts are for containers; a virtual machine has --disk");
+    for (size_t i = 0; other == SPEC_SIDE_CONTAINER && i < s->container.mount_count; i++)
+        if (!s->image || s->container.mounts[i].type != SPEC_MOUNT_TMPFS)
+            return error_set(err, -ENOTSUP,
+                             "volumes and binds are for containers yet; a virtual machine has "
+                             "--disk, and with an image --tmpfs");
     return 0;
 }
 

@@ -187,35 +187,43 @@ static int is_port(const char *text, struct error *err)
             .side = SPEC_SIDE_CONTAINER, ##__VA_ARGS__                                             \
     }
 #define LIST(json, option, member, check_) FIELD(json, option, LIST, member, .check = check_)
+/* What the image's programs see, behind any wall. */
+#define IMAGE_FIELD(json, option, kind, member, ...)                                               \
+    {                                                                                              \
+        json, option, SPEC_KIND_##kind, offsetof(struct spec, container.member),                   \
+            .side = SPEC_SIDE_IMAGE, ##__VA_ARGS__                                                 \
+    }
+#define IMAGE_LIST(json, option, member, check_)                                                   \
+    IMAGE_FIELD(json, option, LIST, member, .check = check_)
 
 const struct spec_field spec_container_fields[] = {
-    LIST("command", "command", command, NULL),
-    FIELD("image_id", NULL, WORD, image_id),
+    IMAGE_LIST("command", "command", command, NULL),
+    IMAGE_FIELD("image_id", NULL, WORD, image_id),
     FIELD("rootfs", "rootfs", PATH, rootfs),
-    FIELD("entrypoint", "entrypoint", STRING, entrypoint),
-    LIST("env", "env", env, is_env),
-    FIELD("workdir", "workdir", STRING, workdir, .check = is_absolute),
-    FIELD("user", "user", WORD, user),
-    LIST("groups", "group-add", groups, NULL),
-    FIELD("hostname", "hostname", STRING, hostname, .check = is_host_name),
-    FIELD("domainname", "domainname", STRING, domainname, .check = is_host_name),
-    FIELD("stop_signal", "stop-signal", WORD, stop_signal, .check = is_signal),
-    FIELD("platform", "platform", WORD, platform),
+    IMAGE_FIELD("entrypoint", "entrypoint", STRING, entrypoint),
+    IMAGE_LIST("env", "env", env, is_env),
+    IMAGE_FIELD("workdir", "workdir", STRING, workdir, .check = is_absolute),
+    IMAGE_FIELD("user", "user", WORD, user),
+    IMAGE_LIST("groups", "group-add", groups, NULL),
+    IMAGE_FIELD("hostname", "hostname", STRING, hostname, .check = is_host_name),
+    IMAGE_FIELD("domainname", "domainname", STRING, domainname, .check = is_host_name),
+    IMAGE_FIELD("stop_signal", "stop-signal", WORD, stop_signal, .check = is_signal),
+    IMAGE_FIELD("platform", "platform", WORD, platform),
     FIELD("init", "init", BOOL, init),
-    FIELD("read_only", "read-only", BOOL, readonly),
+    IMAGE_FIELD("read_only", "read-only", BOOL, readonly),
     FIELD("privileged", "privileged", BOOL, privileged),
     FIELD("boot", "boot", BOOL, boot),
-    FIELD("publish_all", "publish-all", BOOL, publish_all),
+    IMAGE_FIELD("publish_all", "publish-all", BOOL, publish_all),
     FIELD("best_effort", "best-effort", BOOL, best_effort),
     FIELD("oom_kill_disable", "oom-kill-disable", BOOL, oom_kill_disable),
     LIST("volumes_from", "volumes-from", volumes_from, NULL),
-    LIST("expose", "expose", expose, is_port),
-    LIST("dns", "dns", dns, is_address),
-    LIST("dns_search", "dns-search", dns_search, NULL),
-    LIST("dns_options", "dns-option", dns_options, NULL),
-    LIST("add_hosts", "add-host", add_hosts, is_host),
+    IMAGE_LIST("expose", "expose", expose, is_port),
+    IMAGE_LIST("dns", "dns", dns, is_address),
+    IMAGE_LIST("dns_search", "dns-search", dns_search, NULL),
+    IMAGE_LIST("dns_options", "dns-option", dns_options, NULL),
+    IMAGE_LIST("add_hosts", "add-host", add_hosts, is_host),
     FIELD("ip", "ip", STRING, ip, .check = is_ipv4),
-    FIELD("shm_size", "shm-size", SIZE, shm_size, .min = 4096, .max = (uint64_t)1 << 40),
+    IMAGE_FIELD("shm_size", "shm-size", SIZE, shm_size, .min = 4096, .max = (uint64_t)1 << 40),
     FIELD("memory_swap", "memory-swap", LIMIT, memory_swap, .min = 512 << 10,
           .max = (uint64_t)1 << 50),
     FIELD("memory_reservation", "memory-reservation", SIZE, memory_reservation, .min = 512 << 10,

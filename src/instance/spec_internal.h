@@ -27,7 +27,12 @@ enum spec_kind {
 };
 
 /* Who has a field. */
-enum spec_side { SPEC_SIDE_BOTH, SPEC_SIDE_VM, SPEC_SIDE_CONTAINER };
+enum spec_side {
+    SPEC_SIDE_BOTH,
+    SPEC_SIDE_VM,
+    SPEC_SIDE_CONTAINER,
+    SPEC_SIDE_IMAGE, /* containers, and virtual machines that are made from an image */
+};
 
 struct spec_field {
     const char *json;   /* key in JSON */

@@ -53,13 +53,16 @@ unsigned spec_vm_cpus(const struct spec *s)
 
 int spec_vm_check(const struct spec *s, struct error *err)
 {
-    if (s->image)
-        return error_set(err, -ENOTSUP,
-                         "virtual machines from images are not supported yet: the guest agent is "
-                         "missing; use --kernel, --initrd and --disk");
-    if (!s->kernel)
+    if (!s->image && !s->kernel)
         return error_set(err, -EINVAL,
-                         "nothing to boot: firmware boot is missing; use --kernel FILE");
+                         "nothing to boot: name an image, or a kernel: --kernel FILE (booting from "
+                         "a disk needs firmware, which is missing)");
+    if (s->image && s->disk_count > SPEC_DISKS - 2)
+        return error_set(err, -ENOSPC, "more than %d disks beside the image's two", SPEC_DISKS - 2);
+    if (s->image && s->memory && s->memory < 64u << 20)
+        return error_set(err, -ERANGE,
+                         "a virtual machine with the kernel for images needs 64m of memory at "
+                         "least");
     if (s->memory && s->memory < 2u << 20)
         return error_set(err, -ERANGE, "a virtual machine needs 2m of memory at least");
     if (s->millicpus && (s->millicpus % 1000 || s->millicpus / 1000 > SPEC_CPUS))

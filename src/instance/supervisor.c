@@ -121,8 +121,7 @@ static int engine_up(struct supervisor *s, bool again, struct error *err)
                              .loop = s->loop,
                              .paused = s->i->spec->paused && !again,
                              .console = console_chardev(s->console),
-                             .debug_console =
-                                 s->i->spec->debug_console ? console_debug(s->console) : NULL,
+                             .debug_console = console_debug(s->console),
                              .ended = engine_ended,
                              .opaque = s};
 

@@ -12,7 +12,10 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/own.h"
+#include "instance/container_config.h"
+#include "instance/container_sources.h"
 #include "instance/engine.h"
+#include "instance/vm_image.h"
 #include "instance/vm_net.h"
 #include "io/block_file.h"
 #include "io/kernel_file.h"
@@ -38,6 +41,7 @@ struct vm {
     struct block *drives[MACHINE_DRIVES];
     unsigned drive_count;
     struct netdev *net;
+    struct vm_image image; /* when the spec names one */
     bool reported;
 };
 
@@ -47,6 +51,19 @@ _Static_assert((int)MACHINE_DRIVES >= (int)SPEC_DISKS && (int)MACHINE_CPUS >= (i
 static struct vm *vm_of(struct engine *e)
 {
     return container_of(e, struct vm, engine);
+}
+
+static bool has_image(const struct vm *vm)
+{
+    return vm->env.spec->image != NULL;
+}
+
+static void report(struct vm *vm, int code, const char *reason)
+{
+    if (vm->reported)
+        return;
+    vm->reported = true;
+    vm->env.ended(vm->env.opaque, code, reason);
 }
 
 /* Maps a whole file for reading. */
@@ -75,20 +92,45 @@ static void unmap_file(struct file_map *f)
         munmap(f->data, f->len);
 }
 
+static int add_drive(struct vm *vm, const char *path, const struct block_file_options *o,
+                     struct error *err)
+{
+    struct block *b = block_file_open(vm->env.loop, path, o, err);
+
+    if (!b)
+        return err->code;
+    vm->drives[vm->drive_count++] = b;
+    return 0;
+}
+
+/* The agent expects the image first and the instance's own drive second. */
+static int open_image_drives(struct vm *vm, struct error *err)
+{
+    const struct block_file_options image = {.readonly = true, .serial = "image"},
+                                    own = {.no_flush = vm->env.spec->rm, .serial = "instance"};
+    int r = add_drive(vm, vm->image.drive, &image, err);
+
+    if (r == 0 && vm->image.own)
+        r = add_drive(vm, vm->image.own, &own, err);
+    return r;
+}
+
 static int open_drives(struct vm *vm, struct error *err)
 {
     const struct spec *spec = vm->env.spec;
+    int r = has_image(vm) ? open_image_drives(vm, err) : 0;
 
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < spec->disk_count; i++) {
         const struct spec_disk *d = &spec->disks[i];
         struct block_file_options o = {.readonly = d->readonly,
                                        .no_discard = !d->discard,
                                        .no_flush = d->cache == SPEC_CACHE_UNSAFE,
                                        .serial = d->serial[0] ? d->serial : NULL};
-        struct block *b = block_file_open(vm->env.loop, d->path, &o, err);
-        if (!b)
-            return err->code;
-        vm->drives[vm->drive_count++] = b;
+        r = add_drive(vm, d->path, &o, err);
+        if (r < 0)
+            return r;
     }
     return 0;
 }
@@ -163,20 +205,22 @@ static int load_guest(void *opaque, struct machine_guest *ret, struct error *err
 {
     struct vm *vm = opaque;
     const struct spec *spec = vm->env.spec;
+    const char *kernel = has_image(vm) ? vm->image.kernel : spec->kernel,
+               *initrd = has_image(vm) ? vm->image.initrd : spec->initrd;
     size_t vmlinux_len = 0;
-    int r = map_file(spec->kernel, &vm->kernel, err);
+    int r = map_file(kernel, &vm->kernel, err);
 
     if (r < 0)
         return error_wrap(err, r, "kernel");
-    if (spec->initrd) {
-        r = map_file(spec->initrd, &vm->initrd, err);
+    if (initrd) {
+        r = map_file(initrd, &vm->initrd, err);
         if (r < 0)
             r = error_wrap(err, r, "initrd");
     }
     if (r == 0) {
         r = kernel_file_unpack(vm->kernel.data, vm->kernel.len, &vm->vmlinux, &vmlinux_len, err);
         if (r < 0)
-            r = error_wrap(err, r, "kernel %s", spec->kernel);
+            r = error_wrap(err, r, "kernel %s", kernel);
     }
     if (r < 0) {
         unload_guest(vm);
@@ -195,22 +239,26 @@ static int configure(struct vm *vm, struct machine_config *c, struct error *err)
 {
     const struct spec *spec = vm->env.spec;
 
-    *c = (struct machine_config){.board = spec->machine,
-                                 .accel = spec->accel,
-                                 .cpu = spec->cpu,
-                                 .cpus = spec_vm_cpus(spec),
-                                 .memory = spec_vm_memory(spec),
-                                 .load = load_guest,
-                                 .unload = unload_guest,
-                                 .load_opaque = vm,
-                                 .append = spec->append,
-                                 .drive_count = vm->drive_count,
-                                 .debug_console = vm->env.debug_console,
-                                 .debug_exit = spec->debug_exit,
-                                 .no_reboot = spec->no_reboot,
-                                 .random = fill_random};
+    *c =
+        (struct machine_config){.board = spec->machine,
+                                .accel = spec->accel,
+                                .cpu = spec->cpu,
+                                .cpus = spec_vm_cpus(spec),
+                                .memory = spec_vm_memory(spec),
+                                .load = load_guest,
+                                .unload = unload_guest,
+                                .load_opaque = vm,
+                                .append = has_image(vm) ? vm->image.append : spec->append,
+                                .drive_count = vm->drive_count,
+                                .debug_console = spec->debug_console ? vm->env.debug_console : NULL,
+                                .debug_exit = spec->debug_exit,
+                                .no_reboot = spec->no_reboot || has_image(vm),
+                                .random = fill_random};
     memcpy(c->drives, vm->drives, sizeof vm->drives);
-    if (spec->serial == SPEC_SERIAL_CONSOLE)
+    if (has_image(vm)) { /* the console is the process's; what the kernel says is for the log */
+        c->serials[0] = vm->env.debug_console;
+        c->agent = agent_chardev(vm->image.agent);
+    } else if (spec->serial == SPEC_SERIAL_CONSOLE)
         c->serials[0] = vm->env.console;
     else if (spec->serial == SPEC_SERIAL_VIRTIO)
         c->console = vm->env.console;
@@ -219,11 +267,31 @@ static int configure(struct vm *vm, struct machine_config *c, struct error *err)
     return identify(vm, c, err);
 }
 
+static void agent_failed(void *opaque, const char *reason)
+{
+    report(opaque, INSTANCE_EXIT_OWN, reason);
+}
+
+/* The image's process has ended, and with it the machine. */
+static void main_ended(void *opaque, int code, const char *reason)
+{
+    report(opaque, code, reason);
+}
+
 static int open_parts(struct vm *vm, struct error *err)
 {
-    int r = open_drives(vm, err);
+    const struct agent_watch watch = {.failed = agent_failed, .opaque = vm};
+    int r = has_image(vm) ? vm_image_open(&vm->env, &watch, &vm->image, err) : 0;
+
+    if (r == 0)
+        r = open_drives(vm, err);
 
     return r < 0 ? r : vm_net_open(&vm->env, &vm->net, err);
+}
+
+static int vm_prepare(const struct engine_place *place, struct spec *spec, struct error *err)
+{
+    return spec->image ? container_parts_prepare(place, spec, err) : 0;
 }
 
 static void vm_destroy(struct engine *e)
@@ -237,6 +305,7 @@ static void vm_destroy(struct engine *e)
     for (unsigned i = 0; i < vm->drive_count; i++)
         block_close(vm->drives[i]);
     netdev_close(vm->net);
+    vm_image_done(&vm->image);
     free(vm);
 }
 
@@ -272,14 +341,13 @@ static void vm_ended(void *opaque, enum machine_end end, int value)
     const char *reason = NULL;
     int code = 0;
 
-    if (vm->reported)
-        return;
-    vm->reported = true;
     switch (end) {
     case MACHINE_END_POWEROFF:
         break;
     case MACHINE_END_RESET:
-        reason = "the guest asked for a reset (--no-reboot)";
+        reason = has_image(vm) ? "the guest's kernel ended without a word; see isola logs"
+                               : "the guest asked for a reset (--no-reboot)";
+        code = has_image(vm) ? INSTANCE_EXIT_PANIC : 0;
         break;
     case MACHINE_END_DEBUG_EXIT:
         code = value & 0xff;
@@ -302,13 +370,17 @@ static void vm_ended(void *opaque, enum machine_end end, int value)
         reason = machine_end_text(vm->machine);
         break;
     }
-    vm->env.ended(vm->env.opaque, code, reason);
+    report(vm, code, reason);
 }
 
 static int vm_start(struct engine *e, struct error *err)
 {
     struct vm *vm = vm_of(e);
 
+    int r = has_image(vm) ? vm_image_run(&vm->image, main_ended, vm, err) : 0;
+
+    if (r < 0)
+        return r;
     if (vm->env.paused)
         machine_pause(vm->machine);
     return machine_start(vm->machine, vm->env.loop, vm_ended, vm, err);
@@ -316,12 +388,19 @@ static int vm_start(struct engine *e, struct error *err)
 
 static int vm_stop(struct engine *e, struct error *err)
 {
-    machine_power_button(vm_of(e)->machine);
+    struct vm *vm = vm_of(e);
+
+    if (has_image(vm))
+        return agent_process_signal(
+            vm->image.main, container_stop_signal(vm->env.spec, &vm->image.image->config), err);
+    machine_power_button(vm->machine);
     return 0;
 }
 
 static int vm_signal(struct engine *e, int number, struct error *err)
 {
+    if (has_image(vm_of(e)))
+        return agent_process_signal(vm_of(e)->image.main, number, err);
     if (number != SIGTERM && number != SIGPWR && number != SIGINT)
         return error_set(err, -ENOTSUP,
                          "a virtual machine without an agent takes no signal %s; KILL ends it, "
@@ -369,6 +448,7 @@ static int vm_inspect(struct engine *e, struct str *out, struct error *err)
 
 const struct engine_ops vm_engine = {.wall = "vm",
                                      .about = "a virtual PC with its own kernel",
+                                     .prepare = vm_prepare,
                                      .create = vm_create,
                                      .start = vm_start,
                                      .signal = vm_signal,

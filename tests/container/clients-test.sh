@@ -147,6 +147,7 @@ check "podman load" podman load -q -i "$work/image.tar"
         localhost/bb sh -c 'm=$(grep :memory: /proc/self/cgroup | head -1); p=$(grep :pids: /proc/self/cgroup | head -1)
             cat /cg/memory${m##*:}/memory.limit_in_bytes /cg/pids${p##*:}/pids.max 2>/dev/null | { read -r a; read -r b; echo $a $b; }'
     check "podman run -d" podman run -d --name c1 $pod localhost/bb sh -c 'echo line; trap "echo bye; exit 3" TERM; while :; do sleep 0.1; done'
+    want "podman inspect: the runtime" "$runtime" podman inspect -f '{{.OCIRuntime}}' c1
     soon sh -c "[ \"\$(cat $work/graph/overlay-containers/*/userdata/ctr.log 2>/dev/null)\" ]"
     want "podman logs" line podman logs c1
     want "podman exec" in podman exec c1 echo in

@@ -325,7 +325,20 @@ static void checks_of_the_whole(void **state)
     assert_int_equal(spec_check(s, &err), -EINVAL);
     spec_free(s);
     s = vm();
+    assert_int_equal(spec_set(s, "user", "nobody", &err), 0); /* of what runs an image */
+    assert_int_equal(spec_check(s, &err), -ENOTSUP);
     assert_int_equal(spec_set(s, "image", "debian", &err), 0);
+    assert_int_equal(spec_check(s, &err), 0);
+    assert_int_equal(spec_set(s, "tmpfs", "/tmp", &err), 0);
+    assert_int_equal(spec_check(s, &err), 0);
+    assert_int_equal(spec_set(s, "volume", "/host:/guest", &err), 0);
+    assert_int_equal(spec_check(s, &err), -ENOTSUP);
+    spec_free(s);
+    s = spec_new();
+    assert_int_equal(spec_set(s, "vm", NULL, &err), 0);
+    assert_int_equal(spec_set(s, "image", "debian", &err), 0);
+    assert_int_equal(spec_check(s, &err), 0);
+    assert_int_equal(spec_set(s, "cap-add", "ALL", &err), 0);
     assert_int_equal(spec_check(s, &err), -ENOTSUP);
     spec_free(s);
     s = spec_new();
