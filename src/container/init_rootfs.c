@@ -266,12 +266,16 @@ static void mask(struct init *i, const char *path)
     if (r < 0)
         init_die(i, r, "mask", path);
     bool directory = (st.stx_mode & S_IFMT) == S_IFDIR;
+    /* The first directory gets the empty file system itself, the others clones of it: before Linux
+     * 6.15 what is mounted nowhere cannot be cloned. */
+    bool first = directory && i->empty < 0;
     directory ? open_empty(i) : open_null(i);
-    int cover = clone_mount(directory ? i->empty : i->null, false);
+    int cover = first ? i->empty : clone_mount(directory ? i->empty : i->null, false);
     r = cover < 0 ? cover : (int)sys(move_mount, cover, "", target, "", MOVE_BOTH);
     if (r < 0)
         init_die(i, r, "mask", path);
-    sys(close, cover);
+    if (!first)
+        sys(close, cover);
     sys(close, target);
 }
 
