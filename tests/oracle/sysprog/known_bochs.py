@@ -18,8 +18,9 @@ def task_ss_first(p):
                                       'the CPL is that of CS; 6.12.1: at the same CPL the present stack is used; there is '
                                       'none: #SS, #DF, shutdown)')
 def task_no_stack(program, theirs, ours):
-    return ours == [] and bool(theirs) and \
-        field(theirs[0], 'vector') in (8, 10, 11, 12) and field(theirs[0], 'tr') != 0x18
+    # The stack may be nowhere, and the log then garbage.
+    return ours == [] and bool(theirs) and program.kind in ('tasks', 'tasks16', 'segments') and field(theirs[0], 'tr') != 0x18 and \
+        (field(theirs[0], 'vector') in (8, 10, 11, 12) or field(theirs[0], 'vector') > 0xff)
 
 
 @rule('bochs', 'df-rf', '#DF pushes RF that the first fault set (vol. 3, 17.3.1.1: fault-class exceptions only)', (0, 1))
@@ -80,21 +81,22 @@ def dr6_disabled(p):
 @rule('bochs', 'next-breakpoint', 'the trap of an instruction shows the breakpoint on the next one, too (vol. 3, table 6-2: that '
                                   'is a fault of its own, and later)', (0, 1, 2))
 def next_breakpoint(p):
-    if 'dr6' not in p.at:
-        return False
-    extra = p.get('dr6') & ~p.our('dr6')
-    dr7 = p.our('dr7')
-    if extra and extra & ~15 == 0 and p.our('dr6') & 0x400f and \
-            not any(extra >> n & 1 and dr7 >> 2 * n & 3 and dr7 >> (16 + 4 * n) & 3 for n in range(4)):
-        p.put('dr6', p.get('dr6') & ~extra)
-        return True
-    return False
+    done = False
+    for name in [n for n in ('dr6', 'eax', 'ebx', 'rax') if n in p.at]:
+        extra = p.get(name) & ~p.our(name)
+        if not extra or extra & ~15 or p.our(name) & 0xffff0ff0 != 0xffff0ff0 or p.our(name) & 0x400f == 0 or 'dr7' not in p.at:
+            continue
+        dr7 = p.our('dr7')
+        if name != 'dr6' or not any(extra >> n & 1 and dr7 >> 2 * n & 3 and dr7 >> (16 + 4 * n) & 3 for n in range(4)):
+            p.put(name, p.get(name) & ~extra)
+            done = True
+    return done
 
 
 @whole_rule('bochs', 'iret-ss', 'IRET with 16 or 32-bit operands in 64-bit mode pops SS only when the CPL changes (vol. 2, IRET: if '
                                 'the instruction began in 64-bit mode)', (1,))
 def iret_ss(program, theirs, ours):
-    return program.kind == 'lreturns' and program.body[-1] in ('iretw', 'iretd')
+    return program.kind == 'lreturns' and program.body[-1] in ('iretw', 'iretd') and program.same_cpl
 
 
 @rule('bochs', 'lgdt-order', 'LGDT and LIDT read the base before the limit: CR2 (vol. 2, LGDT: not said)', (1,))
@@ -156,7 +158,7 @@ def iret_null_ss(program, theirs, ours):
 @whole_rule('bochs', 'iret-order', 'IRET reads SS before RIP: the fault of the last word comes first (vol. 2, IRET: not said)', (1,))
 def iret_order(program, theirs, ours):
     return program.kind == 'lcanonical' and 'iretq' in program.body[-3:] and bool(ours and theirs) and \
-        field(ours[0], 'vector') in (12, 14) and field(theirs[0], 'vector') == 14 and \
+        {12, 14} >= {field(x[0], 'vector') for x in (ours, theirs)} and \
         field(ours[0], 'frame1') == field(theirs[0], 'frame1')
 
 
@@ -201,3 +203,49 @@ def fxsave_order(p):
 def lgdt_canonical(program, theirs, ours):
     return bool(ours and theirs) and {12, 14} >= {field(x[0], 'vector') - (field(x[0], 'vector') == 13) for x in (ours, theirs)} \
         and any(x.startswith(('lgdt', 'lidt')) for x in program.body)
+
+
+@rule('bochs', 'task-cs-late', 'the accessed flag of the CS of a new task is set after SS was checked (vol. 3, table 7-1: CS first)')
+def task_cs_late(p):
+    if p.our('vector') != 10 or p.our('tr') == 0x18:
+        return False
+    done = False
+    for at in range(5, 0x100, 8):
+        name = f'gdt+{at:x}'
+        if p.get(name) ^ p.our(name) == 1 and p.our(name) & 0x19 == 0x19:
+            p.put(name, p.our(name))
+            done = True
+    return done
+
+
+@whole_rule('bochs', 'gd-cpl', 'DR7.GD is looked at before the CPL (vol. 2, MOV: order not said; processors check CPL first)')
+def gd_cpl(program, theirs, ours):
+    if program.kind != 'debug' or not theirs or not ours:
+        return False
+    x = next((x for x, y in zip(theirs, ours) if x != y), theirs[-1])
+    return field(x, 'vector') == 1 and field(x, 'dr6') & 0x2000 != 0 and field(x, 'frame1') & 3 == 3
+
+
+@rule('bochs', 'gd-bs', 'DR6 shows a single step beside BD, before the instruction is done (vol. 3, 17.3.1.3)')
+def gd_bs(p):
+    done = False
+    for name in ('dr6', 'eax'):
+        if p.get(name) ^ p.our(name) == 0x4000 and p.get(name) & 0xffff6ff0 == 0xffff6ff0:
+            p.put(name, p.our(name))
+            done = True
+    return done
+
+
+@whole_rule('bochs', 'task-tf', 'a single step does not trap after an IRET that switches tasks (vol. 3, 17.3.1.4)')
+def task_tf(program, theirs, ours):
+    return program.kind == 'tasks16' and bool(ours) and field(ours[0], 'vector') == 1 and field(ours[0], 'dr6') & 0x4000 != 0 and \
+        field(ours[0], 'tr') == 0x18
+
+
+@rule('bochs', 'iret-ss-np', 'a return to an SS that is not present is #NP in long mode (vol. 2, IRET: #SS(SS selector))', (1,))
+def iret_ss_np(p):
+    if p.program.kind == 'lreturns' and p.our('vector') == 12 and p.get('vector') == 11 and \
+            p.our('frame0') == p.program.target[1] & ~3:
+        p.put('vector', 12)
+        return True
+    return False

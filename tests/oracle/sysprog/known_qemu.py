@@ -77,7 +77,8 @@ def push_segment(p):
     done = False
     for name in p.at:
         x, y = p.get(name), p.our(name)
-        if name.startswith('frame') and x != y and x < 0x100 and y & 0xffff == x:
+        if name.startswith('frame') and x != y and x < 0x100 and y & 0xffff == x or \
+                name.startswith('ring3+') and x == 0 != y and p.wrote(r'^push [defg]s'):
             p.put(name, y)
             done = True
     return done
@@ -126,12 +127,14 @@ def task_cpl(p):
     return True
 
 
-@rule('qemu', 'code-accessed', 'far transfers and task switches do not set the accessed flag of CS (vol. 3, 3.4.5.1)', (0, 1))
-def code_accessed(p):
+@rule('qemu', 'accessed-flag', 'far transfers do not set the accessed flag of CS, task switches of no segment (vol. 3, 3.4.5.1)',
+      (0, 1))
+def accessed_flag(p):
     done = False
     for at in range(5, GDT_BYTES, 8):
         name = f'gdt+{at:x}'
-        if p.get(name) ^ p.our(name) == 1 and p.our(name) & 0x19 == 0x19:
+        mask = 0x19 if p.ours[0] or p.our('tr') == 0x18 else 0x11
+        if p.get(name) ^ p.our(name) == 1 and p.our(name) & mask == mask:
             p.put(name, p.our(name))
             done = True
     return done
@@ -374,26 +377,24 @@ def task_ext(p):
     return False
 
 
-@rule('qemu', 'task-flags', 'the arithmetic flags that a task switch saves may be those of before the last instruction')
-def task_flags(p):
-    done = False
-    x, y = p.get('tss+24'), p.our('tss+24')
-    if p.our('tr') != 0x18 and (x ^ y) & 0xd5 and (x ^ y) & 0x2a == 0:
-        p.put('tss+24', y)
-        for i in range(4):
-            if (p.get(f'frame{i}') ^ p.our(f'frame{i}')) & ~0xd5 == 0:
-                p.put(f'frame{i}', p.our(f'frame{i}'))
-        done = True
-    return done
+@whole_rule('qemu', 'stack-limit', 'the limit of an inner stack is not checked (vol. 2, INT n: #SS)')
+def stack_limit(program, theirs, ours):
+    return program.kind in ('rings', 'segments') and ours == [] and bool(theirs) and field(theirs[0], 'vector') > 0xff
 
 
 @rule('qemu', 'task16-high', 'the upper halves of general registers are kept when a 16-bit TSS is loaded (vol. 3, 7.6: not said; '
-                             'processors set them)')
+                             'Bochs sets them)')
 def task16_high(p):
     done = False
     for name in ('eax', 'ebx', 'ecx', 'edx', 'esi', 'edi', 'ebp', 'esp'):
         x, y = p.get(name), p.our(name)
-        if x != y and (x ^ y) & (0xff2a if name == 'eax' else 0xffff) == 0 and y >> 16 == 0xffff:
+        if x != y and (x ^ y) & 0xffff == 0 and y >> 16 == 0xffff and p.our('tr') != 0x18:
             p.put(name, y)
             done = True
     return done
+
+
+@whole_rule('qemu', 'data-limit', 'limits and types of data segments are not checked (vol. 3, 5.3, 5.5: #GP(0))')
+def data_limit(program, theirs, ours):
+    return program.kind == 'segments' and bool(ours) and field(ours[0], 'vector') == 13 and field(ours[0], 'frame0') == 0 and \
+        any('[0x7100]' in line for line in program.body) and field(ours[0], 'ds') & ~3 not in (0, 0x10, 0x28)

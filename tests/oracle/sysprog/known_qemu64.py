@@ -88,3 +88,64 @@ def gate_cs_np(p):
         p.put('vector', 13)
         return True
     return False
+
+
+@whole_rule('qemu', 'push-user', 'a frame that ring 3 gets on its own stack (conforming handlers, IST) is pushed with the rights '
+                                 'of ring 0 (vol. 3, 4.6: the CPL decides)', (1,))
+def push_user(program, theirs, ours):
+    return program.kind == 'lgates' and bool(ours) and field(ours[0], 'vector') == 14 and field(ours[0], 'frame0') & 6 == 6
+
+
+@rule('qemu', 'ext64', 'EXT is clear in the error code of a bad selector in the gate of a fault (vol. 3, 6.13)', (1,))
+def ext64(p):
+    x, y = p.get('frame0'), p.our('frame0')
+    if p.our('vector') in (10, 11, 12, 13) and x | 1 == y != x and p.wrote('^(ud2|mov [defgs]s)'):
+        p.put('frame0', y)
+        return True
+    return False
+
+
+@whole_rule('qemu', 'lgdt-canonical', 'LGDT and LIDT take a base that is not canonical (vol. 2, LGDT: #GP(0))', (1,))
+def lgdt_canonical(program, theirs, ours):
+    return bool(ours) and field(ours[0], 'vector') == 13 and field(ours[0], 'frame0') == 0 and \
+        any(x.startswith(('lgdt', 'lidt')) for x in program.body)
+
+
+@whole_rule('qemu', 'iret-vm64', 'IRETD in long mode returns to v8086 mode (vol. 2, IRET: VM stays clear)', (1,))
+def iret_vm64(program, theirs, ours):
+    return program.kind == 'lreturns' and program.target[3] == 'iretd' and program.flags & 0x20000 != 0
+
+
+@whole_rule('qemu', 'iret-null-ss', 'IRET takes a null SS of any RPL, and to compatibility code (vol. 2, IRET: #GP(0))', (1,))
+def iret_null_ss(program, theirs, ours):
+    return program.kind == 'lreturns' and program.target[1] < 4 and bool(ours) and field(ours[0], 'vector') in (11, 13) and \
+        field(ours[0], 'frame0') & ~7 in (0, program.target[0] & ~7)
+
+
+@rule('qemu', 'ss-accessed', 'IRETD and IRETW at the same CPL do not set the accessed flag of SS (vol. 3, 3.4.5.1)', (1,))
+def ss_accessed(p):
+    if p.program.kind != 'lreturns':
+        return False
+    name = f'gdt+{(p.program.target[1] & 0xf8) + 5:x}'
+    if name in p.at and p.get(name) ^ p.our(name) == 1 and p.our(name) & 0x19 == 0x11:
+        p.put(name, p.our(name))
+        return True
+    return False
+
+
+@rule('qemu', 'iret-ss-first', 'IRETD and IRETW at the same CPL check SS before CS (vol. 2, IRET: CS first)', (1,))
+def iret_ss_first(p):
+    t = p.program.target if p.program.kind == 'lreturns' else None
+    if t and p.differ('frame0') and p.get('frame0') == t[1] & ~3 and p.our('frame0') == t[0] & ~3:
+        p.put('frame0', p.our('frame0'))
+        return True
+    return False
+
+
+@rule('qemu', 'iret-ss-np', 'a return to an SS that is not present is #NP in long mode (vol. 2, IRET: #SS(SS selector))', (1,))
+def iret_ss_np(p):
+    if p.program.kind == 'lreturns' and p.our('vector') == 12 and p.get('vector') == 11 and \
+            p.our('frame0') == p.program.target[1] & ~3:
+        p.put('vector', 12)
+        return True
+    return False

@@ -91,7 +91,10 @@ def program_lreturns(r):
     if '8' in kind:
         words = [ss, rsp, 0, cs, rip]
     size = 8 if kind in ('iretq', 'o64 retf', 'o64 retf 8') else 4 if kind in ('iretd', 'retf') else 2
-    p.target = (cs, ss, rip, kind)
+    p.target, p.flags = (cs, ss, rip, kind), flags
+    p.same_cpl = cs & 3 == (3 if where else 0)
+    if kind in ('iretd', 'iretw'):
+        p.judges = ('qemu', 'bochs')
     p(f'sub rsp, {size * len(words)}')
     for n, w in enumerate(reversed(words)):
         w &= (1 << 8 * size) - 1

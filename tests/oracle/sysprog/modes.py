@@ -82,7 +82,7 @@ def program_debug(r):
             ['mov eax, 5'], ['cmpxchg [0x7120], ecx']]
     other = [['mov eax, ss\nmov ss, ax'], ['push ss\npop ss'], ['mov eax, ss\nmov ss, ax\nmov [0x7100], eax'],
              ['db 0xf1'], ['int3'], ['pushfd\nor dword [ss:esp], 0x100\npopfd'], ['pushfd\nand dword [ss:esp], 0xfffffeff\npopfd'],
-             ['mov eax, dr6'], ['mov eax, dr7'], ['out 0x80, al'], ['in al, 0xe8'], ['out 0x80, ax'], ['mov eax, dr4'],
+             ['mov eax, dr6\nxor eax, eax'], ['mov eax, dr7\nxor eax, eax'], ['out 0x80, al'], ['in al, 0xe8'], ['out 0x80, ax'], ['mov eax, dr4'],
              ['xor eax, eax\nmov dr7, eax'], ['mov eax, 0xffff0ff0\nmov dr6, eax'], ['mov eax, ss\nmov ss, ax\nint3'],
              ['ud2'], ['pushfd\npush cs\npush dword %%i0\niretd\n%%i0:'], ['pushfd\nor dword [ss:esp], 0x10100\npush cs\n'
                                                                            'push dword %%i1\niretd\n%%i1:']]

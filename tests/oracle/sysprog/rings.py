@@ -75,6 +75,8 @@ def program_returns(r):
     words = [0x13, 0x10, 0x2b, 0x900, ss, r.choice(RING_STACK + [0x12347000]), flags, cs,
              r.choice([TARGET, 0x9f00, 0x9f00, 0x10000, 0xffff9f00])]
     small = r.random() < .35
+    if small and not words[-1] & 0xffff:
+        words[-1] = 0x9f00
     p(*[f'push {"word" if small else "dword"} {w & (0xffff if small else 0xffffffff):#x}' for w in words])
     p(r.choice(['iret', 'iret', 'iret', 'retf', 'retf 4']) if not small else
       r.choice(['o16 iret', 'o16 iret', 'o16 retf', 'o16 retf 4']))
@@ -129,7 +131,7 @@ def program_code_limits(r):
     """Running up to the end of code segments, jumps past it, gates and returns to offsets behind it."""
     p = Program('code_limits', judges=('bochs',))
     limit = r.choice([0x9f00, 0x9f01, 0x9f02, 0x9eff, 0x9f10, 0xffff, 0x8fff, 0x9003])
-    code = [0x90] * r.choice([0, 1, 2, 3]) + r.choice([[0xb8, 1, 2, 3, 4], [0xeb, 0xfe - r.randrange(4)], [0xe9, 5, 0, 0, 0],
+    code = [0x90] * r.choice([0, 1, 2, 3]) + r.choice([[0xb8, 1, 2, 3, 4], [0xeb, r.randrange(4)], [0xe9, 5, 0, 0, 0],
                                                        [0x74, 0x10], [0x75, 0x10], [0xe8, 0, 1, 0, 0], [0xff, 0xe0], [0xc3],
                                                        [0xe3, 5], [0x0f, 0x84, 0, 0x10, 0, 0], [0x66, 0xe9, 0, 0x20]])
     p.bytes(0x9000, code + [0xcd, 0x40])
@@ -139,7 +141,7 @@ def program_code_limits(r):
     p.desc(0x60, descriptor(0xf0000, limit, 0x9b, big))
     p.desc(0x68, gate(r.choice([0x9f00, 0x9f01, 0xffff9f00]), r.choice([0x58, 0x60]), 0x8c))
     p.idt(0x41, gate(r.choice([0x9f00, 0x9000, 0xffff0000]), r.choice([0x58, 0x60]), 0x8e))
-    p(f'mov eax, {r.choice([0x9000, 0x19000, 0xffff])}', r.choice([
+    p(f'mov eax, {r.choice([0x9009, 0x19000, 0xffff])}', r.choice([
         f'jmp 0x58:{at:#x}', f'jmp 0x58:{at:#x}', f'jmp 0x58:{at + 1:#x}', f'call 0x58:{at + r.choice([4, 5, 6, 7]):#x}',
         'jmp 0x60:0x9f00', 'call 0x68:0', 'jmp 0x68:0', 'int 0x41', 'push dword 0x60\npush dword 0x9f00\nretf',
         'pushfd\npush dword 0x60\npush dword 0x9f00\niretd', 'pushfd\npush dword 0x58\npush dword 0x9000\niretd']))
@@ -172,7 +174,7 @@ def program_stack(r):
 
 def program_tasks16(r):
     """16-bit task state segments, gates and code; nested tasks that return; tasks in v8086 mode; the T flag."""
-    p = Program('tasks16')
+    p = Program('tasks16', judges=('bochs',))
     p.desc(0x58, descriptor(0, 0xffff, 0x9b, 0))
     p.desc(0x60, descriptor(r.choice([TSS1, TSS16]), r.choice([0x67, 0x2b, 0x2a]), r.choice([0x81, 0x89, 0x83, 0xe1]), 0))
     p.desc(0x68, gate(0, r.choice([0x30, 0x38, 0x60]), r.choice([0x85, 0xe5])))
@@ -187,7 +189,7 @@ def program_tasks16(r):
     if r.random() < .2:
         p.patch(TSS1 + 0x24, r.choice([0x20002, 0x23002, 0x4002, 0x3202, 0x102, 0x10002]))
     if r.random() < .2:
-        p.patch(TSS1 + 0x60, LDT & 0 | r.choice([0x40, 0x44, 0x30, 0]))
+        p.patch(TSS1 + 0x60, r.choice([0x40, 0x44, 0x30, 0]))
     if r.random() < .1:
         p.patch(TSS1 + 0x64, 0x680001)
     if r.random() < .3:
