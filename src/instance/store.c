@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -95,6 +97,21 @@ static int pragma_number(struct store *s, const char *sql, int *ret, struct erro
     return rc == SQLITE_ROW ? 0 : store_error(s, rc, "open store", err);
 }
 
+/* Changing the mode of a new store does not wait for others that do the same, so this does. */
+static int use_log(struct store *s)
+{
+    const struct timespec pause = {.tv_nsec = 2000000};
+    int rc;
+
+    for (int tries = STORE_BUSY_MS / 2; tries--; nanosleep(&pause, NULL)) {
+        rc = sqlite3_exec(s->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL", NULL,
+                          NULL, NULL);
+        if ((rc & 0xff) != SQLITE_BUSY)
+            break;
+    }
+    return rc;
+}
+
 static int store_setup(struct store *s, struct error *err)
 {
     int version = 0, application = 0;
@@ -112,8 +129,7 @@ static int store_setup(struct store *s, struct error *err)
     if (version && (application != STORE_APPLICATION || version < 0))
         return error_set(err, -EUCLEAN, "open store: %s is not a store of Isola", s->path);
     if (!s->readonly) {
-        int rc = sqlite3_exec(s->db, "PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = FULL",
-                              NULL, NULL, NULL);
+        int rc = use_log(s);
         if (rc == SQLITE_OK && !version) {
             crash_point();
             rc = sqlite3_exec(s->db, schema, NULL, NULL, NULL);
@@ -130,44 +146,69 @@ static int store_setup(struct store *s, struct error *err)
     return 0;
 }
 
+/* For a medium that nobody writes: without log and index, and without the right to make them. */
+static int open_immutable(struct store *s)
+{
+    cleanup_free char *log = str_format("%s-wal", s->path);
+    struct str uri = {0};
+    int rc = SQLITE_NOMEM;
+
+    if (!log || access(log, F_OK) == 0)
+        return SQLITE_CANTOPEN;
+    str_add(&uri, "file:");
+    for (const char *p = s->path; *p; p++)
+        str_addf(&uri, strchr("?#%", *p) ? "%%%02x" : "%c", (unsigned char)*p);
+    str_add(&uri, "?immutable=1");
+    sqlite3_close(s->db);
+    s->db = NULL;
+    if (!uri.failed)
+        rc = sqlite3_open_v2(uri.data, &s->db,
+                             SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX |
+                                 SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
+                             NULL);
+    str_done(&uri);
+    return rc;
+}
+
+/* Opens for writing, or else for reading. SQLite's result; @err is set unless memory ran out. */
+static int open_either(struct store *s, struct error *err)
+{
+    int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE;
+    int rc =
+        sqlite3_open_v2(s->path, &s->db, flags | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+
+    if (rc == SQLITE_OK || !s->db || (rc & 0xff) == SQLITE_NOMEM)
+        return rc;
+    store_error(s, rc, "open store", err);
+    sqlite3_close(s->db);
+    s->db = NULL;
+    return sqlite3_open_v2(s->path, &s->db, flags | SQLITE_OPEN_READONLY, NULL);
+}
+
 struct store *store_open(const char *path, struct error *err)
 {
     struct store *s = mem_new(struct store);
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-                SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE;
-    int rc;
+    int rc = SQLITE_NOMEM, r = -EIO;
 
-    if (!s || !(s->path = strdup(path))) {
-        error_set(err, -ENOMEM, "open store: out of memory");
+    error_set(err, -ENOMEM, "open store: out of memory");
+    if (s && (s->path = strdup(path)))
+        rc = open_either(s, err);
+    if (rc == SQLITE_OK) {
+        sqlite3_busy_timeout(s->db, STORE_BUSY_MS);
+        /* The log and its index stay, so that no close waits for the disk, and readers without the
+         * right to make files find them. */
+        sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        s->readonly = sqlite3_db_readonly(s->db, "main") == 1;
+        r = store_setup(s, err);
+        if (r < 0 && s->readonly && open_immutable(s) == SQLITE_OK)
+            r = store_setup(s, err);
+    }
+    if (r < 0) {
         store_close(s);
         return NULL;
     }
-    rc = sqlite3_open_v2(path, &s->db, flags, NULL);
-    if (rc != SQLITE_OK && s->db && (rc & 0xff) != SQLITE_NOMEM) {
-        int rw = rc;
-        struct error first = {0};
-        store_error(s, rw, "open store", &first);
-        sqlite3_close(s->db);
-        s->db = NULL;
-        flags = (flags & ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)) | SQLITE_OPEN_READONLY;
-        rc = sqlite3_open_v2(path, &s->db, flags, NULL);
-        if (rc != SQLITE_OK) {
-            error_set(err, first.code, "%s", first.text);
-            store_close(s);
-            return NULL;
-        }
-    }
-    if (rc != SQLITE_OK) {
-        error_set(err, -ENOMEM, "open store: out of memory");
-        store_close(s);
-        return NULL;
-    }
-    sqlite3_busy_timeout(s->db, STORE_BUSY_MS);
-    s->readonly = sqlite3_db_readonly(s->db, "main") == 1;
-    if (store_setup(s, err) < 0) {
-        store_close(s);
-        return NULL;
-    }
+    if (err)
+        *err = (struct error){0};
     return s;
 }
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "base/mem.h"
 #include "base/own.h"
@@ -204,6 +205,37 @@ static void read_only_store_is_read(void **state)
     spec_free(s);
 }
 
+/* A copy of the database without its log, on a medium that nobody can write. */
+static void copy_without_log_is_read(void **state)
+{
+    char path[4096], other[4096];
+    struct instances *home;
+    sqlite3 *db;
+
+    if (!have_disk)
+        skip();
+    home = fake_reopen();
+    fake_make(home, "copied", "", false);
+    snprintf(path, sizeof path, "%s/store.db", instances_data_dir(home));
+    instances_close(home);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    snprintf(other, sizeof other, "%s-wal", path);
+    unlink(other);
+    snprintf(other, sizeof other, "%s-shm", path);
+    unlink(other);
+    make_read_only();
+    home = fake_reopen();
+    assert_int_equal(fake_state(home, "copied"), LIFECYCLE_CREATED);
+    instances_close(home);
+    assert_int_equal(mount("isola-test", data, "tmpfs", MS_REMOUNT, "size=512k"), 0);
+    home = fake_reopen();
+    ok(instance_rm(home, "copied", false, &err));
+    instances_close(home);
+}
+
 static void dead_is_told_on_a_read_only_store(void **state)
 {
     struct instances *home;
@@ -233,6 +265,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(full_disk_loses_nothing),
         cmocka_unit_test(removing_frees_a_full_disk),
         cmocka_unit_test(read_only_store_is_read),
+        cmocka_unit_test(copy_without_log_is_read),
         cmocka_unit_test(dead_is_told_on_a_read_only_store),
     };
     int r = fake_supervisor_main(argc, argv);
