@@ -62,14 +62,14 @@ bool path_match(const char *pattern, const char *path)
     return match_parts(pattern_parts, split(a, pattern_parts), parts, split(b, parts));
 }
 
-bool path_clean(const char *path, char *out, size_t size)
+static bool clean(const char *path, char *out, size_t size, bool clamp)
 {
     size_t used = 0;
 
     while (*path) {
         size_t n = strcspn(path, "/");
         if (n == 2 && path[0] == '.' && path[1] == '.') {
-            if (!used)
+            if (!used && !clamp)
                 return false;
             while (used && out[used - 1] != '/')
                 used--;
@@ -88,24 +88,34 @@ bool path_clean(const char *path, char *out, size_t size)
     return true;
 }
 
+bool path_clean(const char *path, char *out, size_t size)
+{
+    return clean(path, out, size, false);
+}
+
+bool path_clean_root(const char *path, char *out, size_t size)
+{
+    return clean(path, out, size, true);
+}
+
 int ignore_add(struct ignore *g, const char *pattern, struct error *err)
 {
-    char clean[PATH_MAX];
+    char path[PATH_MAX];
     struct pattern *more;
     bool exception = *pattern == '!';
 
     if (exception)
         pattern++;
-    if (!path_clean(pattern, clean, sizeof(clean)))
+    if (!path_clean(pattern, path, sizeof(path)))
         return error_set(err, -EINVAL, "the pattern \"%.60s\" leads outside", pattern);
-    if (!clean[0])
+    if (!path[0])
         return 0;
     if (g->count == IGNORE_PATTERNS_MAX)
         return error_set(err, -E2BIG, "more than %d patterns", IGNORE_PATTERNS_MAX);
     more = realloc(g->list, (g->count + 1) * sizeof(*more));
     if (more)
         g->list = more;
-    if (!more || !(g->list[g->count].text = strdup(clean)))
+    if (!more || !(g->list[g->count].text = strdup(path)))
         return error_set_errno(err, -ENOMEM, "read patterns");
     g->list[g->count++].exception = exception;
     g->exceptions |= exception;

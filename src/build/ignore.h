@@ -35,5 +35,7 @@ bool ignore_has_exceptions(const struct ignore *ignore);
  * "" is the top. False: it leads above the top or is too long.
  */
 bool path_clean(const char *path, char *out, size_t size);
+/* The same below a root: above the top there is only the top. False: too long. */
+bool path_clean_root(const char *path, char *out, size_t size);
 
 #endif

@@ -77,10 +77,10 @@ static void add_options(struct list *l, struct args *args)
         list_add(l, str_format("%s", args->words[i]));
 }
 
-int image_program_become(struct cli *cli, struct args *args)
+static int become(struct cli *cli, struct args *args, const char *program)
 {
     struct error err = {0};
-    cleanup_free char *path = program_find("isola-image", NULL, &err);
+    cleanup_free char *path = program_find(program, NULL, &err);
     struct list l = {0};
 
     if (!path) {
@@ -98,6 +98,16 @@ int image_program_become(struct cli *cli, struct args *args)
     }
     list_done(&l);
     return EXIT_OWN;
+}
+
+int image_program_become(struct cli *cli, struct args *args)
+{
+    return become(cli, args, "isola-image");
+}
+
+int build_program_become(struct cli *cli, struct args *args)
+{
+    return become(cli, args, "isola-build");
 }
 
 int image_program_run(const char *const *argv, struct error *err)

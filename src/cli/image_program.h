@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isola-image, the program beside isola that does what is slow to load (image/program.h). */
+/*
+ * isola-image and isola-build, the programs beside isola that do what is slow to load
+ * (image/program.h).
+ */
 #ifndef CLI_IMAGE_PROGRAM_H
 #define CLI_IMAGE_PROGRAM_H
 
@@ -20,6 +23,8 @@ int program_run(const char *path, const char *const *argv, struct error *err) er
  * only on failure, with the exit status.
  */
 int image_program_become(struct cli *cli, struct args *args);
+/* The same with isola-build. */
+int build_program_become(struct cli *cli, struct args *args);
 
 /*
  * Runs isola-image with @argv, of which [0] is the command, and NULL after the last; waits. Returns

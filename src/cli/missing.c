@@ -13,7 +13,6 @@ struct missing {
 };
 
 static const struct missing missing_verbs[] = {
-    {"build", "images are made by isola import, and come by isola pull"},
     {"commit", "changes of an instance cannot become an image yet"},
     {"network networks", "virtual networks are not built yet; use run --network nat|none|host"},
     {"snapshot checkpoint fork", "machine state cannot be saved yet; pause keeps it in memory"},

@@ -61,7 +61,46 @@ static const struct option search_options[] = {
     END,
 };
 
+static const struct option build_options[] = {
+    VALUE(OPTION_LIST, "tag", 't', "NAME", "Name of the image; repeatable"),
+    VALUE(OPTION_TEXT, "file", 'f', "FILE", "The Containerfile", .complete = COMPLETE_FILE,
+          .man = "Default: Containerfile, or else Dockerfile, in the context. - is standard "
+                 "input."),
+    VALUE(OPTION_TEXT, "target", 0, "STAGE", "Build up to this stage"),
+    VALUE(OPTION_LIST, "build-arg", 0, "NAME=VALUE", "Value for an ARG; repeatable",
+          .man = "Without =VALUE it is taken from the environment."),
+    FLAG("no-cache", 0, "Do every step again"),
+    FLAG("pull", 0, "Ask the registry for newer bases"),
+    FLAG("quiet", 'q', "Print only the id"),
+    VALUE(OPTION_TEXT, "iidfile", 0, "FILE", "Write the id to a file", .complete = COMPLETE_FILE),
+    VALUE(OPTION_LIST, "label", 0, "NAME=VALUE", "Attach a label; repeatable"),
+    VALUE(OPTION_LIST, "secret", 0, "id=ID,src=FILE", "Secret for RUN --mount=type=secret",
+          .man = "Or id=ID,env=NAME. Neither layers nor the cache keep it."),
+    VALUE(OPTION_TEXT, "platform", 0, "OS/ARCH", "Platform of the bases", .more = true),
+    CHOICE("network", 0, "default|none|host", "HOW", "Network of RUN", .initial = "default",
+           .man = "default and host: the host's. none: only a loopback device."),
+    END,
+};
+
 const struct verb registry_verbs[] = {
+    {
+        .name = "build",
+        .group = "Images",
+        .synopsis = "[OPTIONS] [CONTEXT]",
+        .brief = "Build an image",
+        .help = "Build an image as a Containerfile (Dockerfile) says.",
+        .man = "CONTEXT is the directory that COPY takes files from, by default the current one; "
+               ".containerignore or .dockerignore in it says what to leave out. Steps that were "
+               "done before with the same files and words are taken from the cache. What is "
+               "supported: docs/build.md.",
+        .options = build_options,
+        .examples =
+            EXAMPLES({"isola build -t app .", "Build ./Containerfile and call it app."},
+                     {"isola build --target test --build-arg VERSION=2 .", "Build up to a stage."}),
+        .max = 1,
+        .positional = COMPLETE_FILE,
+        .run = build_program_become,
+    },
     {
         .name = "pull",
         .group = "Images",

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * RUN: a program in a container on the root file system of a stage. The container has Docker's
+ * default rights and filter, its own namespaces but the network's, and no terminal.
+ */
+#ifndef BUILD_EXECUTE_H
+#define BUILD_EXECUTE_H
+
+#include "build/rootfs.h"
+
+/* Something that is there while the program runs and not afterwards. */
+struct execute_mount {
+    const char *target; /* absolute */
+    const char *source; /* absolute path on this host; NULL: a tmpfs */
+    bool readonly;
+    bool file;               /* the source is a file */
+    unsigned long long size; /* of a tmpfs; 0: half of the memory */
+};
+
+struct execute {
+    struct rootfs *rootfs;                /* not mounted */
+    const char *state_dir;                /* absolute, exists */
+    const char *const *args, *const *env; /* NULL after the last */
+    const char *workdir;
+    const struct root_user *user;
+    const struct execute_mount *mounts;
+    size_t mount_count;
+    bool no_network;
+    int output; /* standard output and error */
+    void (*warn)(void *opaque, const char *line);
+    void *opaque;
+};
+
+/*
+ * Runs the program to its end. *ret_status: its exit status, 128 + N after signal N. What the
+ * container put into the root file system to mount on is removed again.
+ */
+int execute_run(const struct execute *x, int *ret_status, struct error *err) error_must_check;
+
+#endif

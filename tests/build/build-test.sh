@@ -1,0 +1,279 @@
+#!/bin/sh
+# Builds images from Containerfiles: stages, caches, mounts, mistakes, hostile contexts. As root.
+set -u
+isola=$(realpath "${1:?the isola binary}")
+busybox=$(command -v busybox) || { echo "busybox is missing"; exit 77; }
+[ "$(id -u)" = 0 ] || { echo "this test wants root"; exit 77; }
+work=$(mktemp -d "${TMPDIR:-/tmp}/isola-build.XXXXXX") || exit 1
+export HOME="$work" XDG_CONFIG_HOME="$work/config" XDG_DATA_HOME="$work/data" XDG_RUNTIME_DIR="$work/run"
+mkdir "$XDG_RUNTIME_DIR"
+passed=0 failed=0
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+
+good() { passed=$((passed + 1)); }
+bad() {
+    failed=$((failed + 1))
+    echo "FAILED $*"
+    tail -n 12 "$work/err"
+}
+build() { timeout 60 "$isola" build "$@" "$work/context" >"$work/out" 2>"$work/err" </dev/null; }
+try() { # NAME OPTIONS...: the build succeeds; $id
+    name=$1
+    shift
+    if build "$@"; then good; else bad "$name"; fi
+    id=$(cat "$work/out")
+}
+refused() { # NAME PATTERN OPTIONS...
+    name=$1 pattern=$2
+    shift 2
+    build "$@"
+    status=$?
+    if [ $status = 1 ] && grep '^isola:' "$work/err" | grep -qE "$pattern"; then good; else
+        bad "$name: status $status, wanted $pattern"
+    fi
+}
+says() { if grep -qE "$2" "$work/err"; then good; else bad "$1: $2"; fi; }
+same() { if [ -n "$2" ] && [ "$2" = "$3" ]; then good; else bad "$1: \"$2\" is not \"$3\""; fi; }
+in_image() { timeout 60 "$isola" run --rm --network none "$@" 2>"$work/err" </dev/null; }
+containerfile() { cat >"$work/context/Containerfile"; }
+
+# --- a base
+mkdir -p "$work/root/bin" "$work/root/etc" "$work/root/tmp" "$work/context/src/deep"
+cp "$busybox" "$work/root/bin/busybox"
+for a in sh ls cat echo mkdir touch rm id env sleep wc grep ln chmod stat seq false true; do
+    ln -s busybox "$work/root/bin/$a"
+done
+printf 'root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n' >"$work/root/etc/passwd"
+printf 'root:x:0:\napp:x:1001:\nextra:x:5:app\n' >"$work/root/etc/group"
+chmod 1777 "$work/root/tmp"
+ln -s /etc "$work/root/inside"
+ln -s ../../../../../../../../../../etc "$work/root/climb"
+export SOURCE_DATE_EPOCH=1700000000
+tar --sort=name --mtime=@1600000000 --owner=0 --group=0 --numeric-owner -C "$work/root" -cf "$work/base.tar" .
+"$isola" import "$work/base.tar" base:1 >/dev/null || exit 1
+cd "$work/context" || exit 1
+echo hello >a.txt
+echo 1 >src/one
+echo 2 >src/deep/two
+echo x >skip.md
+echo y >src/drop.md
+printf '*.md\nsrc/*.md\n!src/keep.md\n' >.dockerignore
+echo k >src/keep.md
+
+# --- stages, variables, here-documents, users
+containerfile <<'END_OF_CONTAINERFILE'
+ARG TAG=0
+FROM base:$TAG AS first
+ARG VERSION=none
+ENV GREETING="hello world" P=/opt
+WORKDIR $P/app
+COPY a.txt ./
+COPY --chmod=600 src/ src/
+RUN echo "$GREETING $VERSION" >out.txt && cat src/deep/two
+RUN <<EOF
+set -e
+echo $HOME >home
+EOF
+COPY <<V <<'W' /etc/conf/
+v=$VERSION
+V
+w=$VERSION
+W
+FROM base:1 AS unused
+RUN exit 9
+FROM base:1
+LABEL a=b c="d e"
+COPY --from=first --chown=app:extra /opt/app/out.txt /data/
+COPY --from=first /opt /opt
+COPY --from=0 /etc/conf /conf
+RUN rm /etc/group && mkdir -p /x/y
+WORKDIR /data
+USER app
+RUN id >/tmp/id; ! touch /etc/no
+EXPOSE 80 53/udp
+ENTRYPOINT ["cat"]
+CMD ["out.txt"]
+END_OF_CONTAINERFILE
+try "build" -t app:1 --build-arg TAG=1 --build-arg VERSION=7 --label l=m --iidfile "$work/iid"
+first=$id
+grep -q 'exit 9' "$work/err" && bad "an unused stage was built"
+same "--iidfile" "$(cat "$work/iid")" "$id"
+same "runs" "$(in_image app:1)" "hello world 7"
+same "here-documents" "$(in_image app:1 /conf/V /conf/W)" "v=7
+w=\$VERSION"
+same "a script's home" "$(in_image app:1 /opt/app/home)" "/root"
+same "the user" "$(in_image app:1 /tmp/id)" "uid=1000(app) gid=1001"
+same "--chown" "$(in_image --entrypoint stat app:1 -c %u:%g out.txt)" "1000:5"
+same "--chmod" "$(in_image -u 0 --entrypoint stat app:1 -c %a /opt/app/src/one /opt/app/src/deep)" "600
+700"
+same "removed" "$(in_image --entrypoint ls app:1 /x)" "y"
+in_image --entrypoint ls app:1 /etc/group >/dev/null && bad "/etc/group is still there"
+same ".dockerignore" "$(in_image -u 0 --entrypoint ls app:1 /opt/app/src)" "deep
+keep.md
+one"
+
+# --- the cache
+build --build-arg TAG=1 --build-arg VERSION=7 --label l=m
+same "all from the cache, the same image" "$(cat "$work/out")" "$first"
+same "every step" "$(grep -E '^\[[0-9/]+\] (RUN|COPY|WORKDIR)' "$work/err" | grep -vc '(cached)$')" 0
+touch a.txt
+build --build-arg TAG=1 --build-arg VERSION=7 --label l=m
+same "times do not count" "$(cat "$work/out")" "$first"
+echo changed >a.txt
+build --build-arg TAG=1 --build-arg VERSION=7
+says "contents do" 'RUN echo "\$GREETING \$VERSION" >out.txt && cat src/deep/two$'
+says "but not for steps before" 'WORKDIR \$P/app \(cached\)'
+build --build-arg TAG=1 --build-arg VERSION=8
+says "arguments count where they are seen" 'RUN echo .*two$'
+says "and nowhere else" 'COPY a.txt ./ \(cached\)'
+echo hello >a.txt
+touch -d @1600000000 a.txt src/one src/deep/two src/keep.md src src/deep
+try "fixed times" --no-cache --build-arg TAG=1 --build-arg VERSION=7
+fixed=$id
+sleep 1
+try "later" --no-cache --build-arg TAG=1 --build-arg VERSION=7
+same "--no-cache gives the same (SOURCE_DATE_EPOCH)" "$id" "$fixed"
+XDG_DATA_HOME="$work/other" "$isola" import "$work/base.tar" base:1 >/dev/null
+(
+    export XDG_DATA_HOME="$work/other"
+    build --build-arg TAG=1 --build-arg VERSION=7
+)
+same "elsewhere, too" "$(cat "$work/out")" "$fixed"
+try "--target" --target first --build-arg TAG=1
+grep -q LABEL "$work/err" && bad "more than the target was built"
+build --build-arg TAG=1 --build-arg TYPO=1
+says "arguments nobody asked for" 'warning: no ARG asked for --build-arg TYPO'
+
+# --- mounts
+echo top-secret >"$work/secret"
+containerfile <<'END_OF_CONTAINERFILE'
+FROM base:1
+RUN --mount=type=cache,target=/cache echo x >>/cache/f; wc -l </cache/f >/count
+RUN --mount=type=secret,id=s,required cat /run/secrets/s >/dev/null; wc -c </run/secrets/s >/length
+RUN --mount=type=tmpfs,target=/scratch touch /scratch/a
+RUN --mount=type=bind,source=src,target=/src cat /src/one >/one; ! touch /src/x
+RUN --mount=type=bind,from=base:1,source=bin,target=/b ls /b/busybox
+RUN --network=none ls /proc/sys/net/ipv4/conf >/net
+RUN <<S
+#!/bin/sh -e
+echo script >/script
+S
+END_OF_CONTAINERFILE
+try "mounts" -t mounts --secret "id=s,src=$work/secret"
+same "what stays" "$(in_image mounts sh -c 'cat /count /length /one /net /script; ls /scratch /src /run/secrets /cache')" "1
+11
+1
+all
+default
+lo
+script
+/cache:
+
+/run/secrets:
+
+/scratch:
+
+/src:"
+"$isola" save -o "$work/mounts.tar" mounts >/dev/null 2>&1
+mkdir "$work/save"
+tar -C "$work/save" -xf "$work/mounts.tar"
+for blob in "$work"/save/blobs/sha256/*; do gzip -dcf "$blob" 2>/dev/null | tar -t 2>/dev/null; done >"$work/names"
+grep -qE 'resolv.conf|run/secrets/s$|isola-script' "$work/names" && bad "the layers hold what was mounted"
+same "names were read" "$(grep -c '^script$\|^./script$' "$work/names")" 1
+build --no-cache --secret "id=s,src=$work/secret" -t mounts
+same "a cache keeps" "$(in_image mounts cat /count)" 2
+if grep -rqs top-secret "$XDG_DATA_HOME" "$work/save"; then bad "the secret is in the store"; else good; fi
+refused "a secret that is missing" "line 3: RUN: the secret s" --no-cache
+
+# --- ONBUILD, SHELL, scratch
+containerfile <<'END_OF_CONTAINERFILE'
+FROM base:1
+SHELL ["/bin/sh", "-e", "-c"]
+RUN false; true
+END_OF_CONTAINERFILE
+refused "SHELL" "ended with status 1"
+printf 'FROM base:1\nONBUILD COPY a.txt /triggered\n' | containerfile
+try "keep a trigger" -t trigger
+printf 'FROM trigger\nRUN cat /triggered\n' | containerfile
+try "trigger"
+says "was pulled" '^hello$'
+printf 'FROM scratch\nCOPY a.txt /\n' | containerfile
+try "scratch" -t scratch
+printf 'FROM base:1\nRUN echo stdin\n' >"$work/stdin"
+if timeout 60 "$isola" build -q -f - "$work/context" <"$work/stdin" >"$work/out" 2>"$work/err"; then good; else bad "-f -"; fi
+same "quiet" "$(wc -c <"$work/err")" 0
+
+# --- mistakes
+mistakes=0
+while IFS='|' read -r text pattern; do
+    printf '%b' "$text" | containerfile
+    refused "$text" "$pattern"
+    mistakes=$((mistakes + 1))
+done <<'END_OF_TABLE'
+FROM base:1\nRUNN x|line 2: unknown instruction
+FROM base:1\nCOPY none /|line 2: COPY: there is no "none"
+FROM base:1\nCOPY skip.md /|dockerignore
+FROM base:1\nCOPY ../x /|leads out
+FROM base:1\nUSER nobody\nRUN id|no user "nobody"
+FROM base:1\nRUN exit 3|line 2: RUN: "exit 3" ended with status 3
+FROM base:1\nCOPY --from=nowhere.invalid/x a /|from=nowhere
+FROM base:1\nRUN ["/none"]|/none
+FROM base:1\nENV x|NAME=value
+FROM $NONE|names no image
+FROM base:1\nCOPY a.txt /etc/passwd/x|etc/passwd
+FROM base:1\nCOPY src /etc/passwd|etc/passwd
+FROM base:1\nRUN --mount=type=ssh true|not supported
+FROM base:1 AS|IMAGE
+FROM base:1\nCOPY --chown=nobody a.txt /|no user
+FROM nowhere.invalid/x|could not be brought here
+END_OF_TABLE
+same "all mistakes were made" $mistakes 16
+refused "a stage that is not there" 'no stage "x"' --target x
+rm Containerfile
+refused "no Containerfile" "no Containerfile and no Dockerfile"
+
+# --- hostile contexts and bases
+ln -s /etc/passwd link
+ln -s / everything
+mkfifo src/pipe
+printf 'FROM base:1\nCOPY link /x\n' | containerfile
+refused "a link out of the context" 'there is no "link"'
+printf 'FROM base:1\nCOPY everything/etc/passwd /x\n' | containerfile
+refused "a directory link out of the context" 'there is no'
+printf 'FROM base:1\nCOPY src /climb/\nCOPY a.txt /inside/b\nWORKDIR ../../../climb/v/../w\nRUN ls /etc >/list\n' | containerfile
+touch "$work/before"
+try "links of the base stay in it" -t climb
+same "inside" "$(in_image climb cat /list | grep -vE 'resolv.conf|hosts')" "b
+deep
+group
+keep.md
+one
+passwd
+w"
+for f in b deep keep.md one w; do [ -e /etc/$f ] && bad "/etc/$f was written on the host"; done
+
+# --- what is left: after all this, and after a build that was killed
+nap=$(($$ + 100000))
+printf 'FROM base:1\nRUN sleep %s\n' $nap | containerfile
+"$isola" build "$work/context" >"$work/out" 2>"$work/err" </dev/null &
+pid=$!
+n=0
+until pgrep -f "^sleep $nap\$" >/dev/null || [ $n = 100 ]; do
+    sleep 0.1
+    n=$((n + 1))
+done
+kill -9 $pid
+wait $pid 2>/dev/null
+n=0
+while pgrep -f "^sleep $nap\$" >/dev/null && [ $n != 50 ]; do
+    sleep 0.1
+    n=$((n + 1))
+done
+if pgrep -f "^sleep $nap\$" >/dev/null; then bad "the program outlives its build"; else good; fi
+printf 'FROM base:1\nRUN echo fine\n' | containerfile
+try "after a kill"
+same "nothing under way" "$(ls "$XDG_DATA_HOME/isola/build/work" | wc -l)" 0
+same "no mounts" "$(grep -c "$work" /proc/self/mounts)" 0
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
