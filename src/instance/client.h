@@ -16,6 +16,9 @@ int client_update(struct instances *home, const struct instance *i, const char *
 int client_inspect(struct instances *home, const struct instance *i, json_t **ret,
                    struct error *err);
 
+/* record.c: the two halves of record_delete: the record, then all that belongs to it. */
+int record_forget(struct instances *home, const struct instance *i, struct error *err);
+void record_clear(struct instances *home, const struct instance *i);
 /* record.c: deletes record and directory of @i, whose lock the caller holds. */
 int record_delete(struct instances *home, const struct instance *i, struct error *err);
 /* record.c: waits for the lock up to 10 s. */

@@ -319,8 +319,7 @@ int instance_rename(struct instances *home, const char *ref, const char *name, s
     return r;
 }
 
-/* Deletes the record of an unsupervised instance whose lock is ours, then its directory. */
-int record_delete(struct instances *home, const struct instance *i, struct error *err)
+int record_forget(struct instances *home, const struct instance *i, struct error *err)
 {
     int r = store_delete(home->store, i, err);
 
@@ -329,14 +328,25 @@ int record_delete(struct instances *home, const struct instance *i, struct error
         home_remove_logs(home, i->id);
         r = store_delete(home->store, i, err);
     }
-    if (r < 0)
-        return r;
     crash_point();
+    return r;
+}
+
+void record_clear(struct instances *home, const struct instance *i)
+{
     home_collect(home, i, true);
     home_remove_dir(home, i->id);
     crash_point();
     event_append(home, "destroy", i, -1, NULL);
-    return 0;
+}
+
+int record_delete(struct instances *home, const struct instance *i, struct error *err)
+{
+    int r = record_forget(home, i, err);
+
+    if (r >= 0)
+        record_clear(home, i);
+    return r;
 }
 
 int record_take_lock(struct instances *home, const char *id, int *ret_fd, struct error *err)

@@ -227,6 +227,27 @@ static bool wants_restart(const struct supervisor *s)
     return false;
 }
 
+/*
+ * --rm: the record that would be written goes instead; the directory follows once the clients know
+ * of the end. False: the record stays for now, and is to be written.
+ */
+static bool forget_record(struct supervisor *s, enum lifecycle_state from)
+{
+    struct instance *i = s->i;
+    enum lifecycle_state next = i->state;
+    struct error err = {0};
+    int r;
+
+    event_append(s->home, "die", i, i->exit_code, i->reason);
+    i->state = from;
+    r = record_forget(s->home, i, &err);
+    i->state = next;
+    if (r < 0)
+        log_error("supervisor", "%s", error_text(&err));
+    s->forgotten = r >= 0;
+    return s->forgotten;
+}
+
 static void record_end(struct supervisor *s, enum lifecycle_verb verb)
 {
     struct instance *i = s->i;
@@ -251,6 +272,8 @@ static void record_end(struct supervisor *s, enum lifecycle_verb verb)
         i->restarts++;
     }
     crash_point();
+    if (verb == LIFECYCLE_ENDED && i->spec->rm && forget_record(s, from))
+        return;
     supervisor_record(s, from, i->run, &err);
     crash_point();
     event_append(s->home, "die", i, i->exit_code, i->reason);
@@ -379,10 +402,9 @@ static int supervise(struct supervisor *s)
             answer_start(s, -ESTALE, &err);
             if (finish(s))
                 break;
-            if (s->i->spec->rm && record_delete(s->home, s->i, &err) < 0)
-                log_error("supervisor", "%s", error_text(&err));
-            crash_point();
             control_ended(s->control, s->exit_code, s->reason);
+            if (s->forgotten)
+                record_clear(s->home, s->i);
             retire(s);
             last_words(s);
             return 0;
