@@ -2,7 +2,8 @@
 /* Makes containers: state directory, cgroup, plan, init, hooks. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
+#include <linux/magic.h>
+#include <linux/mount.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,11 +12,13 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/own.h"
+#include "container/cgroup_internal.h"
 #include "container/container_internal.h"
 #include "container/plan_build.h"
 #include "container/seccomp.h"
@@ -168,6 +171,56 @@ static int make_cgroup(struct create *x, struct error *err)
     return r;
 }
 
+/* A detached mount of each hierarchy's directory for the container to see, and their names. */
+static int open_cgroup_trees(struct create *x, int trees[CGROUP_FDS_MAX], size_t *count,
+                             struct str *names, struct error *err)
+{
+    static const char top[] = "/sys/fs/cgroup/";
+    const struct cgroup *cg = x->c->cgroup;
+    bool single = cg->count == 1 && cg->dirs[0].version == 2;
+    for (unsigned i = 0; i < cg->count; i++) {
+        const char *path = cg->dirs[i].path;
+        if (!str_starts(path, top))
+            continue;
+        int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        /* Without privilege only a user namespace's owner could: the container sees none then. */
+        if (fd < 0 && errno == EPERM && geteuid() != 0)
+            return 0;
+        if (fd < 0)
+            return error_set_errno(err, -errno, "bind %s", path);
+        trees[(*count)++] = fd;
+        const char *name = path + strlen(top);
+        str_add(names, names->len ? "\n" : "");
+        str_add_n(names, single ? "." : name, single ? 1 : strcspn(name, "/"));
+    }
+    return names->failed ? error_set(err, -ENOMEM, "out of memory") : 0;
+}
+
+static int send_cgroups(struct create *x, struct error *err)
+{
+    int trees[CGROUP_FDS_MAX];
+    struct str names = {0};
+    size_t count = 0;
+    int r = x->b.cgroup_mount ? open_cgroup_trees(x, trees, &count, &names, err) : 0;
+    bool no_mknod = geteuid() == 0 && !oci_config_namespace(x->config, CLONE_NEWUSER) &&
+                    !cgroup_devices_enforced(x->c->cgroup);
+    if (r == 0)
+        r = init_send_cgroups(x->c->sync, x->cgroups, x->cgroup_count, trees, count,
+                              str_text(&names), no_mknod, err);
+    for (size_t i = 0; i < count; i++)
+        close(trees[i]);
+    str_done(&names);
+    return r;
+}
+
+/* Where the first process is cloned into its cgroup, that must be there before. */
+static bool cgroup_first(const struct container_options *o)
+{
+    struct statfs fs;
+    return o->systemd_cgroup ||
+           (statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC);
+}
+
 static int add_seccomp(struct create *x, struct error *err)
 {
     if (!x->config->seccomp)
@@ -276,7 +329,6 @@ static int make_plan(struct create *x, struct error *err)
     struct plan *plan = &x->b.plan;
     struct plan_context context = {.config = x->config,
                                    .options = o,
-                                   .cgroup = x->c->cgroup,
                                    .prepare_mounts = user && geteuid() == 0,
                                    .root_target = x->c->dir};
     struct plan_process_options process = {.best_effort = o->best_effort,
@@ -294,15 +346,6 @@ static int make_plan(struct create *x, struct error *err)
     r = r < 0 ? r : open_null(x, err);
     if (r < 0)
         return r;
-    /* Without an enforced device list, a node of any device could be made and opened. */
-    if (!user && geteuid() == 0 && x->c->cgroup && !cgroup_devices_enforced(x->c->cgroup)) {
-        uint64_t keep = ~(UINT64_C(1) << CAP_MKNOD);
-        plan->bounding &= keep;
-        plan->effective &= keep;
-        plan->permitted &= keep;
-        plan->inheritable &= keep;
-        plan->ambient &= keep;
-    }
     bool barrier = has_hooks(x->config) || o->plug;
     plan->flags |= barrier ? PLAN_BARRIER : 0;
     plan->flags |= user ? PLAN_BIND_DEVICES : 0;
@@ -315,31 +358,42 @@ static int make_plan(struct create *x, struct error *err)
         plan->keyring = plan_add_text(&x->b, name);
     }
     plan->start = x->start;
+    plan->flags |= PLAN_LATE_CGROUPS;
     plan->cgroup_clone = x->cgroup_clone;
-    plan->cgroup_count = x->cgroup_count;
-    memcpy(plan->cgroups, x->cgroups, sizeof plan->cgroups);
     return 0;
+}
+
+/* Starts init and, while it works, makes the cgroups that it is to join. */
+static int start_init(struct create *x, struct init_events *events, struct error *err)
+{
+    int extra[8], n = 0;
+    extra[n++] = x->cgroup_clone;
+    extra[n++] = x->start;
+    for (int i = 0; i < 3; i++)
+        extra[n++] = x->b.plan.stdio[i];
+    int r = init_spawn(&x->b, extra, (unsigned)n, events, &x->c->sync, err);
+    if (r < 0)
+        return r;
+    close(steal_fd(&x->start));
+    r = x->c->cgroup ? 0 : make_cgroup(x, err);
+    r = r < 0 ? r : send_cgroups(x, err);
+    if (r < 0)
+        init_abort(x->c->sync, events);
+    return r;
 }
 
 static int run_init(struct create *x, struct error *err)
 {
-    int extra[CGROUP_FDS_MAX + 5], n = 0;
     struct init_events events = {.map = on_map,
                                  .known = on_known,
                                  .namespaces = on_namespaces,
                                  .listener = on_listener,
                                  .warn = on_warn,
-                                 .opaque = x};
-    for (unsigned i = 0; i < x->cgroup_count; i++)
-        extra[n++] = x->cgroups[i];
-    extra[n++] = x->cgroup_clone;
-    extra[n++] = x->start;
-    for (int i = 0; i < 3; i++)
-        extra[n++] = x->b.plan.stdio[i];
-    int r = init_spawn(&x->b, extra, (unsigned)n, &events, &x->c->sync, err);
+                                 .opaque = x,
+                                 .console = -1};
+    int r = start_init(x, &events, err);
     if (r < 0)
         return r;
-    close(steal_fd(&x->start));
     r = init_converse(x->c->sync, &events, err);
     if (r < 0)
         return r;
@@ -396,7 +450,8 @@ int container_create(const struct oci_config *config, const struct container_opt
     bool made = r == 0;
     r = r < 0 ? r : write_file(x.c, "config.json", config->text, strlen(config->text), err);
     r = r < 0 ? r : listen_for_start(&x, err);
-    r = r < 0 ? r : make_cgroup(&x, err);
+    if (r == 0 && cgroup_first(o))
+        r = make_cgroup(&x, err);
     r = r < 0 ? r : make_plan(&x, err);
     r = r < 0 ? r : run_init(&x, err);
     create_done(&x);

@@ -95,6 +95,11 @@ int init_spawn(struct plan_builder *b, const int *extra_fds, unsigned extra_coun
 
 /* 0 when init is ready; on failure it was killed and collected. */
 int init_converse(int sync, struct init_events *e, struct error *err);
+/* Ends init and collects what there is of it: for a failure on this side. */
+void init_abort(int sync, struct init_events *e);
+/* PLAN_CGROUPS, see there. */
+int init_send_cgroups(int sync, const int *joins, size_t join_count, const int *trees,
+                      size_t tree_count, const char *names, bool no_mknod, struct error *err);
 /* Tells a ready init to go on and waits for the program. @sync is closed. */
 int init_start(int sync, bool send_start, struct error *err);
 /* Sends the pty's master to a console socket as runc does. */

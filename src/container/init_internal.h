@@ -13,13 +13,17 @@
 struct init {
     const struct plan *plan;
     int sync;
-    int root;                        /* the root file system's mount */
-    int dev, proc, sys, cgroup, pts; /* our mounts at these places in it */
-    int null;                        /* the host's /dev/null, checked */
-    int empty;                       /* a detached, read-only, empty tmpfs for masks */
-    int console;                     /* the pty's slave */
-    int state[2];                    /* what createContainer and startContainer hooks read */
-    long sigset_full;                /* scratch for signal masks */
+    int root;                  /* the root file system's mount */
+    int dev, proc, sys, pts;   /* our mounts at these places in it */
+    int null;                  /* the host's /dev/null, checked */
+    int empty;                 /* a detached, read-only, empty tmpfs for masks */
+    int console;               /* the pty's slave */
+    int cgroups[PLAN_FDS_MAX]; /* as PLAN_CGROUPS brought them */
+    unsigned cgroup_count, cgroup_trees;
+    bool cgroups_known, cgroups_joined, no_mknod;
+    char cgroup_names[PLAN_TEXT_MAX];
+    int state[2];     /* what createContainer and startContainer hooks read */
+    long sigset_full; /* scratch for signal masks */
 };
 
 /* Text and records of the plan. */
@@ -40,6 +44,9 @@ void init_send(struct init *i, enum plan_message_type type, int value, const cha
 /* Waits for PLAN_GO; up to two descriptors that come with it go to @fds. Ends when the runtime is
  * gone. */
 void init_wait_go(struct init *i, int fds[2]);
+
+/* Waits for PLAN_CGROUPS, joins them and makes the cgroup namespace; once. */
+void init_join_cgroups(struct init *i);
 
 /* --- init_path.c: the one way to files of a container --- */
 

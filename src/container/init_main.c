@@ -98,35 +98,59 @@ void init_warn(struct init *i, long code, const char *what, const char *detail)
     init_send(i, PLAN_WARNING, (int)code, text, -1);
 }
 
-/* The type of the runtime's next message, 0 when it is gone. Descriptors go to @fds. */
-static uint32_t receive(struct init *i, int fds[2])
+/* What the runtime says next; ends when it is gone. Descriptors that come with it go to @fds. */
+static unsigned receive(struct init *i, struct plan_message *m, int fds[PLAN_FDS_MAX])
 {
-    struct plan_message m;
-    struct iovec v = {&m, sizeof m};
+    struct iovec v = {m, sizeof *m};
     union {
         struct cmsghdr head;
-        char room[CMSG_SPACE(2 * sizeof(int))];
+        char room[CMSG_SPACE(PLAN_FDS_MAX * sizeof(int))];
     } control;
     struct msghdr msg = {
         .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    size_t count = 0;
     long n;
     do
         n = sys(recvmsg, i->sync, &msg, MSG_CMSG_CLOEXEC);
     while (n == -EINTR);
-    if (n < (long)offsetof(struct plan_message, text))
-        return 0;
-    if (fds && msg.msg_controllen >= sizeof(struct cmsghdr) &&
-        control.head.cmsg_type == SCM_RIGHTS) {
-        size_t count = (control.head.cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        memcpy(fds, CMSG_DATA(&control.head), (count < 2 ? count : 2) * sizeof(int));
+    if (n <= (long)offsetof(struct plan_message, text))
+        quit(1);
+    if (msg.msg_controllen >= sizeof(struct cmsghdr) && control.head.cmsg_type == SCM_RIGHTS) {
+        count = (control.head.cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(fds, CMSG_DATA(&control.head), count * sizeof(int));
     }
-    return m.type;
+    return (unsigned)count;
+}
+
+/* Waits for a message of @type; PLAN_CGROUPS may come before any other. */
+static void wait_for(struct init *i, uint32_t type, int fds[2])
+{
+    int got[PLAN_FDS_MAX];
+    struct plan_message m;
+    for (;;) {
+        unsigned count = receive(i, &m, got);
+        if (m.type == PLAN_CGROUPS && !i->cgroups_known) {
+            unsigned joins = (unsigned)m.value & ~(unsigned)PLAN_NO_MKNOD;
+            joins = joins < count ? joins : count;
+            i->no_mknod = m.value & PLAN_NO_MKNOD;
+            memcpy(i->cgroups, got, count * sizeof(int));
+            memcpy(i->cgroup_names, m.text, sizeof m.text);
+            i->cgroup_count = joins;
+            i->cgroup_trees = count - joins;
+            i->cgroups_known = true;
+        } else if (m.type != type) {
+            quit(1);
+        } else if (fds && count) {
+            memcpy(fds, got, (count < 2 ? count : 2) * sizeof(int));
+        }
+        if (m.type == type)
+            return;
+    }
 }
 
 void init_wait_go(struct init *i, int fds[2])
 {
-    if (receive(i, fds) != PLAN_GO)
-        quit(1);
+    wait_for(i, PLAN_GO, fds);
 }
 
 /* --- stage 1 --- */
@@ -219,10 +243,15 @@ static long clone_stage_2(struct init *i)
 
 /* --- stage 2 --- */
 
-static void join_cgroups(struct init *i)
+void init_join_cgroups(struct init *i)
 {
-    for (uint32_t k = 0; k < i->plan->cgroup_count; k++) {
-        long r = sys(write, i->plan->cgroups[k], "0", 1);
+    if (i->cgroups_joined)
+        return;
+    if ((i->plan->flags & PLAN_LATE_CGROUPS) && !i->cgroups_known)
+        wait_for(i, PLAN_CGROUPS, NULL);
+    i->cgroups_joined = true;
+    for (unsigned k = 0; k < i->cgroup_count; k++) {
+        long r = sys(write, i->cgroups[k], "0", 1);
         if (r == -EINVAL)
             init_die(i, r,
                      "join the container's cgroup (a caller with real-time priority needs "
@@ -230,7 +259,7 @@ static void join_cgroups(struct init *i)
                      NULL);
         if (r < 0)
             init_die(i, r, "join the container's cgroup", NULL);
-        sys(close, i->plan->cgroups[k]);
+        sys(close, i->cgroups[k]);
     }
     if (i->plan->flags & PLAN_CGROUP_NS) {
         long r = sys(unshare, CLONE_NEWCGROUP);
@@ -272,6 +301,7 @@ static void wait_for_start(struct init *i)
 {
     struct pollfd p[2] = {{.fd = i->sync, .events = POLLIN},
                           {.fd = i->plan->start, .events = POLLIN}};
+    struct plan_message m;
     for (;;) {
         long n = sys(ppoll, p, 2, 0, 0, 0);
         if (n < 0 && n != -EINTR)
@@ -286,9 +316,12 @@ static void wait_for_start(struct init *i)
                 return;
             }
         }
-        if (p[0].fd >= 0 && p[0].revents) {
-            if (receive(i, NULL) == PLAN_START)
+        if (p[0].fd >= 0 && (p[0].revents & POLLIN)) {
+            long got = sys(recvfrom, i->sync, &m, sizeof m, 0, 0, 0);
+            if (got > 0 && m.type == PLAN_START)
                 return;
+        }
+        if (p[0].fd >= 0 && p[0].revents) {
             if (i->plan->start < 0)
                 quit(1);
             p[0].fd = -1;
@@ -296,13 +329,25 @@ static void wait_for_start(struct init *i)
     }
 }
 
+/*
+ * From before anything of the container can see it. Only a runtime without privilege, that has to
+ * open its namespaces at the barrier, needs it to stay open until then.
+ */
+static void hide(struct init *i)
+{
+    if (!(i->plan->flags & PLAN_BARRIER) || !(i->plan->flags & PLAN_UNPRIVILEGED))
+        sys(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 static _Noreturn void stage_2(struct init *i)
 {
     const struct plan *plan = i->plan;
     if (plan->flags & PLAN_DIE_WITH_PARENT)
         sys(prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    join_cgroups(i);
     sys(setsid);
+    /* A program starts within the group's limits; set-up needs none of them. Hooks look at it. */
+    if (plan->flags & (PLAN_EXEC | PLAN_BARRIER))
+        init_join_cgroups(i);
     if (plan->flags & PLAN_BARRIER) {
         /* Its network goes along: a runtime without root may not open what is not dumpable. */
         long net = sys(openat, AT_FDCWD, "/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -323,6 +368,7 @@ static _Noreturn void stage_2(struct init *i)
         if (plan->flags & PLAN_TERMINAL)
             terminal_open(i);
     }
+    init_join_cgroups(i);
     reset_signals();
     process_prepare(i);
     init_send(i, PLAN_READY, 0, "", -1);
@@ -357,7 +403,6 @@ _Noreturn void init_main(long *stack)
                      .dev = -1,
                      .proc = -1,
                      .sys = -1,
-                     .cgroup = -1,
                      .pts = -1,
                      .null = -1,
                      .empty = -1,
@@ -366,17 +411,18 @@ _Noreturn void init_main(long *stack)
     if (!i.plan)
         quit(2);
     i.sync = i.plan->sync;
+    i.cgroup_count = i.plan->cgroup_count;
+    memcpy(i.cgroups, i.plan->cgroups, sizeof i.plan->cgroups);
     sys(close_range, 3 + i.plan->keep_fds, ~0U, CLOSE_RANGE_CLOEXEC);
     sys(prctl, PR_SET_NAME, "isola-init", 0, 0, 0);
     sys(umask, 0);
     write_self(&i, "/proc/self/oom_score_adj", i.plan->oom_score_adj, "set oom_score_adj to");
-    if (i.plan->flags & PLAN_STAGE_2)
+    if (i.plan->flags & PLAN_STAGE_2) {
+        hide(&i);
         stage_2(&i);
+    }
     make_first_namespaces(&i);
-    /* From before anything of the container can see it. Only a runtime without privilege, that has
-     * to open its namespaces at the barrier, needs it to stay open until then. */
-    if (!(i.plan->flags & PLAN_BARRIER) || !(i.plan->flags & PLAN_UNPRIVILEGED))
-        sys(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    hide(&i);
     long pid = clone_stage_2(&i);
     if (pid == 0)
         stage_2(&i);

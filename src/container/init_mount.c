@@ -274,8 +274,6 @@ static bool keep(struct init *i, const struct plan_mount *m, const char *at, int
         i->proc = fd;
     else if (text_equal(at, "/sys"))
         i->sys = fd;
-    else if (text_equal(at, "/sys/fs/cgroup"))
-        i->cgroup = fd;
     else
         return i->pts == fd;
     return true;
@@ -291,6 +289,87 @@ static void set_flags(struct init *i, const struct plan_mount *m, int fd, const 
         r = set_attributes(fd, m->set_all, m->clear_all, 0, true);
     if (r < 0)
         init_die(i, r, "set the flags of the mount at", at);
+}
+
+/* --- the container's own cgroups --- */
+
+static void place(struct init *i, int fd, const char *at)
+{
+    int target = path_in_container(i, at, PATH_DIRECTORY, O_NOFOLLOW | O_DIRECTORY);
+    int r = target < 0 ? target
+                       : (int)sys(move_mount, fd, "", target, "",
+                                  MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+    if (r < 0)
+        init_die(i, r, "mount at", at);
+    sys(close, target);
+}
+
+/* "cpu,cpuacct" is also found as "cpu" and as "cpuacct". */
+static void link_parts(struct init *i, int dir, const char *name)
+{
+    char part[64];
+    bool several = false;
+    for (const char *p = name; *p; p++)
+        several |= *p == ',';
+    for (const char *p = name; several && *p; p += *p == ',') {
+        struct line l = {part, sizeof part, 0};
+        part[0] = '\0';
+        for (; *p && *p != ','; p++)
+            line_add(&l, (const char[]){*p, '\0'});
+        sys(symlinkat, name, dir, part);
+    }
+}
+
+/* A directory for each hierarchy in a tmpfs, or the only one itself. */
+static void mount_cgroups(struct init *i, const struct plan_mount *m)
+{
+    const char *at = plan_text(i->plan, m->destination), *names = i->cgroup_names;
+    const uint64_t set = m->set | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    int top = -1;
+    init_join_cgroups(i);
+    if (!text_equal(names, ".")) {
+        top = mount_new(i, "tmpfs", "cgroup", m->options, m->set & ~(uint64_t)MOUNT_ATTR_RDONLY);
+        if (top < 0)
+            init_die(i, top, "mount", at);
+        place(i, top, at);
+    }
+    for (unsigned k = 0; k < i->cgroup_trees; k++) {
+        char name[64], path[4096];
+        struct line n = {name, sizeof name, 0}, l = {path, sizeof path, 0};
+        int fd = i->cgroups[i->cgroup_count + k];
+        name[0] = path[0] = '\0';
+        for (; *names && *names != '\n'; names++)
+            line_add(&n, (const char[]){*names, '\0'});
+        names += *names == '\n';
+        line_add(&l, at);
+        if (top >= 0) {
+            line_add(&l, "/");
+            line_add(&l, name);
+            /* In our own tmpfs: whatever is there was made here. */
+            sys(mkdirat, top, name, 0755);
+            link_parts(i, top, name);
+        }
+        int r = set_attributes(fd, set, 0, 0, false);
+        if (r < 0)
+            init_die(i, r, "set the flags of the mount at", path);
+        int target =
+            top < 0 ? -1
+                    : (int)sys(openat, top, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (top < 0)
+            place(i, fd, path);
+        else if (target < 0 ||
+                 (r = (int)sys(move_mount, fd, "", target, "",
+                               MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)) < 0)
+            init_die(i, target < 0 ? target : r, "mount at", path);
+        if (target >= 0)
+            sys(close, target);
+        sys(close, fd);
+    }
+    if (top >= 0 && (m->set & MOUNT_ATTR_RDONLY)) {
+        int r = set_attributes(top, MOUNT_ATTR_RDONLY, 0, 0, false);
+        if (r < 0)
+            init_die(i, r, "make read-only", at);
+    }
 }
 
 /* The place to mount at: what the mount brings decides whether a directory or a file is made. */
@@ -314,6 +393,10 @@ static int find_place(struct init *i, const struct plan_mount *m, int fd)
 void mount_entry(struct init *i, const struct plan_mount *m)
 {
     const char *at = plan_text(i->plan, m->destination);
+    if (m->flags & PLAN_MOUNT_CGROUP) {
+        mount_cgroups(i, m);
+        return;
+    }
     bool bind = m->flags & PLAN_MOUNT_BIND, classic = m->flags & PLAN_MOUNT_CLASSIC;
     int fd = classic ? -1 : make_detached(i, m), r = 0;
     if (fd == -ENODEV)

@@ -183,8 +183,7 @@ static int anchor(struct init *i, const char **path)
     const struct {
         const char *prefix;
         int fd;
-    } places[] = {
-        {"/dev", i->dev}, {"/proc", i->proc}, {"/sys/fs/cgroup", i->cgroup}, {"/sys", i->sys}};
+    } places[] = {{"/dev", i->dev}, {"/proc", i->proc}, {"/sys", i->sys}};
     for (unsigned k = 0; k < sizeof places / sizeof places[0]; k++) {
         size_t n = strlen(places[k].prefix);
         const char *rest = *path + n;

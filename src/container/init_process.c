@@ -262,9 +262,15 @@ static void install_seccomp(struct init *i)
     }
 }
 
+/* Without an enforced device list, a node of any device could be made and opened. */
+static uint64_t allowed(const struct init *i)
+{
+    return i->no_mknod ? ~(UINT64_C(1) << CAP_MKNOD) : ~UINT64_C(0);
+}
+
 static void drop_bounding(struct init *i)
 {
-    uint64_t keep = i->plan->bounding;
+    uint64_t keep = i->plan->bounding & allowed(i);
     for (unsigned cap = 0; cap < 64; cap++) {
         if (keep & UINT64_C(1) << cap)
             continue;
@@ -286,6 +292,8 @@ static void set_capabilities(struct init *i)
         init_die(i, r, "read the capabilities", NULL);
     for (unsigned k = 0; k < 2; k++) {
         unsigned shift = 32 * k;
+        now[k].permitted &= (uint32_t)(allowed(i) >> shift);
+        now[k].inheritable &= (uint32_t)(allowed(i) >> shift);
         next[k].permitted = (uint32_t)(i->plan->permitted >> shift) & now[k].permitted;
         next[k].effective = (uint32_t)(i->plan->effective >> shift) & next[k].permitted;
         next[k].inheritable = (uint32_t)(i->plan->inheritable >> shift) &

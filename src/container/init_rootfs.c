@@ -339,21 +339,9 @@ static void set_names(struct init *i)
         init_die(i, r, "set the domain name", domain);
 }
 
-/* What had to stay writable until all mounts below it were there. */
 static void finish_readonly(struct init *i)
 {
-    const struct plan_mount *mounts = plan_records(i->plan, i->plan->mounts);
     struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
-    for (uint32_t k = 0; k < i->plan->mounts.n; k++) {
-        if (!(mounts[k].flags & PLAN_MOUNT_LATE_RO))
-            continue;
-        const char *at = plan_text(i->plan, mounts[k].destination);
-        int fd = path_in_container(i, at, PATH_EXISTING, O_DIRECTORY);
-        int r = fd < 0 ? fd : (int)sys(mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof attr);
-        if (r < 0)
-            init_die(i, r, "make read-only", at);
-        sys(close, fd);
-    }
     if (!(i->plan->flags & PLAN_READONLY))
         return;
     int r = (int)sys(mount_setattr, i->root, "", AT_EMPTY_PATH, &attr, sizeof attr);

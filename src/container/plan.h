@@ -23,7 +23,12 @@
 
 #include <stdint.h>
 
-enum { PLAN_MAGIC = 0x6e6c7049, PLAN_TEXT_MAX = 960, PLAN_CGROUPS_MAX = 16 };
+enum {
+    PLAN_MAGIC = 0x6e6c7049,
+    PLAN_TEXT_MAX = 960,
+    PLAN_CGROUPS_MAX = 16,
+    PLAN_FDS_MAX = 2 * PLAN_CGROUPS_MAX
+};
 
 /* @n records or string offsets at offset @at. */
 struct plan_list {
@@ -49,6 +54,7 @@ enum plan_flag {
     PLAN_SETGROUPS = 1 << 15,    /* set (possibly no) supplementary groups */
     PLAN_MOUNT_NS = 1 << 16,     /* a new mount namespace: build the root file system */
     PLAN_PERSONALITY = 1 << 17,
+    PLAN_LATE_CGROUPS = 1 << 20, /* PLAN_CGROUPS comes */
     PLAN_UNPRIVILEGED = 1 << 19, /* the runtime is not root */
     PLAN_BIND_DEVICES = 1 << 18, /* nodes are binds of the host's, mknod is not allowed */
     PLAN_STAGE_2 = 1 << 21,      /* cloned into the new namespaces already */
@@ -65,9 +71,9 @@ enum plan_mount_flag {
     PLAN_MOUNT_RECURSIVE = 1 << 1,  /* of a bind */
     PLAN_MOUNT_NOFOLLOW = 1 << 2,   /* the destination must be a real directory */
     PLAN_MOUNT_COPY_UP = 1 << 3,    /* a tmpfs gets what it covers */
-    PLAN_MOUNT_LATE_RO = 1 << 4,    /* read-only once everything below it is mounted */
     PLAN_MOUNT_DEV = 1 << 5,        /* our /dev */
     PLAN_MOUNT_SYSFS_BIND = 1 << 6, /* bind the host's /sys where sysfs is not allowed */
+    PLAN_MOUNT_CGROUP = 1 << 8,     /* the hierarchies of PLAN_CGROUPS */
     PLAN_MOUNT_CLASSIC = 1 << 7,    /* by mount(2): @options is one, its value all of them */
 };
 
@@ -172,6 +178,9 @@ struct plan {
     uint32_t seccomp_flags, seccomp_notify;
 };
 
+/* In PLAN_CGROUPS: no list of devices is enforced, so CAP_MKNOD goes. */
+enum { PLAN_NO_MKNOD = 1 << 8 };
+
 enum plan_message_type {
     /* from init */
     PLAN_MAP = 1,    /* stage 1 made the user namespace; answer: PLAN_GO */
@@ -187,6 +196,13 @@ enum plan_message_type {
     /* from the runtime */
     PLAN_GO,
     PLAN_START,
+    /*
+     * @value (but PLAN_NO_MKNOD) descriptors that "0" is written to (the cgroups to join), then one
+     * detached mount for each line of @text: names of hierarchies, "." when there is a single one
+     * of v2. Sent once to a container's init, at any time; making cgroups goes on while init makes
+     * namespaces.
+     */
+    PLAN_CGROUPS,
 };
 
 struct plan_message {

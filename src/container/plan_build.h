@@ -17,6 +17,7 @@ struct plan_builder {
     struct str bytes;
     int fds[192]; /* detached mounts and others that init inherits; owned */
     unsigned fd_count;
+    bool cgroup_mount; /* the container sees its cgroups */
     bool failed;
 };
 
@@ -36,10 +37,9 @@ int plan_finish(struct plan_builder *b, int *ret_fd, struct error *err);
 struct plan_context {
     const struct oci_config *config;
     const struct container_options *options;
-    const struct cgroup *cgroup; /* NULL: none */
-    bool prepare_mounts;         /* sources of binds are opened by the runtime: new user
-                                    namespace of a privileged caller */
-    const char *root_target;     /* where the root is mounted when it is an overlay */
+    bool prepare_mounts;     /* sources of binds are opened by the runtime: new user
+                                namespace of a privileged caller */
+    const char *root_target; /* where the root is mounted when it is an overlay */
 };
 int plan_add_rootfs(struct plan_builder *b, const struct plan_context *x, struct error *err);
 /* Namespaces, joined and new. */

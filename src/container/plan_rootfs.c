@@ -12,7 +12,6 @@
 
 #include "base/mem.h"
 #include "base/own.h"
-#include "container/cgroup_internal.h"
 #include "container/mount_options.h"
 #include "container/plan_build.h"
 
@@ -21,8 +20,6 @@
 #endif
 
 enum { FS_STRING_MAX = 255, CLASSIC_MAX = 4095 };
-
-#define NO_HARM (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
 /* --- one mount --- */
 
@@ -110,59 +107,19 @@ static struct plan_mount *new_mount(struct mount_list *list)
     return &list->v[list->n++];
 }
 
-/* The container's own cgroups under @at: a directory in one hierarchy, or one for each. */
-static int add_cgroup_mount(struct plan_builder *b, const struct plan_context *x,
-                            struct mount_list *list, const char *at, const struct mount_options *o,
-                            struct str *links, struct error *err)
+/* The container's own cgroups, which the runtime sends when they are made (PLAN_CGROUPS). */
+static int add_cgroup_mount(struct plan_builder *b, struct mount_list *list, const char *at,
+                            const struct mount_options *o, struct error *err)
 {
-    const struct cgroup *cg = x->cgroup;
-    unsigned count = cg ? cg->count : 0;
-    bool single = count == 1 && cg->dirs[0].version == 2;
-    if (!single) {
-        struct plan_mount *m = new_mount(list);
-        if (!m)
-            return error_set(err, -ENOMEM, "out of memory");
-        struct plan_option mode = {plan_add_text(b, "mode"), plan_add_text(b, "755"), -1};
-        m->destination = plan_add_text(b, at);
-        m->type = plan_add_text(b, "tmpfs");
-        m->source = plan_add_text(b, "cgroup");
-        m->set = o->set & ~(uint64_t)MOUNT_ATTR_RDONLY;
-        m->flags = PLAN_MOUNT_NOFOLLOW | (o->set & MOUNT_ATTR_RDONLY ? PLAN_MOUNT_LATE_RO : 0);
-        m->options = plan_add_records(b, &mode, 1, sizeof mode);
-    }
-    for (unsigned i = 0; i < count; i++) {
-        const char *path = cg->dirs[i].path, *name = path + strlen("/sys/fs/cgroup/");
-        if (!str_starts(path, "/sys/fs/cgroup/"))
-            continue;
-        struct plan_mount *m = new_mount(list);
-        cleanup_free char *base = strndup(name, strcspn(name, "/"));
-        cleanup_free char *place = single ? strdup(at) : str_format("%s/%s", at, base ? base : "");
-        if (!m || !base || !place)
-            return error_set(err, -ENOMEM, "out of memory");
-        m->destination = plan_add_text(b, place);
-        m->source = plan_add_text(b, path);
-        m->flags = PLAN_MOUNT_BIND | PLAN_MOUNT_NOFOLLOW;
-        m->set = o->set | NO_HARM;
-        if (x->prepare_mounts) {
-            int fd =
-                (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-            if (fd < 0)
-                return error_set_errno(err, -errno, "bind %s", path);
-            m->fd = fd;
-            int r = plan_add_fd(b, fd, err);
-            if (r < 0)
-                return r;
-        }
-        /* cpu,cpuacct is also found as cpu and as cpuacct. */
-        for (const char *p = base; strchr(base, ',') && *p; p += strcspn(p, ","), p += *p == ',') {
-            struct plan_link link;
-            cleanup_free char *short_name = strndup(p, strcspn(p, ","));
-            cleanup_free char *link_path = str_format("%s/%s", at, short_name ? short_name : "");
-            link.path = plan_add_text(b, link_path);
-            link.target = plan_add_text(b, base);
-            str_add_n(links, &link, sizeof link);
-        }
-    }
+    struct plan_option mode = {plan_add_text(b, "mode"), plan_add_text(b, "755"), -1};
+    struct plan_mount *m = new_mount(list);
+    if (!m)
+        return error_set(err, -ENOMEM, "out of memory");
+    m->destination = plan_add_text(b, at);
+    m->set = o->set;
+    m->flags = PLAN_MOUNT_CGROUP;
+    m->options = plan_add_records(b, &mode, 1, sizeof mode);
+    b->cgroup_mount = true;
     return 0;
 }
 
@@ -185,7 +142,7 @@ static bool fixed_place(const char *type)
 }
 
 static int add_mount(struct plan_builder *b, const struct plan_context *x, struct mount_list *list,
-                     const struct oci_mount *from, struct str *links, struct error *err)
+                     const struct oci_mount *from, struct error *err)
 {
     struct mount_options o;
     struct option_list extra = {.b = b};
@@ -202,7 +159,7 @@ static int add_mount(struct plan_builder *b, const struct plan_context *x, struc
         r = error_wrap(err, r, "mounts: %s", from->destination);
     bool bind = o.bind || strcmp(type, "bind") == 0;
     if (r == 0 && !bind && (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0)) {
-        r = add_cgroup_mount(b, x, list, at, &o, links, err);
+        r = add_cgroup_mount(b, list, at, &o, err);
         option_list_done(&extra);
         return r;
     }
@@ -266,8 +223,7 @@ static int add_dev(struct plan_builder *b, struct mount_list *list, struct error
     return 0;
 }
 
-static int add_mounts(struct plan_builder *b, const struct plan_context *x, struct str *links,
-                      struct error *err)
+static int add_mounts(struct plan_builder *b, const struct plan_context *x, struct error *err)
 {
     const struct oci_config *config = x->config;
     struct mount_list list = {0};
@@ -280,7 +236,7 @@ static int add_mounts(struct plan_builder *b, const struct plan_context *x, stru
     if (!has_dev)
         r = add_dev(b, &list, err);
     for (size_t i = 0; r == 0 && i < config->mount_count; i++)
-        r = add_mount(b, x, &list, &config->mounts[i], links, err);
+        r = add_mount(b, x, &list, &config->mounts[i], err);
     if (r == 0)
         b->plan.mounts = plan_add_records(b, list.v, list.n, sizeof *list.v);
     free(list.v);
@@ -333,20 +289,17 @@ static void add_devices(struct plan_builder *b, const struct oci_config *config)
     str_done(&devices);
 }
 
-static void add_links(struct plan_builder *b, struct str *links)
+static void add_links(struct plan_builder *b)
 {
     static const char *const standard[][2] = {
         {"/dev/fd", "/proc/self/fd"},       {"/dev/stdin", "/proc/self/fd/0"},
         {"/dev/stdout", "/proc/self/fd/1"}, {"/dev/stderr", "/proc/self/fd/2"},
         {"/dev/core", "/proc/kcore"},       {"/dev/ptmx", "pts/ptmx"}};
-    for (size_t i = 0; i < array_size(standard); i++) {
-        struct plan_link link = {plan_add_text(b, standard[i][0]),
-                                 plan_add_text(b, standard[i][1])};
-        str_add_n(links, &link, sizeof link);
-    }
-    b->plan.links = plan_add_records(b, links->data, links->len / sizeof(struct plan_link),
-                                     sizeof(struct plan_link));
-    b->failed |= links->failed;
+    struct plan_link links[array_size(standard)];
+    for (size_t i = 0; i < array_size(standard); i++)
+        links[i] =
+            (struct plan_link){plan_add_text(b, standard[i][0]), plan_add_text(b, standard[i][1])};
+    b->plan.links = plan_add_records(b, links, array_size(standard), sizeof *links);
 }
 
 /* --- kernel parameters --- */
@@ -593,19 +546,17 @@ static int add_root(struct plan_builder *b, const struct plan_context *x, struct
 int plan_add_rootfs(struct plan_builder *b, const struct plan_context *x, struct error *err)
 {
     const struct oci_config *config = x->config;
-    struct str links = {0};
     b->plan.hostname =
         config->hostname && *config->hostname ? plan_add_text(b, config->hostname) : 0;
     b->plan.domainname =
         config->domainname && *config->domainname ? plan_add_text(b, config->domainname) : 0;
     b->plan.flags |= x->options->no_pivot ? PLAN_NO_PIVOT : 0;
     int r = add_root(b, x, err);
-    r = r < 0 ? r : add_mounts(b, x, &links, err);
+    r = r < 0 ? r : add_mounts(b, x, err);
     if (!(b->plan.flags & PLAN_NO_DEVICES)) {
         add_devices(b, config);
-        add_links(b, &links);
+        add_links(b);
     }
-    str_done(&links);
     r = r < 0 ? r : add_sysctls(b, config, err);
     if (config->mount_label && *config->mount_label)
         r = r < 0 ? r

@@ -150,24 +150,47 @@ int init_spawn(struct plan_builder *b, const int *extra_fds, unsigned extra_coun
 
 /* --- the conversation --- */
 
+static int send_message(int sync, const struct plan_message *m, const int *fds, size_t count)
+{
+    struct iovec v = {(void *)m, offsetof(struct plan_message, text) + strlen(m->text) + 1};
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(PLAN_FDS_MAX * sizeof(int))];
+    } control = {0};
+    struct msghdr msg = {.msg_iov = &v, .msg_iovlen = 1};
+    if (count) {
+        msg.msg_control = &control;
+        msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        control.head.cmsg_len = CMSG_LEN(count * sizeof(int));
+        control.head.cmsg_level = SOL_SOCKET;
+        control.head.cmsg_type = SCM_RIGHTS;
+        memcpy(CMSG_DATA(&control.head), fds, count * sizeof(int));
+    }
+    return sendmsg(sync, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
 static int send_to_init(int sync, enum plan_message_type type, const int fds[2])
 {
     struct plan_message m = {.type = type};
-    struct iovec v = {&m, offsetof(struct plan_message, text) + 1};
-    union {
-        struct cmsghdr head;
-        char room[CMSG_SPACE(2 * sizeof(int))];
-    } control = {0};
-    struct msghdr msg = {.msg_iov = &v, .msg_iovlen = 1};
-    if (fds && fds[0] >= 0) {
-        msg.msg_control = &control;
-        msg.msg_controllen = sizeof control;
-        control.head.cmsg_len = CMSG_LEN(2 * sizeof(int));
-        control.head.cmsg_level = SOL_SOCKET;
-        control.head.cmsg_type = SCM_RIGHTS;
-        memcpy(CMSG_DATA(&control.head), fds, 2 * sizeof(int));
-    }
-    return sendmsg(sync, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+    return send_message(sync, &m, fds, fds && fds[0] >= 0 ? 2 : 0);
+}
+
+int init_send_cgroups(int sync, const int *joins, size_t join_count, const int *trees,
+                      size_t tree_count, const char *names, bool no_mknod, struct error *err)
+{
+    struct plan_message m = {.type = PLAN_CGROUPS,
+                             .value = (int)join_count | (no_mknod ? PLAN_NO_MKNOD : 0)};
+    int fds[PLAN_FDS_MAX];
+    if (join_count + tree_count > PLAN_FDS_MAX || strlen(names) >= sizeof m.text)
+        return error_set(err, -E2BIG, "more cgroup hierarchies than %d", PLAN_CGROUPS_MAX);
+    memcpy(fds, joins, join_count * sizeof *fds);
+    memcpy(fds + join_count, trees, tree_count * sizeof *fds);
+    strcpy(m.text, names);
+    int r = send_message(sync, &m, fds, join_count + tree_count);
+    /* Gone already: what it said last tells why. */
+    return r < 0 && r != -EPIPE && r != -ECONNRESET
+               ? error_set_errno(err, r, "send the cgroups to the container's init")
+               : 0;
 }
 
 /* 0 at end of file. A descriptor that came along goes to @ret_fd, else -1. */
@@ -256,6 +279,7 @@ static int handle(int sync, struct init_events *e, const struct plan_message *m,
     case PLAN_STARTING:
     case PLAN_GO:
     case PLAN_START:
+    case PLAN_CGROUPS:
         break;
     }
     return error_set(err, -EPROTO, "the container's init said something unexpected");
@@ -296,14 +320,8 @@ static int converse(int sync, struct init_events *e, struct error *err)
     }
 }
 
-int init_converse(int sync, struct init_events *e, struct error *err)
+void init_abort(int sync, struct init_events *e)
 {
-    e->console = e->netns = -1;
-    int r = converse(sync, e, err);
-    if (e->netns >= 0)
-        close(e->netns);
-    if (r == 0)
-        return 0;
     /* Who waits for an answer ends; who was cloned but not announced yet becomes known. */
     struct plan_message m;
     int fd;
@@ -320,6 +338,16 @@ int init_converse(int sync, struct init_events *e, struct error *err)
     collect(e->pid);
     if (e->console >= 0)
         close(steal_fd(&e->console));
+}
+
+int init_converse(int sync, struct init_events *e, struct error *err)
+{
+    e->console = e->netns = -1;
+    int r = converse(sync, e, err);
+    if (e->netns >= 0)
+        close(steal_fd(&e->netns));
+    if (r < 0)
+        init_abort(sync, e);
     return r;
 }
 
