@@ -13,7 +13,6 @@ struct missing {
 };
 
 static const struct missing missing_verbs[] = {
-    {"commit", "changes of an instance cannot become an image yet"},
     {"network networks", "virtual networks are not built yet; use run --network nat|none|host"},
     {"snapshot checkpoint fork", "machine state cannot be saved yet; pause keeps it in memory"},
     {"compose stack swarm service node", "start instances one by one with isola run"},

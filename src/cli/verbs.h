@@ -47,6 +47,7 @@ int verb_wait(struct cli *cli, struct args *args);
 int verb_rename(struct cli *cli, struct args *args);
 int verb_rm(struct cli *cli, struct args *args);
 int verb_prune(struct cli *cli, struct args *args);
+int verb_commit(struct cli *cli, struct args *args);
 int verb_images(struct cli *cli, struct args *args);
 int verb_rmi(struct cli *cli, struct args *args);
 int verb_tag(struct cli *cli, struct args *args);

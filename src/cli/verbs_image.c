@@ -71,6 +71,15 @@ static const struct option import_options[] = {
     END,
 };
 
+static const struct option commit_options[] = {
+    CHANGE,
+    VALUE(OPTION_TEXT, "author", 'a', "NAME", "Who made it"),
+    VALUE(OPTION_TEXT, "message", 'm', "TEXT", "Comment for the history"),
+    FLAG("pause", 'p', "Pause it meanwhile", .initial = "true"),
+    COMPRESSION("gzip"),
+    END,
+};
+
 static const struct option bootstrap_options[] = {
     VALUE(OPTION_TEXT, "suite", 0, "SUITE", "Suite, when it is not the tag"),
     VALUE(OPTION_LIST, "include", 0, "PACKAGE[,...]", "Packages more; repeatable"),
@@ -177,6 +186,22 @@ const struct verb image_verbs[] = {
         .max = 2,
         .positional = COMPLETE_FILE,
         .run = image_program_become,
+    },
+    {
+        .name = "commit",
+        .group = "Images",
+        .synopsis = "[OPTIONS] INSTANCE [NAME]",
+        .brief = "Image of a container",
+        .help = "Make an image of what a container has changed and print its id.",
+        .man = "Command, environment, user and directory are those that the container was run "
+               "with. Volumes are not in it. With SOURCE_DATE_EPOCH the same changes give the same "
+               "image.",
+        .options = commit_options,
+        .examples = EXAMPLES({"isola commit -m 'with curl' web app:2", "A layer more."}),
+        .min = 1,
+        .max = 2,
+        .positional = COMPLETE_INSTANCE,
+        .run = verb_commit,
     },
     {
         .name = "image inspect",

@@ -232,6 +232,23 @@ else
 fi
 check "save to a pipe and load from one" sh -c "'$isola' save ex:1 | gzip -1 | XDG_DATA_HOME=$work/piped '$isola' load | grep -qx 'Loaded image: ex:1'"
 
+# --- A container's changes become an image.
+mkdir -p bb/bin bb/etc && cp "$(command -v busybox)" bb/bin && for a in sh cat rm; do ln -sf busybox bb/bin/$a; done
+tar -C bb -cf bb.tar .
+export XDG_RUNTIME_DIR=$work/run
+mkdir -m 700 run
+"$isola" import -c 'CMD ["sh"]' bb.tar bb:1 >/dev/null
+if timeout 60 "$isola" run --name made --network none -e 'A=b "c' bb:1 sh -c 'echo new >/etc/new; rm /bin/cat' 2>err; then
+    check "commit of a container" timeout 60 "$isola" commit -m hello made bb:2
+    check "the image has the changes and the settings" test "$(timeout 60 "$isola" run --rm --network none bb:2 sh -c 'read -r l </etc/new; echo "$l $A"; ls /bin/cat' 2>/dev/null)" = 'new b "c'
+    check "an image in use is not removed" sh -c "! '$isola' rmi bb:1 2>err && grep -q 'instance made' err"
+    "$isola" rm made >/dev/null
+    check "and can be when it is not" "$isola" rmi bb:1 bb:2
+else
+    skip "commit of a container" "containers do not run here: $(tail -1 err)"
+fi
+unset XDG_RUNTIME_DIR
+
 # --- Users without root.
 mkdir -m 755 user
 user=$(awk -F: '$2 >= 100000 {print $1; exit}' /etc/subuid 2>/dev/null)
