@@ -10,7 +10,7 @@
 #include "base/own.h"
 #include "cli/image_program.h"
 #include "cli/verbs.h"
-#include "instance/home.h"
+#include "instance/instance.h"
 
 /* The command line of isola-image. */
 struct request {
@@ -89,7 +89,7 @@ static int run(struct cli *cli, const struct instance *instance, struct args *ar
                struct error *err)
 {
     static const char *const passed[] = {"author", "message", "compression"};
-    cleanup_free char *upper = home_path(cli->home, instance->id, "upper");
+    cleanup_free char *upper = instance_upper(cli->home, instance);
     struct request q = {0};
     int r;
 

@@ -52,6 +52,11 @@ int instance_root(struct instances *home, const char *ref, int *ret_fd, struct e
     return r;
 }
 
+char *instance_upper(const struct instances *home, const struct instance *instance)
+{
+    return home_path(home, instance->id, "upper");
+}
+
 int instance_diff(struct instances *home, const char *ref,
                   bool (*change)(void *opaque, char kind, const char *path), void *opaque,
                   struct error *err)

@@ -188,6 +188,12 @@ int instance_root(struct instances *home, const char *ref, int *ret_fd, struct e
     return error_set(err, -ENOTSUP, "access to files is not supported by wall vm");
 }
 
+char *instance_upper(const struct instances *home, const struct instance *instance)
+{
+    (void)home;
+    return str_format("/nowhere/%s", instance->id);
+}
+
 int instance_diff(struct instances *home, const char *ref,
                   bool (*change)(void *opaque, char kind, const char *path), void *opaque,
                   struct error *err)
