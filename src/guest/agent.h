@@ -98,7 +98,7 @@ void process_turn(struct agent *a, struct process *p);
 struct spawn {
     const struct settings *settings;
     int stdio[3]; /* of the process; with a terminal all its slave's */
-    bool tty, main, mount_proc;
+    bool tty, mount_proc;
 };
 /* Makes the process: its pid, or a negative errno with *ret_code the exit code and @err why. */
 pid_t spawn(const struct spawn *s, int *ret_code, struct error *err);

@@ -145,7 +145,6 @@ void process_run(struct agent *a, uint16_t id, const struct settings *settings)
     }
     *p = (struct process){.id = id, .main = id == AGENT_MAIN, .in = -1, .out = {-1, -1}};
     p->tty = s.tty = settings_number(settings, "tty");
-    s.main = p->main;
     p->window[0] = p->window[1] = AGENT_WINDOW;
     if (begin(a, p, &s, &code, &err) < 0) {
         refuse(a, id, code, &err);

@@ -298,6 +298,20 @@ static int mount_rest(const struct settings *s, struct error *err)
     return r;
 }
 
+/* The first process's directory, as Docker makes it. What fails shows when it is entered. */
+static void make_dirs(const char *path)
+{
+    char part[4096];
+    size_t n = strlen(path);
+
+    for (size_t i = 1; i <= n && n < sizeof part; i++)
+        if (path[i] == '/' || !path[i]) {
+            memcpy(part, path, i);
+            part[i] = 0;
+            mkdir(part, 0755);
+        }
+}
+
 int setup_machine(struct agent *a, const struct settings *s, struct error *err)
 {
     const char *name = settings_get(s, "name"), *domain = settings_get(s, "domainname");
@@ -320,6 +334,8 @@ int setup_machine(struct agent *a, const struct settings *s, struct error *err)
     link_streams();
     mkdir("/proc", 0555); /* mounted by the first process, in its namespace */
     r = mount_rest(s, err);
+    if (settings_get(s, "workdir"))
+        make_dirs(settings_get(s, "workdir"));
     if (r == 0 && settings_number(s, "readonly") &&
         mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
         r = error_set_errno(err, -errno, "make the root file system read-only");

@@ -168,27 +168,10 @@ static void connect_streams(const struct job *job)
     }
 }
 
-static void make_dirs(const char *path)
-{
-    char part[4096];
-    size_t n = strlen(path);
-
-    if (n >= sizeof part)
-        return;
-    for (size_t i = 1; i <= n; i++)
-        if (path[i] == '/' || !path[i]) {
-            memcpy(part, path, i);
-            part[i] = 0;
-            mkdir(part, 0755);
-        }
-}
-
 static void enter_directory(const struct job *job)
 {
     const char *cwd = job->cwd && *job->cwd ? job->cwd : "/";
 
-    if (job->spawn->main)
-        make_dirs(cwd);
     if (chdir(cwd) < 0)
         fail(job, AGENT_EXIT_CANNOT, "enter directory %s: %s", cwd, strerror(errno));
 }

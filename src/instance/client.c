@@ -363,7 +363,53 @@ int instance_start(struct instances *home, const char *ref, const struct instanc
     return r;
 }
 
-/* Forks the process that runs @exec; *ret_fd is our end of its control socket. */
+static json_t *texts(const char *const *list)
+{
+    json_t *a = json_array();
+
+    for (; list && *list; list++)
+        json_array_append_new(a, json_string(*list));
+    return a;
+}
+
+/* Has the supervisor run @exec; *ret_fd is a control socket of its own. */
+static int ask_exec(const struct instances *home, const struct instance *i,
+                    const struct instance_exec *x, int *ret_fd, struct error *err)
+{
+    json_t *q = json_pack("{s:s,s:o,s:o,s:b,s:b,s:b}", "do", "exec", "words", texts(x->words),
+                          "env", texts(x->env), "tty", (int)x->tty, "input", (int)x->interactive,
+                          "detach", (int)x->detach);
+    cleanup_free char *text = NULL;
+    cleanup_fd int fd = -1;
+    int r;
+
+    if (q && x->workdir)
+        json_object_set_new(q, "workdir", json_string(x->workdir));
+    if (q && x->user)
+        json_object_set_new(q, "user", json_string(x->user));
+    text = q ? json_dumps(q, JSON_COMPACT) : NULL;
+    if (!text || strlen(text) + 1 > PROTOCOL_LINE_MAX) {
+        json_decref(q);
+        return error_set(err, text ? -E2BIG : -EINVAL,
+                         text
+                             ? "arguments and environment take more than %d bytes"
+                             : "arguments and environment are not UTF-8 text (of %d bytes at most)",
+                         PROTOCOL_LINE_MAX);
+    }
+    r = client_connect(home, i, &fd, err);
+    if (r < 0)
+        json_decref(q);
+    else
+        r = ask(fd, q, ANSWER_MS, NULL, err);
+    if (r == 0)
+        *ret_fd = steal_fd(&fd);
+    return r;
+}
+
+/*
+ * Has @exec run, by the supervisor or by a process that is forked for it; *ret_fd is our end of its
+ * control socket.
+ */
 static int spawn_exec(const struct instances *home, const struct instance *i,
                       const struct instance_exec *exec, int *ret_fd, struct error *err)
 {
@@ -376,6 +422,8 @@ static int spawn_exec(const struct instances *home, const struct instance *i,
 
     if (!ops)
         return -ENOTSUP;
+    if (ops->exec_here)
+        return ask_exec(home, i, exec, ret_fd, err);
     if (!ops->exec)
         return engine_unsupported(ops, "exec", err);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)

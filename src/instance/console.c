@@ -47,7 +47,8 @@ struct console {
 
 static void feed_device(struct console *c)
 {
-    bool was_full = c->input_len == CONSOLE_INPUT;
+    /* Who has input gives it in pieces: anything that did not fit is waited for. */
+    size_t had = c->input_len;
     struct chardev_client *device = &c->rings[CONSOLE_OUTPUT].device;
 
     while (c->input_len && device->room) {
@@ -65,7 +66,7 @@ static void feed_device(struct console *c)
         c->input_ended = false;
         device->eof(device->opaque);
     }
-    if (was_full && c->input_len < CONSOLE_INPUT)
+    if (had > CONSOLE_INPUT / 2 && c->input_len < had)
         for (struct console_reader *r = c->readers; r; r = r->next)
             r->more(r->opaque);
 }

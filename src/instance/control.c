@@ -43,7 +43,7 @@ struct control {
     struct loop_fd *watch;
     struct control_client *clients;
     unsigned count;
-    struct loop_timer *reaper; /* frees clients outside of their own callbacks */
+    struct loop_timer *later; /* input that waited, and freeing clients, outside of callbacks */
 };
 
 static void update_events(struct control_client *cl);
@@ -58,8 +58,9 @@ static void drop(struct control_client *cl)
     loop_remove_fd(cl->watch);
     cl->watch = NULL;
     console_reader_free(steal_ptr(&cl->reader));
-    close(steal_fd(&cl->fd));
-    loop_timer_set(cl->control->reaper, 1);
+    if (cl->fd >= 0)
+        close(steal_fd(&cl->fd));
+    loop_timer_set(cl->control->later, 1);
 }
 
 static void client_free(struct control_client *cl)
@@ -73,10 +74,17 @@ static void client_free(struct control_client *cl)
     free(cl);
 }
 
-static void reap(void *opaque)
+static void take_input(struct control_client *cl);
+
+static void later(void *opaque)
 {
     struct control *c = opaque;
 
+    for (struct control_client *cl = c->clients; cl; cl = cl->next)
+        if (cl->stream && !cl->gone) {
+            take_input(cl);
+            update_events(cl);
+        }
     for (struct control_client **at = &c->clients; *at;) {
         struct control_client *cl = *at;
         if (!cl->gone) {
@@ -187,7 +195,12 @@ static void update_events(struct control_client *cl)
 
 static void console_more(void *opaque)
 {
-    update_events(opaque);
+    struct control_client *cl = opaque;
+
+    update_events(cl);
+    /* Frames that had no room are here already: no event will tell of them. */
+    if (cl->input && cl->in.at < cl->in.len)
+        loop_timer_set(cl->control->later, 1);
 }
 
 static void send_out(struct control_client *cl)
@@ -379,9 +392,9 @@ struct control *control_new(struct loop *loop, const char *id, struct console *c
                               .request = request,
                               .opaque = opaque,
                               .listener = -1};
-        c->reaper = loop_timer_new(loop, reap, c);
+        c->later = loop_timer_new(loop, later, c);
     }
-    if (!c || !c->reaper) {
+    if (!c || !c->later) {
         error_set(err, -ENOMEM, "out of memory");
         free(c);
         return NULL;
@@ -407,7 +420,7 @@ void control_free(struct control *c)
         c->clients = next;
     }
     control_unlisten(c);
-    loop_timer_free(c->reaper);
+    loop_timer_free(c->later);
     free(c);
 }
 
@@ -483,6 +496,22 @@ void control_upgrade(struct control_client *cl, const struct protocol_request *q
     cl->stream = true;
     cl->input = q->input;
     update_events(cl);
+}
+
+int control_release(struct control_client *cl)
+{
+    int fd;
+
+    control_reply(cl, NULL);
+    if (!cl->gone)
+        send_out(cl);
+    if (cl->gone || cl->out_at < cl->out_len)
+        return -1;
+    loop_remove_fd(cl->watch);
+    cl->watch = NULL;
+    fd = steal_fd(&cl->fd);
+    drop(cl);
+    return fd;
 }
 
 void control_defer(struct control_client *cl)

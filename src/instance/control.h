@@ -45,6 +45,12 @@ void control_fail(struct control_client *client, int code, const char *text);
 /* Answers success and turns the connection into a stream of the console. */
 void control_upgrade(struct control_client *client, const struct protocol_request *q);
 
+/*
+ * Answers success and takes the connection away: the descriptor (the caller's), which somebody else
+ * serves from here on; -1 when the client went.
+ */
+int control_release(struct control_client *client);
+
 /* Answers everybody who waits for the end (control_defer) and ends all streams. */
 void control_ended(struct control *c, int exit_code, const char *reason);
 /* The request of @client is answered by control_ended. */

@@ -79,6 +79,11 @@ struct engine_ops {
      * exit status.
      */
     int (*exec)(const struct engine_place *place, const struct instance_exec *exec, int fd);
+    /*
+     * The same for walls that have their supervisor do it: serves the control protocol on @fd
+     * (taken) on the engine's loop. @exec is borrowed during the call.
+     */
+    int (*exec_here)(struct engine *e, const struct instance_exec *exec, int fd, struct error *err);
     /* Opens all that the spec names; nothing runs yet. */
     int (*create)(const struct engine_env *env, struct engine **ret, struct error *err);
     /* Runs it; with env->paused it is left paused. */

@@ -13,7 +13,8 @@ enum {
     KEY_SIGNAL = 2,
     KEY_STREAM = 4, /* input, replay, wait, columns, rows */
     KEY_UPGRADE = 8,
-    KEY_UPDATE = 16 /* key, value */
+    KEY_UPDATE = 16, /* key, value */
+    KEY_EXEC = 32    /* words, env, workdir, user, tty, input, detach */
 };
 
 static const struct {
@@ -31,6 +32,7 @@ static const struct {
     [PROTOCOL_ATTACH] = {"attach", KEY_STREAM},
     [PROTOCOL_WAIT] = {"wait", 0},
     [PROTOCOL_UPDATE] = {"update", KEY_UPDATE},
+    [PROTOCOL_EXEC] = {"exec", KEY_EXEC},
 };
 
 const char *protocol_verb_name(enum protocol_verb verb)
@@ -60,6 +62,46 @@ static int get_text(json_t *v, char *buf, size_t size)
         return -EINVAL;
     memcpy(buf, json_string_value(v), json_string_length(v) + 1);
     return 0;
+}
+
+/* Adds a text to q->texts: where it is, or NULL. */
+static const char *add_text(struct protocol_request *q, size_t *used, json_t *v)
+{
+    size_t n = json_string_length(v) + 1;
+    char *at = q->texts + *used;
+
+    /* A zero byte inside cannot come: JSON's is refused by the parser. */
+    if (!json_is_string(v) || n > sizeof q->texts - *used)
+        return NULL;
+    memcpy(at, json_string_value(v), n);
+    *used += n;
+    return at;
+}
+
+static int add_texts(struct protocol_request *q, size_t *used, json_t *list)
+{
+    size_t i;
+    json_t *v;
+
+    json_array_foreach(list, i, v)
+    {
+        if (!add_text(q, used, v))
+            return -EINVAL;
+    }
+    return 0;
+}
+
+static int check_exec_key(struct protocol_request *q, const char *key, json_t *v)
+{
+    if (strcmp(key, "words") == 0 || strcmp(key, "env") == 0)
+        return json_is_array(v) ? 0 : -EINVAL; /* parse_exec */
+    if (strcmp(key, "workdir") == 0 || strcmp(key, "user") == 0)
+        return json_is_string(v) ? 0 : -EINVAL;
+    if (strcmp(key, "tty") == 0)
+        return get_bool(v, &q->tty);
+    if (strcmp(key, "input") == 0)
+        return get_bool(v, &q->input);
+    return strcmp(key, "detach") == 0 ? get_bool(v, &q->detach) : -ENOENT;
 }
 
 /* One key of a request. -ENOENT: the verb does not take it. */
@@ -92,8 +134,25 @@ static int get_key(struct protocol_request *q, unsigned keys, const char *key, j
         r = get_text(v, q->key, sizeof q->key);
     } else if ((keys & KEY_UPDATE) && strcmp(key, "value") == 0) {
         r = get_text(v, q->value, sizeof q->value);
+    } else if (keys & KEY_EXEC) {
+        r = check_exec_key(q, key, v);
     }
     return r;
+}
+
+static int parse_exec(json_t *o, struct protocol_request *q)
+{
+    json_t *words = json_object_get(o, "words"), *env = json_object_get(o, "env"),
+           *workdir = json_object_get(o, "workdir"), *user = json_object_get(o, "user");
+    size_t used = 0;
+
+    q->word_count = (unsigned)json_array_size(words);
+    q->env_count = (unsigned)json_array_size(env);
+    if (!q->word_count || add_texts(q, &used, words) < 0 || add_texts(q, &used, env) < 0)
+        return -EINVAL;
+    q->workdir = workdir ? add_text(q, &used, workdir) : NULL;
+    q->user = user ? add_text(q, &used, user) : NULL;
+    return (workdir && !q->workdir) || (user && !q->user) ? -EINVAL : 0;
 }
 
 static int parse_object(json_t *o, struct protocol_request *q, struct error *err)
@@ -125,6 +184,8 @@ static int parse_object(json_t *o, struct protocol_request *q, struct error *err
     }
     if (q->verb == PROTOCOL_KILL && !q->signal)
         return error_set(err, -EINVAL, "kill: \"signal\" is missing");
+    if (q->verb == PROTOCOL_EXEC && parse_exec(o, q) < 0)
+        return error_set(err, -EINVAL, "exec: \"words\" is missing, or a text is none");
     if (q->verb == PROTOCOL_UPDATE && !q->key[0])
         return error_set(err, -EINVAL, "update: \"key\" is missing");
     return 0;

@@ -33,6 +33,7 @@ enum protocol_verb {
     PROTOCOL_ATTACH,
     PROTOCOL_WAIT,
     PROTOCOL_UPDATE,
+    PROTOCOL_EXEC,
     PROTOCOL_VERBS
 };
 
@@ -46,6 +47,11 @@ struct protocol_request {
     unsigned columns, rows;
     char key[64];
     char value[4096];
+    /* exec: texts that each end in a zero byte: words, then variables, then directory and user. */
+    char texts[PROTOCOL_LINE_MAX];
+    unsigned word_count, env_count;
+    const char *workdir, *user; /* in texts, NULL: not said */
+    bool tty, detach;
 };
 
 /* Parses one line (without newline). -EINVAL with @err; *ret->id is set whenever it was readable.

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/own.h"
 #include "instance/crash.h"
 #include "instance/json.h"
 #include "instance/supervisor_internal.h"
@@ -117,6 +118,40 @@ static int do_kill(struct supervisor *s, struct control_client *client, int numb
         control_reply(client, NULL);
     }
     return r;
+}
+
+/* The texts of @q as lists that end with NULL. */
+static int do_exec(struct supervisor *s, struct control_client *client,
+                   const struct protocol_request *q, struct error *err)
+{
+    cleanup_free const char **list =
+        mem_alloc((size_t)q->word_count + q->env_count + 2, sizeof *list);
+    struct instance_exec x = {.workdir = q->workdir,
+                              .user = q->user,
+                              .tty = q->tty,
+                              .interactive = q->input,
+                              .detach = q->detach};
+    const char *at = q->texts;
+    size_t n = 0;
+    int fd;
+
+    if (!s->ops->exec_here)
+        return engine_unsupported(s->ops, "exec", err);
+    if (!supervisor_alive(s))
+        return error_set(err, -ESTALE, "it does not run now");
+    if (!list)
+        return error_set(err, -ENOMEM, "out of memory");
+    x.words = list;
+    x.env = list + q->word_count + 1;
+    for (unsigned i = 0; i < q->word_count + q->env_count; i++) {
+        n += i == q->word_count;
+        list[n++] = at;
+        at += strlen(at) + 1;
+    }
+    fd = control_release(client);
+    if (fd >= 0 && s->ops->exec_here(s->engine, &x, fd, err) < 0)
+        log_warn("supervisor", "exec: %s", error_text(err));
+    return 0;
 }
 
 static int do_update(struct supervisor *s, const struct protocol_request *q, struct error *err)
@@ -263,6 +298,10 @@ void supervisor_request(void *opaque, struct control_client *client,
         break;
     case PROTOCOL_UPDATE:
         r = do_update(s, q, &err);
+        break;
+    case PROTOCOL_EXEC:
+        r = do_exec(s, client, q, &err);
+        later = r == 0;
         break;
     case PROTOCOL_VERBS:
         r = error_set(&err, -EINVAL, "no such verb");

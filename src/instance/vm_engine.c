@@ -15,6 +15,7 @@
 #include "instance/container_config.h"
 #include "instance/container_sources.h"
 #include "instance/engine.h"
+#include "instance/vm_exec.h"
 #include "instance/vm_image.h"
 #include "instance/vm_net.h"
 #include "io/block_file.h"
@@ -42,6 +43,7 @@ struct vm {
     unsigned drive_count;
     struct netdev *net;
     struct vm_image image; /* when the spec names one */
+    struct vm_exec *execs; /* other processes in it */
     bool reported;
 };
 
@@ -305,6 +307,7 @@ static void vm_destroy(struct engine *e)
     for (unsigned i = 0; i < vm->drive_count; i++)
         block_close(vm->drives[i]);
     netdev_close(vm->net);
+    vm_exec_free_all(&vm->execs);
     vm_image_done(&vm->image);
     free(vm);
 }
@@ -409,6 +412,18 @@ static int vm_signal(struct engine *e, int number, struct error *err)
     return vm_stop(e, err);
 }
 
+static int vm_exec_here(struct engine *e, const struct instance_exec *exec, int fd,
+                        struct error *err)
+{
+    struct vm *vm = vm_of(e);
+
+    if (!has_image(vm)) {
+        close(fd);
+        return error_set(err, -ENOTSUP, "there is no agent");
+    }
+    return vm_exec_new(&vm->execs, &vm->image, exec, fd, err);
+}
+
 static int vm_pause(struct engine *e, struct error *err)
 {
     machine_pause(vm_of(e)->machine);
@@ -451,6 +466,7 @@ const struct engine_ops vm_engine = {.wall = "vm",
                                      .prepare = vm_prepare,
                                      .create = vm_create,
                                      .start = vm_start,
+                                     .exec_here = vm_exec_here,
                                      .signal = vm_signal,
                                      .pause = vm_pause,
                                      .resume = vm_resume,

@@ -190,6 +190,8 @@ static int set_up(struct vm_image *v, struct error *err)
         r = add_file(v, &s, "resolv", "resolv.conf", err);
     add_network(v, &s);
     add_mounts(v, &s);
+    agent_set(&s, "workdir",
+              spec->container.workdir ? spec->container.workdir : v->image->config.workdir);
     if (v->own)
         agent_set(&s, "upper", "/dev/vdb");
     if (spec->rm)
@@ -274,7 +276,7 @@ static int add_process(const struct vm_image *v, const struct container_exec_req
     return 0;
 }
 
-static void add_size(struct str *s, unsigned columns, unsigned rows)
+void vm_image_add_size(struct str *s, unsigned columns, unsigned rows)
 {
     char text[16];
 
@@ -308,7 +310,7 @@ int vm_image_run(struct vm_image *v, void (*ended)(void *opaque, int code, const
         return r;
     q.words = words;
     v->env->size(v->env->opaque, &columns, &rows);
-    add_size(&s, columns, rows);
+    vm_image_add_size(&s, columns, rows);
     if (spec->interactive)
         agent_set(&s, "input", "1");
     r = add_process(v, &q, NULL, &s, err);

@@ -41,6 +41,8 @@ void vm_image_done(struct vm_image *v);
 int vm_image_run(struct vm_image *v, void (*ended)(void *opaque, int code, const char *reason),
                  void *opaque, struct error *err) error_must_check;
 
+/* Adds the size of its terminal to a process's settings, when it is known. */
+void vm_image_add_size(struct str *settings, unsigned columns, unsigned rows);
 /* The settings (agent_set) of another process. */
 int vm_image_exec_settings(const struct vm_image *v, const struct instance_exec *exec,
                            struct str *ret, struct error *err) error_must_check;
