@@ -45,13 +45,12 @@ static size_t count(char *const *list)
     return n;
 }
 
-bool container_boots(const struct spec *spec, const struct image_config *image)
+/* Whether the first word that would be executed is an init. */
+static bool begins_with_init(const struct spec *spec, const struct image_config *image)
 {
     const struct spec_container *c = &spec->container;
     const char *first = NULL;
 
-    if (c->boot)
-        return true;
     if (c->entrypoint && *c->entrypoint)
         first = c->entrypoint;
     else if (!c->entrypoint && image && image->entrypoint[0])
@@ -64,6 +63,11 @@ bool container_boots(const struct spec *spec, const struct image_config *image)
         if (strcmp(first, init_programs[i]) == 0)
             return true;
     return false;
+}
+
+bool container_boots(const struct spec *spec, const struct image_config *image)
+{
+    return spec->container.boot || begins_with_init(spec, image);
 }
 
 int container_stop_signal(const struct spec *spec, const struct image_config *image)
@@ -89,6 +93,8 @@ int container_words(const struct spec *spec, const struct image_config *image, c
     size_t entry = 0, words = c->command.count, n = 0;
     const char **list;
 
+    if (c->boot && !words && !c->entrypoint && !begins_with_init(spec, image))
+        image = NULL; /* what the image runs as an application does not boot */
     if (c->entrypoint)
         entry = *c->entrypoint != 0;
     else if (image)

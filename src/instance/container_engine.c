@@ -100,6 +100,19 @@ static void drain_late(void *opaque)
     on_drained(opaque);
 }
 
+/*
+ * How an init that was process 1 ended, as reboot_pid_ns(2) tells its parent: SIGHUP for a reboot,
+ * SIGINT for halt and power off.
+ */
+static int exit_code_of_system(const struct box *b, int signal)
+{
+    if (signal == SIGINT)
+        return 0;
+    if (signal == SIGHUP)
+        return b->stopping ? 0 : ENGINE_REBOOT;
+    return 128 + signal;
+}
+
 static void on_exit_of_first(void *opaque, int fd, unsigned events)
 {
     struct box *b = opaque;
@@ -112,6 +125,8 @@ static void on_exit_of_first(void *opaque, int fd, unsigned events)
         b->exit_code = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
     else
         b->exit_code = INSTANCE_EXIT_KILLED;
+    if (info.si_code != CLD_EXITED && container_boots(b->env.spec, b->parts.plan.image))
+        b->exit_code = exit_code_of_system(b, info.si_status);
     b->ended = true;
     if (container_io_flush(b->io))
         b->drained = true;

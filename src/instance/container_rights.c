@@ -62,8 +62,9 @@ int container_capability_set(const struct spec *spec, bool privileged, uint64_t 
     uint64_t set = seccomp_default_capabilities();
     int r;
 
-    if (c->boot || privileged) /* a booted system has its own login; it may name its host */
-        set |= BIT(CAP_AUDIT_CONTROL) & available_capabilities();
+    /* Its own login; and its own reboot, which in a process namespace of one's own is no more. */
+    if (c->boot || privileged)
+        set |= (BIT(CAP_AUDIT_CONTROL) | BIT(CAP_SYS_BOOT)) & available_capabilities();
     /* ALL goes first, so that "--cap-drop ALL --cap-add CHOWN" leaves CHOWN, in any order. */
     if (is_all(&c->cap_drop))
         set = 0;

@@ -112,6 +112,7 @@ int container_parts_prepare(const struct engine_place *place, struct spec *spec,
         if (r == 0) {
             free(spec->container.image_id);
             spec->container.image_id = strdup(image->id);
+            spec->container.boot |= container_boots(spec, &image->config);
             r = spec->container.image_id ? add_declared(spec, &image->config, err)
                                          : error_set(err, -ENOMEM, "out of memory");
         }

@@ -19,6 +19,8 @@
 struct loop;
 struct engine;
 
+enum { ENGINE_REBOOT = -1 };
+
 /* What the supervisor gives to an engine. Borrowed until destroy. */
 struct engine_env {
     const struct spec *spec;
@@ -38,7 +40,8 @@ struct engine_env {
     void (*event)(void *opaque, const char *action);
     /*
      * The instance ended by itself with @exit_code and @reason (one line, NULL: nothing to say).
-     * Called once per create, never inside another call of the engine.
+     * Called once per create, never inside another call of the engine. ENGINE_REBOOT: it is to be
+     * started again, whatever its policy says.
      */
     void (*ended)(void *opaque, int exit_code, const char *reason);
     void *opaque;

@@ -69,8 +69,10 @@ static void engine_ended(void *opaque, int exit_code, const char *reason)
 {
     struct supervisor *s = opaque;
 
-    if (!s->killed)
-        supervisor_end(s, exit_code, reason);
+    if (s->killed)
+        return;
+    s->reboot = exit_code == ENGINE_REBOOT;
+    supervisor_end(s, s->reboot ? 0 : exit_code, s->reboot ? "it reboots" : reason);
 }
 
 /* Writes the record with new values, where it still is as we know it. */
@@ -125,7 +127,7 @@ static int engine_up(struct supervisor *s, bool again, struct error *err)
                              .ended = engine_ended,
                              .opaque = s};
 
-    s->ending = s->killed = s->asked = false;
+    s->ending = s->killed = s->asked = s->reboot = false;
     s->start_code = INSTANCE_EXIT_OWN;
     return s->ops->create(&env, &s->engine, err);
 }
@@ -215,6 +217,8 @@ static bool wants_restart(const struct supervisor *s)
 
     if (s->asked || s->killed)
         return false;
+    if (s->reboot)
+        return true;
     switch (spec->restart) {
     case SPEC_RESTART_NO:
         return false;

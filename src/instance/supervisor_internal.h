@@ -30,6 +30,7 @@ struct supervisor {
     enum leave leave;
     bool ending, asked, killed; /* the end came; a command asked for it; by force */
     bool over;                  /* the last record is written */
+    bool reboot;                /* it asked for its next start itself */
     bool forgotten;             /* the record is deleted (--rm); its directory is still there */
     int exit_code;
     int start_code; /* what a start that failed means */

@@ -303,7 +303,27 @@ part_limits() {
 }
 
 part_boot() {
-    skip "boot: needs an image with systemd"
+    # A small Debian with systemd. ISOLA_TEST_SYSTEMD names one that is there already, as a tar file.
+    local tar=${ISOLA_TEST_SYSTEMD:-}
+    if [ -n "$tar" ]; then
+        i import "$tar" systemd >/dev/null || { bad "import $tar"; return; }
+    elif [ -n "${ISOLA_TEST_LONG:-}" ] && command -v mmdebstrap >/dev/null; then
+        timeout 600 "$isola" bootstrap -q --include systemd,systemd-sysv,dbus --suite bookworm systemd >/dev/null || { bad "bootstrap"; return; }
+    else
+        skip "boot: needs ISOLA_TEST_SYSTEMD=TAR, or ISOLA_TEST_LONG=1 to make a Debian with systemd"
+        return
+    fi
+    up() { [ "$(i exec sys systemctl is-system-running 2>/dev/null)" = running ]; }
+    soon_long() { for _ in 1 2 3 4 5 6; do soon "$@" && return 0; done; return 1; }
+    i run -d --name sys --boot systemd >/dev/null
+    soon_long up && ok || bad "boot: $(i exec sys systemctl is-system-running 2>&1), $(i exec sys systemctl list-units --failed 2>&1)"
+    run=$(i inspect -f '{{.Restarts}}' sys)
+    i exec sys systemctl reboot >/dev/null 2>&1
+    soon_long sh -c "[ \"\$('$isola' inspect -f '{{.Restarts}}' sys)\" -gt $run ]" && soon_long up && ok || bad "reboot: $(i ps -a)"
+    i exec sys poweroff >/dev/null 2>&1
+    soon_long state_is sys exited && is "poweroff" "$(i inspect -f '{{.State.ExitCode}}' sys)" 0 || bad "poweroff: $(i ps -a)"
+    i start sys >/dev/null && soon_long up && i stop -t 60 sys >/dev/null
+    is "stop" "$(i inspect -f '{{.State.ExitCode}}' sys)" 0
 }
 
 part_rootless() {
