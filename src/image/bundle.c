@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -15,6 +16,7 @@
 #include "image/decode.h"
 #include "image/extract_internal.h"
 #include "image/store_internal.h"
+#include "image/unpack.h"
 
 enum { MEMBERS_MAX = 1 << 17, LINKS_MAX = 8, STEP = 256 << 10 };
 
@@ -176,6 +178,36 @@ static int spool_run(struct spool *s, struct error *err)
     return r;
 }
 
+/* In a child that can do nothing else: the bytes are strange ones. */
+static int spool_confined(struct spool *s, struct error *err)
+{
+    struct error said = {0};
+    int pipe_fds[2], status = 0;
+    pid_t pid;
+    ssize_t n;
+
+    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+        return error_set_errno(err, -errno, "make a pipe");
+    pid = fork();
+    if (pid == 0) {
+        int r = unpack_confine_stream((const int[]){s->from, s->to, pipe_fds[1]}, 3, &said);
+        if (r == 0)
+            r = spool_run(s, &said);
+        said.code = r;
+        _exit(r < 0 && write(pipe_fds[1], &said, sizeof said) == (ssize_t)sizeof said);
+    }
+    close(pipe_fds[1]);
+    n = pid > 0 ? read(pipe_fds[0], &said, sizeof said) : -1;
+    close(pipe_fds[0]);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (n == (ssize_t)sizeof said && said.code < 0) {
+        said.text[sizeof said.text - 1] = 0;
+        return error_set(err, said.code, "%s", said.text);
+    }
+    return n == 0 && status == 0 ? 0 : error_set(err, -EIO, "decompressing ended unexpectedly");
+}
+
 /* Makes *fd a file that can be read twice and is not compressed. */
 static int make_plain(struct image_store *store, int *fd, struct error *err)
 {
@@ -201,7 +233,7 @@ static int make_plain(struct image_store *store, int *fd, struct error *err)
     if (to < 0)
         return error_set_errno(err, -errno, "create a file in %s/tmp", store->dir);
     s.to = to;
-    r = spool_run(&s, err);
+    r = spool_confined(&s, err);
     if (r == 0 && lseek(to, 0, SEEK_SET) < 0)
         r = error_set_errno(err, -errno, "read the copy");
     if (r == 0) {

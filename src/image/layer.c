@@ -39,6 +39,7 @@ struct layer_job {
     pid_t child;
     int socket, root, file; /* root: the directory that is filled */
     struct unpack_feed *feed;
+    struct hash *hash; /* the child's */
     pthread_t thread;
     bool threaded;
     /* Written by the thread. */
@@ -136,6 +137,7 @@ static void child_main(struct layer_job *job, enum idmap_kind kind, int socket)
                        .file = job->file,
                        .socket = socket,
                        .feed = job->feed,
+                       .hash = job->hash,
                        .squash = kind == IDMAP_SINGLE};
     struct unpack_message m = {.kind = UNPACK_BORN};
     struct error err = {0};
@@ -366,6 +368,7 @@ static void release(struct layer_job *job)
         store_sweep_as_owner(job->store);
     if (job->feed)
         munmap(job->feed, sizeof *job->feed);
+    hash_free(job->hash);
     if (job->socket >= 0)
         close(job->socket);
     if (job->root >= 0)
@@ -393,9 +396,11 @@ int layer_begin(struct image_store *s, const char *digest, struct blob_writer *w
     snprintf(job->media_type, sizeof job->media_type, "%s", media_type ? media_type : "");
     job->feed =
         mmap(NULL, sizeof *job->feed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (job->feed == MAP_FAILED) {
-        job->feed = NULL;
-        r = error_set_errno(err, -errno, "share memory");
+    job->hash = hash_new();
+    if (job->feed == MAP_FAILED || !job->hash) {
+        if (job->feed == MAP_FAILED)
+            job->feed = NULL;
+        r = error_set(err, -ENOMEM, "out of memory");
     } else {
         r = open_bytes(job, digest, w, &size, err);
     }

@@ -293,18 +293,13 @@ static void *decode_thread(void *opaque)
 static void *hash_thread(void *opaque)
 {
     struct pipeline *p = opaque;
-    struct hash *hash = hash_new();
+    struct hash *hash = p->unpack->hash;
     const struct slot *s;
     bool has = false;
 
-    if (!hash) {
-        fail(p, &(struct error){.code = -ENOMEM, .text = "out of memory"});
-        return NULL;
-    }
     while ((s = next_slot(p, HASHER, &has)))
         hash_add(hash, s->bytes, s->n);
     hash_get(hash, &p->diff_id);
-    hash_free(hash);
     return NULL;
 }
 

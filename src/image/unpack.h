@@ -64,6 +64,7 @@ struct unpack {
     int file;   /* the compressed layer */
     int socket; /* to the parent */
     struct unpack_feed *feed;
+    struct hash *hash; /* made before fork: making one may want locks that another thread held */
     bool squash;
 };
 
@@ -83,5 +84,9 @@ int unpack_main(const struct unpack *u);
  */
 int unpack_confine(int root, const char *path, const int *keep, size_t keep_count, bool namespaced,
                    struct error *err) error_must_check;
+
+/* The same for a child that only reads and writes the descriptors in @keep: it cannot open files.
+ */
+int unpack_confine_stream(const int *keep, size_t keep_count, struct error *err) error_must_check;
 
 #endif

@@ -70,19 +70,21 @@ static int drop_capabilities(void)
     return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
-static int filter_calls(struct error *err)
+/* What computes and talks through descriptors that it has. */
+static const char base_calls[] =
+    "read pread64 write pwrite64 close fstat lseek fcntl dup mmap munmap mprotect mremap brk "
+    "madvise futex set_robust_list rseq exit exit_group rt_sigprocmask rt_sigaction rt_sigreturn "
+    "sched_yield sched_getaffinity getpid gettid tgkill sendmsg recvmsg getrandom clock_gettime "
+    "clock_nanosleep restart_syscall";
+/* What makes files below the root directory. */
+static const char file_calls[] =
+    "openat openat2 mkdirat mknodat symlinkat linkat unlinkat fchown fchownat fchmod fchmodat "
+    "utimensat fsetxattr fgetxattr flistxattr newfstatat statx ftruncate getdents64 umask";
+
+static int allow(scmp_filter_ctx filter, const char *calls)
 {
-    static const char calls[] =
-        "read pread64 write pwrite64 close openat openat2 mkdirat mknodat symlinkat "
-        "linkat unlinkat fchown fchownat fchmod fchmodat utimensat fsetxattr fgetxattr "
-        "flistxattr newfstatat fstat statx ftruncate lseek getdents64 fcntl dup mmap "
-        "munmap mprotect mremap brk madvise futex set_robust_list rseq exit exit_group "
-        "rt_sigprocmask rt_sigaction rt_sigreturn sched_yield sched_getaffinity getpid "
-        "gettid tgkill sendmsg recvmsg getrandom clock_gettime clock_nanosleep "
-        "restart_syscall umask";
     char name[32];
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int r = filter ? 0 : -ENOMEM;
+    int r = 0;
 
     for (const char *p = calls; *p && r == 0; p += strcspn(p, " "), p += *p == ' ') {
         int number;
@@ -91,6 +93,18 @@ static int filter_calls(struct error *err)
         if (number != __NR_SCMP_ERROR)
             r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
     }
+    return r;
+}
+
+static int filter_calls(bool files, struct error *err)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    int r = filter ? 0 : -ENOMEM;
+
+    if (r == 0)
+        r = allow(filter, base_calls);
+    if (r == 0 && files)
+        r = allow(filter, file_calls);
     /* Threads, but no processes; what clone3 wants cannot be seen, and the C library copes. */
     if (r == 0)
         r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
@@ -127,6 +141,20 @@ static void sort(int *list, size_t n)
     }
 }
 
+static int give_up(bool files, struct error *err)
+{
+    int r;
+
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    if (!SANITIZED)
+        setrlimit(RLIMIT_AS, &(struct rlimit){4ul << 30, 4ul << 30});
+    r = drop_capabilities();
+    if (r < 0)
+        return error_set_errno(err, r, "drop capabilities");
+    return SANITIZED ? 0 : filter_calls(files, err);
+}
+
 int unpack_confine(int root, const char *path, const int *keep, size_t keep_count, bool namespaced,
                    struct error *err)
 {
@@ -148,12 +176,17 @@ int unpack_confine(int root, const char *path, const int *keep, size_t keep_coun
     if (fd < 0 || dup3(fd, root, O_CLOEXEC) < 0)
         return error_set_errno(err, -errno, "open the layer's directory");
     close(fd);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-    if (!SANITIZED)
-        setrlimit(RLIMIT_AS, &(struct rlimit){4ul << 30, 4ul << 30});
-    r = drop_capabilities();
-    if (r < 0)
-        return error_set_errno(err, r, "drop capabilities");
-    return SANITIZED ? 0 : filter_calls(err);
+    return give_up(true, err);
+}
+
+int unpack_confine_stream(const int *keep, size_t keep_count, struct error *err)
+{
+    int all[16] = {STDERR_FILENO};
+
+    if (keep_count > array_size(all) - 1)
+        return error_set(err, -EINVAL, "too many descriptors to keep");
+    memcpy(all + 1, keep, keep_count * sizeof *keep);
+    sort(all, keep_count + 1);
+    close_others(all, keep_count + 1);
+    return give_up(false, err);
 }
