@@ -204,10 +204,12 @@ static int receive(int sync, struct plan_message *m, int *ret_fd)
     struct msghdr msg = {
         .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     ssize_t n;
+    /* An init that ended without hearing all we said resets; what it said comes after that. */
+    int reset = 0;
     *ret_fd = -1;
     do
         n = recvmsg(sync, &msg, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset++)));
     if (n < 0)
         return errno == ECONNRESET ? 0 : -errno;
     if (n == 0)
