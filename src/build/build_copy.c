@@ -10,7 +10,9 @@
 
 #include "base/mem.h"
 #include "base/own.h"
+#include "build/archive.h"
 #include "build/build_internal.h"
+#include "build/download.h"
 
 /* COPY with its words expanded. */
 struct copy {
@@ -20,7 +22,9 @@ struct copy {
     char *target;     /* absolute and clean */
     bool into;        /* the target is a directory in any case */
     char **documents; /* expanded contents, NULL where a source is none */
-    char **names;     /* what a here-document's file is called */
+    char **names;     /* what such a file is called */
+    int *files;       /* what was downloaded, -1 where a source is none */
+    bool *archives;   /* sources that are unpacked */
     struct copy_how how;
     char *chown; /* expanded */
     struct ignore *exclude;
@@ -30,8 +34,16 @@ static void copy_done(struct copy *c)
 {
     for (size_t k = 0; c->documents && k < c->sources; k++)
         free(c->documents[k]);
+    for (size_t k = 0; k < c->sources; k++) {
+        if (c->files && c->files[k] >= 0)
+            close(c->files[k]);
+        if (c->names && c->files && c->files[k] >= 0)
+            free(c->names[k]);
+    }
     free(c->documents);
     free(c->names);
+    free(c->files);
+    free(c->archives);
     words_free(c->words);
     free(c->target);
     free(c->chown);
@@ -119,8 +131,12 @@ static int parse(struct build *b, struct stage *s, const struct instruction *i, 
               (n > 1 && strcmp(to + n - 2, "/.") == 0);
     c->documents = mem_alloc(c->sources, sizeof(*c->documents));
     c->names = mem_alloc(c->sources, sizeof(*c->names));
+    c->files = mem_alloc(c->sources, sizeof(*c->files));
+    c->archives = mem_alloc(c->sources, sizeof(*c->archives));
     c->exclude = ignore_parse("", 0, err);
-    if (!c->documents || !c->names || !c->exclude)
+    for (size_t k = 0; c->files && k < c->sources; k++)
+        c->files[k] = -1;
+    if (!c->documents || !c->names || !c->files || !c->archives || !c->exclude)
         return error_set_errno(err, -ENOMEM, "copy");
     for (size_t k = 0; (pattern = instruction_flag_at(i, "exclude", k)); k++)
         if ((r = ignore_add(c->exclude, pattern, err)) < 0)
@@ -154,6 +170,9 @@ static int add_key(struct stage *s, struct copy *c, int root, struct error *err)
     str_done(&facts);
     for (size_t k = 0; r == 0 && k < c->sources; k++) {
         struct copy_sources found = {0};
+        if (c->files[k] >= 0)
+            continue; /* its digest is in the key already */
+        stage_key_add(s, c->archives[k] ? "unpack" : "copy", 4);
         if (c->documents[k]) {
             stage_key_add(s, c->names[k], strlen(c->names[k]));
             stage_key_add(s, c->documents[k], strlen(c->documents[k]));
@@ -199,22 +218,55 @@ static int open_target(struct copy *c, int root, const char *leaf, bool contents
     return r;
 }
 
-static int write_document(struct copy *c, size_t k, int root, struct error *err)
+/* Sends all of @from to @to. */
+static int send_file(int from, int to)
+{
+    char buf[65536];
+    ssize_t n = 0;
+
+    if (lseek(from, 0, SEEK_SET) < 0)
+        return -errno;
+    while ((n = read(from, buf, sizeof(buf))) > 0)
+        if (write(to, buf, (size_t)n) != n)
+            return errno ? -errno : -EIO;
+    return n < 0 ? -errno : 0;
+}
+
+/* A here-document, or what was downloaded. */
+static int write_file(struct copy *c, size_t k, int root, struct error *err)
 {
     cleanup_fd int dir = -1, fd = -1;
     cleanup_free char *name = NULL;
     const char *text = c->documents[k];
-    size_t n = strlen(text);
+    mode_t mode = text ? 0644 : 0600;
     int r = open_target(c, root, c->names[k], false, &dir, &name, err);
 
     if (r < 0)
         return r;
     unlinkat(dir, name, 0);
     fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, text, n) != (ssize_t)n || fchown(fd, c->how.uid, c->how.gid) < 0 ||
-        fchmod(fd, c->how.moded ? c->how.mode : 0644) < 0)
+    if (fd < 0)
         return error_set_errno(err, -errno, "write %s", name);
-    return 0;
+    if (text)
+        r = write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -errno;
+    else
+        r = send_file(c->files[k], fd);
+    if (r == 0 && (fchown(fd, c->how.uid, c->how.gid) < 0 ||
+                   fchmod(fd, c->how.moded ? c->how.mode : mode) < 0))
+        r = -errno;
+    return r < 0 ? error_set_errno(err, r, "write %s", name) : 0;
+}
+
+static int unpack_source(struct copy *c, const char *path, int from, int root, struct error *err)
+{
+    cleanup_fd int fd = root_open(from, path, O_RDONLY);
+    cleanup_fd int dir = -1;
+    cleanup_free char *name = NULL;
+    int r = open_target(c, root, "", true, &dir, &name, err);
+
+    if (r == 0)
+        r = archive_unpack(fd, dir, err);
+    return r < 0 ? error_wrap(err, r, "%s", path) : 0;
 }
 
 static int copy_source(struct copy *c, const char *path, int from, int root, struct error *err)
@@ -243,17 +295,24 @@ static int perform(struct copy *c, int from, int root, struct error *err)
     }
     for (size_t k = 0; r == 0 && k < c->sources; k++) {
         struct copy_sources found = {0};
-        if (c->documents[k]) {
-            r = write_document(c, k, root, err);
+        if (c->documents[k] || c->files[k] >= 0) {
+            r = write_file(c, k, root, err);
             continue;
         }
         r = copy_find(from, c->words[k], &c->how, &found, err);
         if (r == 0 && found.count > 1)
             c->into = true;
         for (size_t m = 0; r == 0 && m < found.count; m++)
-            r = copy_source(c, found.paths[m], from, root, err);
+            r = c->archives[k] && !copy_is_directory(from, found.paths[m])
+                    ? unpack_source(c, found.paths[m], from, root, err)
+                    : copy_source(c, found.paths[m], from, root, err);
         copy_sources_done(&found);
     }
+    if (r == -EINVAL && c->how.owned && (c->how.uid || c->how.gid))
+        return error_set(err, -EPERM,
+                         "files cannot be given to %u:%u: this user has no such ids; see "
+                         "/etc/subuid and /etc/subgid",
+                         (unsigned)c->how.uid, (unsigned)c->how.gid);
     return r;
 }
 
@@ -313,24 +372,88 @@ static int change_by_copy(void *opaque, int root, struct error *err)
     return perform(x->copy, x->from, root, err);
 }
 
-/* What ADD does beyond COPY. */
-static int check_add(struct build *b, struct copy *c, int root, struct error *err)
+/* Fetches one address of ADD. What came is in the key by its digest. */
+static int fetch_source(struct build *b, struct stage *s, struct copy *c, size_t k,
+                        struct error *err)
 {
-    (void)b;
-    for (size_t k = 0; k < c->sources && c->i->kind == INSTRUCTION_ADD; k++) {
-        static const char *const remote[] = {"http://", "https://", "ftp://", "git@", "git://"};
-        const char *dot = strrchr(c->words[k], '.');
-        for (size_t n = 0; n < array_size(remote); n++)
-            if (str_starts(c->words[k], remote[n]))
-                return error_set(err, -ENOTSUP,
-                                 "addresses are not supported yet; use RUN with curl, or COPY");
-        if (!c->documents[k] && dot && !copy_is_directory(root, c->words[k]) &&
-            (strstr(c->words[k], ".tar") || strcmp(dot, ".tgz") == 0))
-            return error_set(err, -ENOTSUP,
-                             "unpacking archives is not supported yet; use COPY "
-                             "and RUN tar");
+    const char *wanted = instruction_flag(c->i, "checksum"), *slash = strrchr(c->target, '/');
+    char *path = str_format("%s/download.XXXXXX", b->work);
+    struct digest d;
+    int r = 0;
+
+    /* The target names the file, unless it is a directory. */
+    c->names[k] = c->into || !slash[1] ? download_name(c->words[k], err) : strdup(slash + 1);
+    if (!c->names[k] || !path) {
+        free(path);
+        return -EINVAL;
     }
-    return 0;
+    c->files[k] = mkostemp(path, O_CLOEXEC);
+    if (c->files[k] < 0) {
+        r = error_set_errno(err, -errno, "keep what is downloaded");
+        free(steal_ptr(&c->names[k]));
+    } else {
+        unlink(path);
+    }
+    free(path);
+    if (r == 0)
+        r = download(c->words[k], c->files[k], &d, err);
+    if (r == 0 && wanted && strcmp(wanted, d.text) != 0)
+        r = error_set(err, -EBADMSG, "%.200s has digest %s, --checksum wants %.80s", c->words[k],
+                      d.text, wanted);
+    if (r == 0) {
+        stage_key_add(s, c->names[k], strlen(c->names[k]));
+        stage_key_add(s, d.text, strlen(d.text));
+    }
+    return r;
+}
+
+/* Archives that Docker unpacks and this does not. */
+static bool other_archive(const char *path)
+{
+    static const char *const endings[] = {".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tbz"};
+    size_t n = strlen(path);
+
+    for (size_t i = 0; i < array_size(endings); i++) {
+        size_t e = strlen(endings[i]);
+        if (n > e && strcmp(path + n - e, endings[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What ADD does beyond COPY: addresses are fetched, archives of the context unpacked. */
+static int prepare_add(struct build *b, struct stage *s, struct copy *c, int root,
+                       struct error *err)
+{
+    const char *unpack = instruction_flag(c->i, "unpack");
+    int r = 0;
+
+    for (size_t k = 0; r == 0 && k < c->sources; k++) {
+        struct copy_sources found = {0};
+        if (c->documents[k])
+            continue;
+        if (str_starts(c->words[k], "git@") || str_starts(c->words[k], "git://") ||
+            str_starts(c->words[k], "ssh://")) {
+            r = error_set(err, -ENOTSUP, "repositories are not supported; use RUN git clone");
+        } else if (download_is(c->words[k])) {
+            r = fetch_source(b, s, c, k, err);
+        } else if (!unpack || strcmp(unpack, "false") != 0) {
+            r = copy_find(root, c->words[k], &c->how, &found, err);
+            for (size_t m = 0; r == 0 && m < found.count; m++) {
+                cleanup_fd int fd = copy_is_directory(root, found.paths[m])
+                                        ? -1
+                                        : root_open(root, found.paths[m], O_RDONLY | O_NONBLOCK);
+                c->archives[k] |= fd >= 0 && archive_recognised(fd);
+                if (fd >= 0 && !c->archives[k] && other_archive(found.paths[m]))
+                    r = error_set(err, -ENOTSUP,
+                                  "%s: only plain, gzip and zstd archives are unpacked; "
+                                  "--unpack=false copies it",
+                                  found.paths[m]);
+            }
+            copy_sources_done(&found);
+        }
+    }
+    return r;
 }
 
 int build_copy(struct build *b, struct stage *s, const struct instruction *i, struct error *err)
@@ -347,8 +470,8 @@ int build_copy(struct build *b, struct stage *s, const struct instruction *i, st
         opened = r == 0;
     }
     x.from = source.fd;
-    if (r == 0)
-        r = check_add(b, &c, source.fd, err);
+    if (r == 0 && i->kind == INSTRUCTION_ADD)
+        r = prepare_add(b, s, &c, source.fd, err);
     if (r == 0)
         r = add_key(s, &c, source.fd, err);
     if (r == 0)

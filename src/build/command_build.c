@@ -2,6 +2,7 @@
 /* The program isola-build, whose only command is build; its frame is isola-image's. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,12 +144,26 @@ static int run(void *opaque)
 
     if (!tags || !args || !labels || !secrets)
         return program_complain(p, "memory ran out");
+    /* Root of a namespace may mount only in mount namespaces of its own. */
+    (void)!unshare(CLONE_NEWNS);
     if (program_flag(p, "quiet"))
         o.output = memfd_create("build", MFD_CLOEXEC);
     status = build(p, &o);
     if (o.output > 2)
         close(o.output);
     return status;
+}
+
+/* Programs started from here look for images in the same place, whoever they seem to be. */
+static int keep_place(const struct image_store *store)
+{
+    cleanup_free char *data = strdup(image_store_dir(store));
+    char *end = data ? strstr(data, "/isola/images") : NULL;
+
+    if (!end)
+        return 0;
+    *end = 0;
+    return setenv("XDG_DATA_HOME", data, 1);
 }
 
 static int command_build(struct program *p)
@@ -166,6 +181,9 @@ static int command_build(struct program *p)
             return PROGRAM_USAGE;
         }
     }
+    /* Opened by the user that this is; what follows may be root of a namespace. */
+    if (!program_store(p) || keep_place(p->store) < 0)
+        return PROGRAM_FAILED;
     r = idmap_run(run, p, &err);
     return r < 0 ? program_error(p, &err) : r;
 }

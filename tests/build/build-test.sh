@@ -204,6 +204,46 @@ printf 'FROM base:1\nRUN echo stdin\n' >"$work/stdin"
 if timeout 60 "$isola" build -q -f - "$work/context" <"$work/stdin" >"$work/out" 2>"$work/err"; then good; else bad "-f -"; fi
 same "quiet" "$(wc -c <"$work/err")" 0
 
+# --- ADD: archives, addresses
+mkdir -p "$work/tree/sub" "$work/www"
+echo packed >"$work/tree/sub/file"
+ln -s ../../../../../../etc/passwd "$work/tree/link"
+tar -C "$work/tree" -czf tree.tar.gz .
+tar -C "$work/tree" --transform 's,^./sub/file,../../../../escaped,' -cf escape.tar ./sub/file 2>/dev/null
+gzip -c a.txt >plain.gz
+echo served >"$work/www/served.txt"
+python3 -m http.server --bind 127.0.0.1 --directory "$work/www" 0 >"$work/server" 2>&1 &
+server=$!
+trap 'kill $server; rm -rf "$work"' EXIT
+n=0
+until grep -q port "$work/server" || [ $n = 50 ]; do
+    sleep 0.1
+    n=$((n + 1))
+done
+port=$(sed -n 's/.* port \([0-9]*\) .*/\1/p' "$work/server")
+url=http://127.0.0.1:$port/served.txt
+sum=sha256:$(sha256sum "$work/www/served.txt" | cut -d' ' -f1)
+printf 'FROM base:1\nADD tree.tar.gz plain.gz a.txt /add/\nADD %s /got/\nADD --checksum=%s %s /name\nADD --unpack=false tree.tar.gz /kept\n' \
+    "$url" "$sum" "$url" | containerfile
+try "ADD" -t add
+same "unpacked, fetched" "$(in_image add sh -c 'cat /add/sub/file /got/served.txt /name; ls /add; cat /add/link | head -c 4; stat -c %a /name')" "packed
+served
+served
+a.txt
+link
+plain.gz
+sub
+root600"
+printf 'FROM base:1\nADD --checksum=sha256:%064d %s /x\n' 7 "$url" | containerfile
+refused "a wrong checksum" "has digest $sum, --checksum wants"
+printf 'FROM base:1\nADD http://127.0.0.1:%s/none /x\n' "$port" | containerfile
+refused "an address that is not there" "status 404"
+printf 'FROM base:1\nADD escape.tar /a/\n' | containerfile
+refused "an archive that climbs" "escape.tar"
+cp a.txt fake.tar.xz
+printf 'FROM base:1\nADD fake.tar.xz /a/\n' | containerfile
+refused "xz" "only plain, gzip and zstd"
+
 # --- mistakes
 mistakes=0
 while IFS='|' read -r text pattern; do
@@ -252,6 +292,30 @@ one
 passwd
 w"
 for f in b deep keep.md one w; do [ -e /etc/$f ] && bad "/etc/$f was written on the host"; done
+
+# --- without root: ids of /etc/subuid, or one id alone
+as_user() { # RANGES: a user of its own, in a mount namespace of its own
+    unshare -m --propagation private sh -c '
+        mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/subuid" /etc/subuid && mount --bind "$1/subuid" /etc/subgid || exit 99
+        cd "$1/ctx" && exec setpriv --reuid 54321 --regid 54321 --clear-groups env -i PATH="$PATH" HOME="$1" XDG_RUNTIME_DIR="$1" \
+            sh -c "\"$2\" import base.tar base:1 >/dev/null && \"$2\" build -q -t app . >/dev/null && \"$2\" run --rm --network none app"' sh "$work/user" "$isola"
+}
+if command -v setpriv >/dev/null && command -v newuidmap >/dev/null && setpriv --reuid 54321 --clear-groups test -x "$isola"; then
+    mkdir -p "$work/user/ctx"
+    cp "$work/base.tar" a.txt "$work/user/ctx"
+    { cat /etc/passwd && echo "isolatest:x:54321:54321::$work/user:/bin/sh"; } >"$work/user/passwd"
+    printf 'FROM base:1\nCOPY a.txt /\nRUN --mount=type=cache,target=/c cat a.txt >b && id -u >>b\nCMD ["cat", "/b"]\n' >"$work/user/ctx/Containerfile"
+    for ranges in isolatest:200000:65536 ''; do
+        rm -rf "$work/user/.local"
+        echo "$ranges" >"$work/user/subuid"
+        chmod 755 "$work"
+        chown -R 54321:54321 "$work/user"
+        same "without root, ranges \"$ranges\"" "$(as_user 2>"$work/err")" "hello
+0"
+    done
+else
+    echo "skipped: building without root needs setpriv, newuidmap and a binary that everybody may execute"
+fi
 
 # --- what is left: after all this, and after a build that was killed
 nap=$(($$ + 100000))
