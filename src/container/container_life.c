@@ -50,11 +50,15 @@ static int connect_to_init(struct container *c, struct error *err)
 
 int container_start(struct container *c, struct error *err)
 {
-    enum container_status status = container_status(c);
+    /* Who made it knows that it waits, or hears from init below that it ended. */
+    bool own = c->sync >= 0;
+    bool frozen = own && c->cgroup && cgroup_is_frozen(c->cgroup) == 1;
+    enum container_status status = !own     ? container_status(c)
+                                   : frozen ? CONTAINER_PAUSED
+                                            : CONTAINER_CREATED;
     if (status != CONTAINER_CREATED)
         return error_set(err, -EINVAL, "cannot start a container that is %s",
                          container_status_name(status));
-    bool own = c->sync >= 0;
     int fd = own ? steal_fd(&c->sync) : connect_to_init(c, err);
     if (fd < 0)
         return fd;
