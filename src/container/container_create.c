@@ -171,6 +171,22 @@ static int make_cgroup(struct create *x, struct error *err)
     return r;
 }
 
+/*
+ * After the first process is there, a v2 directory (of a hybrid host) cannot be cloned into: it is
+ * joined like the others.
+ */
+static int make_late_cgroup(struct create *x, struct error *err)
+{
+    int r = make_cgroup(x, err);
+    if (r < 0 || x->cgroup_clone < 0 || x->cgroup_count == CGROUP_FDS_MAX)
+        return r;
+    int fd = openat(x->cgroup_clone, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(err, -errno, "open the container's v2 cgroup");
+    x->cgroups[x->cgroup_count++] = fd;
+    return 0;
+}
+
 /* A detached mount of each hierarchy's directory for the container to see, and their names. */
 static int open_cgroup_trees(struct create *x, int trees[CGROUP_FDS_MAX], size_t *count,
                              struct str *names, struct error *err)
@@ -375,7 +391,7 @@ static int start_init(struct create *x, struct init_events *events, struct error
     if (r < 0)
         return r;
     close(steal_fd(&x->start));
-    r = x->c->cgroup ? 0 : make_cgroup(x, err);
+    r = x->c->cgroup ? 0 : make_late_cgroup(x, err);
     r = r < 0 ? r : send_cgroups(x, err);
     if (r < 0)
         init_abort(x->c->sync, events);

@@ -196,6 +196,18 @@ has "$out" "content
 kept
 writable" "tmpcopyup"
 
+# Limits: of every hierarchy, also the second version's beside the first; small ones.
+fresh
+edit 'l["resources"]["memory"] = {"limit": 1 << 20}; l["resources"]["pids"] = {"limit": 1}; p["args"] = ["sleep", "100"]
+try: open("/sys/fs/cgroup/unified/cgroup.controllers").read().index("hugetlb"); l["resources"]["hugepageLimits"] = [{"pageSize": "2MB", "limit": 0}]
+except (OSError, ValueError): pass'
+(cd "$bundle" && rt run -d t) && ok || bad "a container of 1 MiB and one process"
+pid=$(rt state t | sed -n 's/.*"pid": \([0-9]*\).*/\1/p')
+outside=$(grep -v "$prefix" "/proc/$pid/cgroup" | grep -v '^0::' | grep -vF "$(grep -E 'net_|perf_|rdma|misc' "/proc/$pid/cgroup" || echo none)")
+is "" "$outside" "hierarchies that the container is not in"
+if grep -q hugepageLimits "$bundle/config.json"; then has "$(grep '^0::' "/proc/$pid/cgroup")" "$prefix" "the second version's hierarchy"; fi
+rt delete -f t || bad "delete of a limited one"
+
 # --- joined and user namespaces ---
 fresh
 edit 'p["args"] = ["sleep", "100"]'
