@@ -264,6 +264,25 @@ else
     skip "a user with one uid" "no user namespaces, or the binary cannot be read by others"
 fi
 
+# Where user namespaces are refused, root unpacks behind fewer walls and others are told what to allow.
+refuse() {
+    [ -p go ] || mkfifo go
+    unshare -U sh -c 'read -r _ <"$0" && setpriv --reuid 0 --regid 0 --clear-groups sh -c "echo 0 >/proc/sys/user/max_user_namespaces" && exec setpriv --reuid 0 --regid 0 --clear-groups "$@"' "$work/go" "$@" &
+    pid=$!
+    for _ in $(seq 100); do [ "$(readlink "/proc/$pid/ns/user")" = "$(readlink /proc/self/ns/user)" ] || break; sleep 0.05; done
+    { echo "0 0 65536" >"/proc/$pid/uid_map" && echo "0 0 65536" >"/proc/$pid/gid_map"; } || { kill $pid; return 1; }
+    echo >go
+    wait $pid
+}
+if refuse true 2>/dev/null; then
+    check "no user namespaces: root" refuse env XDG_DATA_HOME="$work/refused" "$isola" import bb.tar no:1
+    mkdir -m 777 others
+    refuse setpriv --reuid 54321 --regid 54321 --clear-groups env XDG_DATA_HOME="$work/others/data" "$isola" import bb.tar no:1 >out 2>err
+    check "no user namespaces: others" grep -q 'user.max_user_namespaces' err
+else
+    skip "user namespaces that are refused" "ids cannot be mapped here"
+fi
+
 # A user with ranges of ids: files of this namespace's own say so.
 if command -v newuidmap >/dev/null && touch etc-subuid etc-passwd; then
     echo "isola-test:200000:65536" >etc-subuid
