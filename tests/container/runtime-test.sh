@@ -208,6 +208,52 @@ is "" "$outside" "hierarchies that the container is not in"
 if grep -q hugepageLimits "$bundle/config.json"; then has "$(grep '^0::' "/proc/$pid/cgroup")" "$prefix" "the second version's hierarchy"; fi
 rt delete -f t || bad "delete of a limited one"
 
+# A host with the second version alone, as a mount namespace shows it.
+fresh
+edit 'sh("ls /sys/fs/cgroup/cgroup.procs; sleep 100")'
+cat >"$work/v2" <<P
+mount --make-rprivate / && mount -t cgroup2 none /sys/fs/cgroup || exit 1
+cd "$bundle"
+r() { timeout -k 5 20 "$runtime" --root "$root" "\$@"; }
+r run -d t || exit 1
+sleep 0.3
+grep ^0:: /proc/\$(r state t | sed -n 's/.*"pid": \([0-9]*\).*/\1/p')/cgroup
+r exec t grep ^0:: /proc/self/cgroup
+r pause t && r state t | grep -o paused && r resume t
+r events --stats t | grep -o '"type":"stats"'
+r delete -f t
+ls -d /sys/fs/cgroup/$prefix 2>/dev/null
+true
+P
+out=$(unshare -m sh "$work/v2" 2>&1)
+is "/sys/fs/cgroup/cgroup.procs
+0::/$prefix
+0::/
+paused
+"'"type":"stats"' "$out" "a host with cgroup v2 alone"
+
+# Other ways into the root; the propagation of mounts; descriptors of a service manager.
+fresh
+in_container 'ls /bin/busybox; ls / | wc -l' --no-pivot
+is "/bin/busybox
+6" "$out" "no pivot_root"
+mkdir "$work/shared" && mount -t tmpfs t "$work/shared" && mount --make-shared "$work/shared"
+edit 'l["rootfsPropagation"] = "shared"; c["mounts"] += [{"destination": "/shared", "source": "'"$work/shared"'", "options": ["bind", "rshared"]}]
+all_caps("CAP_SYS_ADMIN")'
+mkdir "$work/shared/d"
+in_container 'mount -t tmpfs made /shared/d && echo mounted; grep -c shared: /proc/self/mountinfo >/dev/null && echo shared'
+has "$out" "mounted
+shared" "shared propagation"
+has "$(cat /proc/mounts)" "made $work/shared/d" "a mount goes out to where it is shared"
+umount "$work/shared/d" "$work/shared"
+edit 'l["rootfsPropagation"] = "private"; c["mounts"].pop()'
+in_container 'grep -c shared: /proc/self/mountinfo'
+is 0 "$out" "private propagation"
+fresh
+edit 'sh("cat <&3")'
+out=$(cd "$bundle" && LISTEN_FDS=1 rt run t 3<"$work/pid" 2>&1)
+is "$(cat "$work/pid")" "$out" "LISTEN_FDS"
+
 # --- joined and user namespaces ---
 fresh
 edit 'p["args"] = ["sleep", "100"]'
