@@ -128,6 +128,25 @@ static void test_trap_flag_of_handler_task(void **state)
     rig_free(&r);
 }
 
+/* No room for the frame is #SS, whatever is wrong with the gate's offset. */
+RIG_CODE(noroom, 32, "int $0x40; room_in: int $0x33\n");
+extern const uint8_t room_in[];
+static void test_room_before_target(void **state)
+{
+    struct rig r;
+
+    rig_new(&r);
+    sys_protected(&r, 0);
+    rig_code(&r, RIG_CODE_AT, noroom);
+    make_task(&r, SYS_TSS2, AT(noroom, room_in), 0);
+    sys_set_idt(&r, X86_SSV, sys_gate(SEL_TSS2, 0, 0x85, 0));
+    sys_set_idt(&r, 0x40, sys_gate(SEL_CODE16, 0x10000, 0x8e, 0));
+    sys_load(&r, X86_SS, SEL_DOWN);
+    r.c->gpr[X86_RSP] = 0x10008; /* two words above the limit */
+    assert_int_equal(sys_run(&r), 0x33);
+    rig_free(&r);
+}
+
 RIG_CODE(badtask, 32, "lcall $0x68, $0; hlt\n");
 static void test_bad_tasks(void **state)
 {
@@ -308,6 +327,7 @@ int main(void)
         cmocka_unit_test(test_jump_to_ring3_through_gate),
         cmocka_unit_test(test_exception_through_task_gate),
         cmocka_unit_test(test_trap_flag_of_handler_task),
+        cmocka_unit_test(test_room_before_target),
         cmocka_unit_test(test_bad_tasks),
         cmocka_unit_test(test_16bit_task),
         cmocka_unit_test(test_v86_int),

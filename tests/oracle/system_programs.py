@@ -4,6 +4,7 @@
 
 usage: system_programs.py --run BOARD_RUN [--count N] [--seed S] [--judges qemu,bochs] [--kinds K,...] [--only N]
                           [--keep DIR] [--show N]
+       system_programs.py --known [--in FILE]    the list of known differences; whether FILE names each of them
 
 One image is a 64 KiB ROM that starts at the reset vector. For each program it fills RAM with descriptor tables, gates,
 task state segments and page tables, makes the program's changes, enters its mode and runs it. Every interrupt handler
@@ -18,6 +19,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import sys
 
 sys.dont_write_bytecode = True
@@ -124,19 +126,39 @@ class Report:
                 print(f'  known: {judge} {name} {self.counts.get((judge, name), 0)}: {why}')
 
 
-def main():
-    a = argparse.ArgumentParser()
-    a.add_argument('--run', required=True)
-    a.add_argument('--count', type=int, default=600)
-    a.add_argument('--seed', type=int, default=1)
-    a.add_argument('--judges', default='qemu,bochs')
-    a.add_argument('--kinds')
-    a.add_argument('--only', type=int)
-    a.add_argument('--keep')
-    a.add_argument('--show', type=int, default=40)
-    o = a.parse_args()
+def list_known(document):
+    lines = [f'- {judge} `{name}`: {why}' for judge, name, why in known.listing()]
+    if not document:
+        print('\n'.join(lines))
+        return 0
+    with open(document) as f:
+        text = ' '.join(f.read().split())
+    missing = [line for line in lines if ' '.join(line.split()) not in text]
+    for line in missing:
+        print(f'{document} does not have: {line}')
+    print(f'{len(lines) - len(missing)} of {len(lines)} known differences are documented')
+    return 1 if missing else 0
+
+
+def generate(o, present):
+    """The programs that the options ask for and that somebody present can judge."""
+    kinds = o.kinds.split(',') if o.kinds else None
+    chosen = [f for f in families.ALL if not kinds or f.__name__.split('_', 1)[1] in kinds]
+    if not chosen:
+        sys.exit(f'no such kind; there are {", ".join(f.__name__.split("_", 1)[1] for f in families.ALL)}')
+    programs = []
+    for n in [o.only] if o.only is not None else range(o.count):
+        p = chosen[n % len(chosen)](random.Random(o.seed * 1000003 + n))
+        p.number = n
+        programs.append(p)
+    judged = [p for p in programs if any(j.name in p.judges for j in present)]
+    if len(judged) < len(programs):
+        print(f'{len(programs) - len(judged)} programs are left out that nobody present can judge')
+    return judged
+
+
+def judge_all(o, folder):
     wanted = o.judges.split(',')
-    folder = judges.folder(o.keep)
     present = [j for j in judges.present(folder) if j.name in wanted]
     for name in wanted:
         if name not in [j.name for j in present]:
@@ -144,16 +166,8 @@ def main():
     if not shutil.which('nasm') or not present:
         print('skipped: nasm, or QEMU and Bochs, are missing')
         return 77
-    chosen = [f for f in families.ALL if not o.kinds or f.__name__.split('_', 1)[1] in o.kinds.split(',')]
-    numbers = [o.only] if o.only is not None else range(o.count)
-    programs = []
-    for n in numbers:
-        p = chosen[n % len(chosen)](random.Random(o.seed * 1000003 + n))
-        p.number = n
-        if any(j.name in p.judges for j in present):
-            programs.append(p)
     report = Report(o.show)
-    for who, batch in batches(programs, folder):
+    for who, batch in batches(generate(o, present), folder):
         ours = outcomes(judges.Isola(o.run, folder), batch, folder)
         if ours is None:
             print(f'too many programs hang on isola: {batch[0].number} and following')
@@ -166,9 +180,33 @@ def main():
         for n, p in enumerate(batch):
             report.add(p.number, p, verdicts[n], ours[n])
     report.print(o.seed, [j.name for j in present])
-    if not o.keep:
-        shutil.rmtree(folder)
     return 1 if report.differ else 0
+
+
+def main():
+    a = argparse.ArgumentParser()
+    a.add_argument('--run')
+    a.add_argument('--known', action='store_true')
+    a.add_argument('--in', dest='document')
+    a.add_argument('--count', type=int, default=600)
+    a.add_argument('--seed', type=int, default=1)
+    a.add_argument('--judges', default='qemu,bochs')
+    a.add_argument('--kinds')
+    a.add_argument('--only', type=int)
+    a.add_argument('--keep')
+    a.add_argument('--show', type=int, default=40)
+    o = a.parse_args()
+    if o.known:
+        return list_known(o.document)
+    if not o.run:
+        a.error('--run BOARD_RUN is needed')
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left behind
+    folder = judges.folder(o.keep)
+    try:
+        return judge_all(o, folder)
+    finally:
+        if not o.keep:
+            shutil.rmtree(folder)
 
 
 sys.exit(main())

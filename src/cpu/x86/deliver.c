@@ -190,6 +190,9 @@ static enum x86_result inject_prot(struct x86_cpu *c, const struct event *e)
         x86_stack_here(c, &s);
     else if (!wide && x86_inner_stack(c, cpl, &s, &ss, &ss_sel))
         return X86_FAULT;
+    /* Vol. 2, INT n: room on the stack, then the target, then memory. */
+    if (!wide && x86_stack_room(c, &s, size, (inner ? 5 : 3) + e->has_code + (v86 ? 4 : 0)))
+        return X86_FAULT;
     if (wide ? !x86_canonical(target) : target > x86_desc_limit(&cs))
         return x86_raise_gp(c, 0);
     if (wide ? push_long(c, e, gate.hi & 7, cpl, &s) : push_frame(c, e, &s, size, inner))

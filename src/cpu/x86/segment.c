@@ -277,6 +277,18 @@ static int stack_linear(struct x86_cpu *c, const struct x86_stack *s, uint64_t o
     return 0;
 }
 
+int x86_stack_room(struct x86_cpu *c, const struct x86_stack *s, unsigned size, unsigned count)
+{
+    uint64_t sp = s->sp, lin;
+
+    while (count--) {
+        sp = (sp - (1u << size)) & s->mask;
+        if (stack_linear(c, s, sp, 1u << size, &lin))
+            return 1;
+    }
+    return 0;
+}
+
 int x86_stack_push(struct x86_cpu *c, struct x86_stack *s, unsigned size, uint64_t value)
 {
     unsigned bytes = 1u << size;

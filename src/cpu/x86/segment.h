@@ -137,6 +137,8 @@ struct x86_stack {
 };
 /* The current stack. */
 void x86_stack_here(struct x86_cpu *c, struct x86_stack *s);
+/* Whether @count values fit below the top without a look at memory; nonzero after #SS. */
+int x86_stack_room(struct x86_cpu *c, const struct x86_stack *s, unsigned size, unsigned count);
 /* Size as log2 of bytes. Nonzero after a fault. */
 int x86_stack_push(struct x86_cpu *c, struct x86_stack *s, unsigned size, uint64_t value);
 int x86_stack_pop(struct x86_cpu *c, struct x86_stack *s, unsigned size, uint64_t *ret);

@@ -46,7 +46,7 @@ def dr7_rtm(p):
 def wrap_4g(program, theirs, ours):
     if not ours or field(ours[0], 'vector') not in (12, 13):
         return False
-    if program.kind in ('stack', 'limits') and (field(ours[0], 'frame4') + 16 & 0xffffffff) < 48:
+    if program.kind in ('stack', 'limits') and 48 > min(field(ours[0], x) + 16 & 0xffffffff for x in ('frame1', 'frame4', 'ebp')):
         return True
     return field(ours[0], 'frame0') == 0 and field(ours[0], 'edi') >= 0xfffffffd and \
         any('rep stosd' in x for x in program.body)

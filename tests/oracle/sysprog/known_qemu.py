@@ -9,6 +9,7 @@ from .program import GDT_BYTES, IDT, TSS0, TSS1, TSS16
 FLAGS_KNOWN = 0x3f7fff
 PAGE_TABLES = ('pt+', 'paept+', 'pd+', 'paepd+', 'l1+', 'l2+', 'l3+', 'l4+')
 
+
 def flags_differ(p, bits):
     """Corrects these bits in words that look like pushed RFLAGS."""
     done = False
@@ -77,7 +78,7 @@ def push_segment(p):
     done = False
     for name in p.at:
         x, y = p.get(name), p.our(name)
-        if name.startswith('frame') and x != y and x < 0x100 and y & 0xffff == x or \
+        if name.startswith('frame') and x != y and (x ^ y) & 0xffff == 0 and (x < 0x100 or p.wrote(r'^push [defg]s')) or \
                 name.startswith('ring3+') and x == 0 != y and p.wrote(r'^push [defg]s'):
             p.put(name, y)
             done = True
@@ -183,10 +184,10 @@ def cr0_reserved(p):
     return done
 
 
-@whole_rule('qemu', 'ltr-null', 'LTR takes the null selectors 1 to 3 (vol. 2, LTR: #GP(0))')
+@whole_rule('qemu', 'ltr-null', 'LTR takes null selectors (vol. 2, LTR: #GP(0))')
 def ltr_null(program, theirs, ours):
     return bool(theirs and ours) and field(ours[0], 'vector') == 13 and field(ours[0], 'frame0') == 0 and \
-        0 < field(theirs[0], 'tr') < 4
+        field(theirs[0], 'tr') < 4 and 'ltr ax' in program.body
 
 
 @whole_rule('qemu', 'lock-cli', 'LOCK with CLI and others that cannot be locked is no #UD (vol. 2, LOCK)', (0, 2))
@@ -317,8 +318,10 @@ def cr0_pg(program, theirs, ours):
 
 @whole_rule('qemu', 'gate16', 'the offset of a 16-bit gate has 32 bits (vol. 3, 6.11: the upper 16 are reserved)')
 def gate16(program, theirs, ours):
-    return bool(theirs) and field(theirs[0], 'vector') == 0x41 and \
-        any(at == IDT + 8 * 0x41 + 4 and value >> 8 & 15 in (6, 7) and value >> 16 for at, value in program.patches)
+    # Gates with an upper half: types 4 in the GDT, 6 and 7 in the IDT; and an instruction that uses one.
+    gates = [at for at, value in program.patches if at & 4 and value >> 8 & 0x1f in (4, 6, 7) and value >> 16]
+    uses = [f'int {(at - IDT) // 8:#x}' for at in gates if at >= IDT] + [r'(call|jmp) ' for at in gates if at < IDT]
+    return any(re.match(use, line) for use in uses for line in program.body)
 
 
 @rule('qemu', 'dr-reserved', 'reserved bits of DR6 and DR7 are kept (vol. 3, 17.2)')
@@ -398,3 +401,29 @@ def task16_high(p):
 def data_limit(program, theirs, ours):
     return program.kind == 'segments' and bool(ours) and field(ours[0], 'vector') == 13 and field(ours[0], 'frame0') == 0 and \
         any('[0x7100]' in line for line in program.body) and field(ours[0], 'ds') & ~3 not in (0, 0x10, 0x28)
+
+
+@whole_rule('qemu', 'rdpmc', 'RDPMC does not exist (vol. 2, RDPMC: it does, and without counters every number is #GP(0))', (0, 1))
+def rdpmc(program, theirs, ours):
+    return bool(ours and theirs) and field(ours[0], 'vector') == 13 and field(theirs[0], 'vector') == 6 and \
+        'rdpmc' in program.body
+
+
+@rule('qemu', 'enter-wrap', 'ENTER on a 16-bit stack borrows from the upper half of ESP when SP wraps (vol. 2, ENTER: SP)')
+def enter_wrap(p):
+    if p.get('ebp') ^ p.our('ebp') == 0xffff0000 and p.wrote('enter'):
+        p.put('ebp', p.our('ebp'))
+        return True
+    return False
+
+
+@rule('qemu', 'conforming-rpl', 'a gate to conforming code leaves the DPL of the code in CS instead of the CPL (vol. 3, 5.8.3)')
+def conforming_rpl(p):
+    done = False
+    for i in (1, 2):
+        name = f'frame{i}'
+        x, y = p.get(name), p.our(name)
+        if x != y and x >> 2 == y >> 2 and y & 0xfff8 in (0xa0, 0xa8, 0xb0) and x & 3 < y & 3:
+            p.put(name, y)
+            done = True
+    return done

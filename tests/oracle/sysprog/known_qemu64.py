@@ -17,7 +17,7 @@ def idt64_code(p):
 
 @rule('qemu', 'ss-canonical', 'a stack access that is not canonical is #GP (vol. 3, 6.15: #SS)', (1,))
 def ss_canonical(p):
-    if p.our('vector') == 12 and p.get('vector') == 13 and p.our('frame0') == p.get('frame0') == 0:
+    if p.our('vector') == 12 and p.get('vector') == 13 and p.our('frame0') == p.get('frame0') < 2:
         p.put('vector', 12)
         return True
     return False
@@ -75,6 +75,9 @@ def target_of(program, log):
 
 @whole_rule('qemu', 'cs-l-d', 'a code segment with both L and D can be entered; one with L has a limit (vol. 3, 5.2.1)', (1,))
 def cs_l_d(program, theirs, ours):
+    if program.kind == 'lreturns' and ours:
+        at = program.target[0] & 0xf8
+        return field(ours[0], f'gdt+{at + 6:x}') & 0x60 == 0x60
     if program.kind != 'lgates' or not ours or not any(' far [' in x for x in program.body):
         return False
     d = target_of(program, ours[0])

@@ -156,7 +156,7 @@ def program_paging(r):
 def program_control(r):
     p = Program('control')
     cr4 = r.choice([r.getrandbits(32), 1 << r.randrange(32), (1 << r.randrange(23)) | (1 << r.randrange(23))])
-    known4 = 0x37ff | 1 << 16 | 1 << 18 | 3 << 20
+    cr4 &= 0xff0507ff | 3 << 20  # those that all three have or none
     if r.random() < .8:
         cr4 &= 0x7ff & ~0x20 | r.choice([0, 3 << 20])
     cr0 = r.choice([r.getrandbits(31), 0x11 | 1 << r.randrange(31), 0x60000011, 0x20000011, 0x80000011, 0x80000010])

@@ -120,7 +120,7 @@ def program_real(r):
     hard = [[f'mov {x}, [{edge & 0xffff:#x}]'] for x in ('al', 'ax', 'eax')] + \
            [[f'mov ebx, {edge:#x}', f'mov {x}, [ebx]'] for x in ('al', 'ax', 'eax')] + \
            [[f'mov ebp, {edge:#x}', f'mov {x}, [ebp]'] for x in ('al', 'ax', 'eax')] + \
-           [[f'mov esp, {r.choice([0, 1, 2, 3, 5, 0x7001, 0x10004, 0xffff, 0xfffe]):#x}', x]
+           [[f'mov esp, {r.choice([0, 1, 0x7001, 0x17004, 0xffff, 0xfffe]):#x}', x]
             for x in ('push ax', 'push eax', 'pop ax', 'pop eax', 'pusha', 'popa', 'ret', 'iret', 'call $+3', 'retf', 'int 0x40',
                       'enter 4, 1', 'leave', 'pushf', 'popfd')] + \
            [['mov edi, 0xfffe', 'mov ecx, 3', x] for x in ('rep stosb', 'rep stosw', 'a32 rep stosd', 'rep movsw')] + \
