@@ -422,6 +422,10 @@ static int spawn_exec(const struct instances *home, const struct instance *i,
 
     if (!ops)
         return -ENOTSUP;
+    if (i->spec->wall == SPEC_WALL_VM && !i->spec->image)
+        return error_set(err, -ENOTSUP,
+                         "a virtual machine that boots its own kernel and disks has no agent; use "
+                         "attach for its console");
     if (ops->exec_here)
         return ask_exec(home, i, exec, ret_fd, err);
     if (!ops->exec)

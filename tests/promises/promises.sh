@@ -1,0 +1,126 @@
+#!/bin/bash
+# One table: every verb x every kind of instance. A cell passes, or it is an honest "not supported" whose message is checked,
+# too. A new kind of instance adds a column here and fills every cell.
+# Usage: promises.sh ISOLA GUEST: isola-image lies beside ISOLA; GUEST is the smallest machine (tests/cli/guest.S).
+set -u
+isola=$(realpath "$1") guest=$(realpath "$2") || exit 99
+[ "$(id -u)" = 0 ] || { echo "promises: root is needed for containers"; exit 77; }
+busybox=$(command -v busybox) || { echo "promises: busybox is missing"; exit 77; }
+work=$(mktemp -d /tmp/isola-promises.XXXXXX) || exit 99
+export XDG_DATA_HOME=$work/data XDG_RUNTIME_DIR=$work/run
+mkdir -p "$work/run"
+trap 'timeout 20 "$isola" rm -f p >/dev/null 2>&1; for h in /sys/fs/cgroup /sys/fs/cgroup/*; do rmdir "$h/isola" 2>/dev/null; done; rm -rf "$work"' EXIT
+i() { timeout -k 5 30 "$isola" "$@" 2>&1; }
+soon() { for _ in $(seq 100); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done; return 1; }
+
+root=$work/root
+mkdir -p "$root/bin" "$root/tmp" "$root/etc"
+cp "$busybox" "$root/bin/busybox"
+for a in sh cat echo sleep touch test id grep wget httpd; do ln -s busybox "$root/bin/$a"; done
+echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
+tar -C "$root" -cf "$work/image.tar" . && i import "$work/image.tar" promise >/dev/null || exit 99
+
+# A program of each kind that greets, echoes what it is told, ends with 43 after q, and with 9 after USR1.
+talk='trap "exit 9" USR1; echo hello; while :; do if read -t 1 -r x; then [ "$x" = q ] && exit 43; echo "$x"; else sleep 0.2; fi; done'
+begin() { # [OPTION...]: a running p of $kind
+    i rm -f p >/dev/null
+    case $kind in
+    image) i run -di --name p --network none "$@" promise sh -c "$talk" ;;
+    rootfs) i run -di --name p --network none "$@" --rootfs "$root" sh -c "$talk" ;;
+    vm) i run -d --name p --network none -m 16m "$@" --vm --kernel "$guest" --debug-exit -i ;;
+    esac
+}
+started() { begin "$@" >/dev/null && soon sh -c "'$isola' logs p 2>/dev/null | grep -qi '[a-z]'"; }
+status() { i inspect -f '{{.State.Status}}' p; }
+code() { i inspect -f '{{.State.ExitCode}}' p; }
+# attach passes signals on and so outlives a kind one.
+tell() { (printf '%s' "$1"; sleep 1) | timeout -s KILL 1.5 "$isola" attach p 2>&1; }
+end_it() { case $kind in vm) tell q ;; *) tell $'q\n' ;; esac >/dev/null; i wait p; }
+
+# What each verb promises. Prints what went wrong; silent when it holds.
+p_run() { started || echo "no greeting: $(i logs p)"; }
+p_exit_code() { started; got=$(end_it); [ "$got" = 43 ] || echo "code $got"; }
+p_stop() { started; i stop -t 1 p >/dev/null; [ "$(status)" = exited ] || status; }
+p_kill() { started; i kill p >/dev/null; [ "$(code)" = 137 ] || code; }
+p_signal() { started; got=$(i kill -s USR1 p); [ "$got" = p ] && [ "$(i wait p)" = 9 ] || echo "$got"; }
+p_logs() { started; i logs p | grep -qi '[a-z]' || i logs p; }
+p_attach() { started; case $kind in vm) got=$(tell xyz) ;; *) got=$(tell $'xyz\n') ;; esac; [[ $got == *xyz* ]] || echo "$got"; }
+p_exec() { started; got=$(i exec p echo there); [ "$got" = there ] || echo "$got"; }
+p_cp() { started; echo in >"$work/f"; got=$(i cp "$work/f" p:/tmp/f && i cp p:/tmp/f "$work/g" && cat "$work/g"); [ "$got" = in ] || echo "$got"; }
+p_diff() { started; got=$(i exec p touch /tmp/new; i diff p); [[ $got == *"A /tmp/new"* ]] || echo "$got"; }
+p_top() { started; got=$(i top p); [[ $got == *"sh -c"* ]] || echo "$got"; }
+p_stats() { started; got=$(i stats --no-stream --format '{{.Name}} {{.PIDs}}' p); [[ $got == "p "[1-9]* ]] || echo "$got"; }
+p_pause() { started; i pause p >/dev/null; a=$(status); i unpause p >/dev/null; b=$(status); [ "$a $b" = "paused running" ] || echo "$a $b"; }
+p_restart() { started; i restart -t 0 p >/dev/null; [ "$(status)" = running ] || status; }
+p_rename() { started; i rename p q >/dev/null; got=$(i inspect -f '{{.Name}}' q); i rename q p >/dev/null; [ "$got" = q ] || echo "$got"; }
+p_wait() { started; (sleep 0.3; i kill p >/dev/null) & got=$(i wait p); wait; [ "$got" = 137 ] || echo "$got"; }
+p_inspect() { started; got=$(i inspect --live -f '{{.State.Running}}' p); [ "$got" = true ] || echo "$got"; }
+p_update_policy() { started; got=$(i update --restart on-failure:1 p); [ "$got" = p ] || echo "$got"; }
+p_update_limits() { started; got=$(i update -m 64m p); [ "$got" = p ] || echo "$got"; }
+p_restart_policy() { started --restart always; end_it >/dev/null & soon sh -c "[ \"\$('$isola' inspect -f '{{.Restarts}}' p)\" -ge 1 ]" || i ps -a; i stop -t 0 p >/dev/null; wait; }
+p_limits() { got=$(begin -m 32m); [[ $got == [0-9a-f]* ]] && [ "$(i inspect -f '{{.Spec.Memory}}' p)" = 33554432 ] || echo "$got"; }
+p_publish() { i rm -f p >/dev/null; kind_net=$(begin --network nat -p 127.0.0.1::80); [[ $kind_net == [0-9a-f]* ]] && [[ $(i port p 80) == 127.0.0.1:* ]] || echo "$kind_net"; }
+p_volume() { got=$(begin -v data:/data); [[ $got == [0-9a-f][0-9a-f]* ]] || { echo "$got"; return; }; got=$(i exec p touch /data/x && i exec p test -e /data/x && echo well); [ "$got" = well ] || echo "$got"; }
+p_rm() { started; i rm -f p >/dev/null; i inspect p | grep -q 'no such' || i inspect p; }
+p_crash() { started; kill -9 "$(i inspect -f '{{.State.Pid}}' p)"; soon sh -c "'$isola' inspect -f '{{.State.Status}}' p | grep -q dead" || status; }
+p_snapshot() { started; i snapshot p; }
+p_fork() { started; i fork p; }
+p_trace() { started; i trace p; }
+
+# The table: verb, then image, rootfs, vm: "ok", or the pattern of the refusal.
+table='
+run|ok|ok|ok
+exit_code|ok|ok|ok
+stop|ok|ok|ok
+kill|ok|ok|ok
+signal|ok|ok|*takes no signal*
+logs|ok|ok|ok
+attach|ok|ok|ok
+exec|ok|ok|*agent*
+cp|ok|ok|*not supported by wall vm*
+diff|ok|*no image*|*not supported by wall vm*
+top|ok|ok|*not supported by wall vm*
+stats|ok|ok|ok
+pause|ok|ok|ok
+restart|ok|ok|ok
+rename|ok|ok|ok
+wait|ok|ok|ok
+inspect|ok|ok|ok
+update_policy|ok|ok|ok
+update_limits|ok|ok|*not supported by wall vm*
+restart_policy|ok|ok|ok
+limits|ok|ok|ok
+publish|ok|ok|ok
+volume|ok|ok|*--disk*
+rm|ok|ok|ok
+crash|ok|ok|ok
+snapshot|*not supported yet*|*not supported yet*|*not supported yet*
+fork|*not supported yet*|*not supported yet*|*not supported yet*
+trace|*unknown command*|*unknown command*|*unknown command*
+'
+passed=0 failed=0 refused=0
+printf '%-16s %-12s %-12s %-12s\n' verb image rootfs vm
+while IFS='|' read -r verb image rootfs vm; do
+    [ -n "$verb" ] || continue
+    line=
+    for kind in image rootfs vm; do
+        want=${!kind}
+        got=$("p_$verb" 2>&1)
+        if [ "$want" = ok ] && [ -z "$got" ]; then
+            cell=yes passed=$((passed + 1))
+        elif [ "$want" = ok ]; then
+            cell=FAILED failed=$((failed + 1))
+            echo "FAIL: $verb of $kind: $got"
+        # shellcheck disable=SC2053
+        elif [[ $got == $want ]]; then
+            cell=no refused=$((refused + 1)) passed=$((passed + 1))
+        else
+            cell=WRONG failed=$((failed + 1))
+            echo "FAIL: $verb of $kind should be refused with $want: $got"
+        fi
+        line="$line$(printf '%-12s ' "$cell")"
+    done
+    printf '%-16s %s\n' "$verb" "$line"
+done <<<"$table"
+echo "$passed passed ($refused honest refusals), $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
