@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SHA-256 by OpenSSL, which uses the processor's own instructions where it has them. */
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +12,26 @@ struct hash {
     EVP_MD_CTX *context;
 };
 
+/*
+ * Looking an algorithm up takes locks of OpenSSL that another thread, in a TLS handshake say, may
+ * hold when this process forks an unpacker; the child would wait for ever. So it is looked up once,
+ * and a pull hashes its manifest before it starts threads.
+ */
+static EVP_MD *sha256_fetched;
+
+static void fetch_sha256(void)
+{
+    sha256_fetched = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
+static const EVP_MD *sha256(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, fetch_sha256);
+    return sha256_fetched ? sha256_fetched : EVP_sha256();
+}
+
 struct hash *hash_new(void)
 {
     struct hash *h = mem_new(struct hash);
@@ -18,7 +39,7 @@ struct hash *hash_new(void)
     if (!h)
         return NULL;
     h->context = EVP_MD_CTX_new();
-    if (!h->context || EVP_DigestInit_ex(h->context, EVP_sha256(), NULL) != 1) {
+    if (!h->context || EVP_DigestInit_ex(h->context, sha256(), NULL) != 1) {
         hash_free(h);
         return NULL;
     }
@@ -60,7 +81,7 @@ void hash_bytes(const void *bytes, size_t n, struct digest *ret)
 {
     unsigned char raw[EVP_MAX_MD_SIZE] = {0};
 
-    EVP_Digest(bytes, n, raw, NULL, EVP_sha256(), NULL);
+    EVP_Digest(bytes, n, raw, NULL, sha256(), NULL);
     digest_text(raw, ret);
 }
 
