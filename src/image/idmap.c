@@ -185,7 +185,8 @@ int idmap_become_root(enum idmap_kind kind)
     return 0;
 }
 
-static void child_run(int ready, int go, enum idmap_kind kind, int (*fn)(void *), void *opaque)
+static void child_run(int ready, int go, enum idmap_kind kind, pid_t parent, int (*fn)(void *),
+                      void *opaque)
 {
     char byte = 0;
 
@@ -197,7 +198,9 @@ static void child_run(int ready, int go, enum idmap_kind kind, int (*fn)(void *)
     if (write(ready, &byte, 1) != 1 || byte || read(go, &byte, 1) != 1 ||
         idmap_become_root(kind) < 0)
         _exit(255);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* changing ids took it back */
+    if (getppid() != parent)
+        _exit(255);
     _exit(fn(opaque) & 0xff);
 }
 
@@ -206,7 +209,7 @@ int idmap_run(int (*fn)(void *opaque), void *opaque, struct error *err)
     enum idmap_kind kind = idmap_kind();
     int ready[2], go[2], status = 0, r = 0;
     char byte = 0;
-    pid_t pid;
+    pid_t pid, parent = getpid();
 
     if (kind == IDMAP_ROOT)
         return fn(opaque);
@@ -222,7 +225,7 @@ int idmap_run(int (*fn)(void *opaque), void *opaque, struct error *err)
     if (pid == 0) {
         close(ready[0]);
         close(go[1]); /* or it would never see that its parent gave up */
-        child_run(ready[1], go[0], kind, fn, opaque);
+        child_run(ready[1], go[0], kind, parent, fn, opaque);
     }
     close(ready[1]);
     close(go[0]);

@@ -121,6 +121,14 @@ int layer_claim(struct image_store *s, const char *chain, bool wait, int *ret_fd
     }
 }
 
+/* Nobody would stop a child whose parent is gone. */
+static void die_with(pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+}
+
 static int confine(struct layer_job *job, int socket, bool namespaced, struct error *err)
 {
     cleanup_free char *path = str_format("%s/%s/diff", job->store->dir, job->path);
@@ -131,7 +139,7 @@ static int confine(struct layer_job *job, int socket, bool namespaced, struct er
 }
 
 /* The part of a child between fork and its work; it never returns. */
-static void child_main(struct layer_job *job, enum idmap_kind kind, int socket)
+static void child_main(struct layer_job *job, enum idmap_kind kind, int socket, pid_t parent)
 {
     struct unpack u = {.root = job->root,
                        .file = job->file,
@@ -144,7 +152,7 @@ static void child_main(struct layer_job *job, enum idmap_kind kind, int socket)
     bool namespaced;
     int fd, r;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    die_with(parent);
     namespaced =
         unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) == 0;
     m.code = namespaced ? 0 : -errno;
@@ -155,7 +163,7 @@ static void child_main(struct layer_job *job, enum idmap_kind kind, int socket)
         _exit(1);
     if (namespaced)
         r = idmap_become_root(kind);
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* changing ids cleared it */
+    die_with(parent); /* changing ids took that back */
     if (r < 0)
         error_set_errno(&err, r, "become root in a user namespace");
     else
@@ -291,6 +299,7 @@ static int settle(struct layer_job *job, enum idmap_kind kind, struct error *err
 static int start_child(struct layer_job *job, struct error *err)
 {
     enum idmap_kind kind = idmap_kind();
+    pid_t parent = getpid();
     int pair[2], r;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -298,7 +307,7 @@ static int start_child(struct layer_job *job, struct error *err)
     job->child = fork();
     if (job->child == 0) {
         close(pair[0]);
-        child_main(job, kind, pair[1]);
+        child_main(job, kind, pair[1], parent);
     }
     r = job->child < 0 ? -errno : 0;
     close(pair[1]);

@@ -281,7 +281,9 @@ json_t *store_index_load(struct image_store *s, struct error *err)
     if (!index || json_integer_value(json_object_get(index, "version")) != 1 ||
         !json_is_array(json_object_get(index, "images"))) {
         error_set(err, -EINVAL,
-                  "%s/index.json is damaged or of a newer Isola; move it away, and prune", s->dir);
+                  "%s/index.json is damaged or of a newer Isola; without it all images are gone: "
+                  "restore it, or remove the directory and fetch them again",
+                  s->dir);
         json_decref(index);
         return NULL;
     }

@@ -258,6 +258,10 @@ chown 54321:54321 user
 if as 54321 unshare -U true 2>/dev/null && as 54321 "$isola" version >/dev/null 2>&1; then
     check "one uid: import" as 54321 "$isola" import tree.tar one:1
     check "one uid: files are its own" test "$(stat -c %u "$(as 54321 "$isola" image inspect -f '{{index .Layers 0}}' one:1)/etc/file")" = 54321
+    mkdir -p user/upper/new && echo x >user/upper/new/f && chown -R 54321:54321 user/upper
+    check "one uid: commit" as 54321 "$(dirname "$isola")/isola-image" _commit --upper="$work/user/upper" --image="$(as 54321 "$isola" image inspect -f '{{.ID}}' one:1)" -- one:2
+    check "one uid: its layer" test "$(cat "$(as 54321 "$isola" image inspect -f '{{index .Layers 0}}' one:2)/new/f")" = x
+    as 54321 "$isola" rmi one:2 >/dev/null
     check "one uid: rmi" as 54321 "$isola" rmi one:1
     check "one uid: rmi leaves nothing" none "$work/user/data/isola/images/layers" "$work/user/data/isola/images/trash"
 else
