@@ -20,7 +20,7 @@
 
 /* The file "seccomp": this, then the instructions. */
 struct seccomp_saved {
-    uint32_t flags, notify, count, spare;
+    uint32_t flags, notify, count;
 };
 
 static void add_filter(struct plan_builder *b, const struct seccomp_saved *head,
@@ -34,7 +34,7 @@ static void add_filter(struct plan_builder *b, const struct seccomp_saved *head,
 int plan_add_seccomp(struct plan_builder *b, const struct container *c,
                      const struct seccomp_filter *filter, struct error *err)
 {
-    struct seccomp_saved head = {filter->flags, filter->notify, filter->count, 0};
+    struct seccomp_saved head = {filter->flags, filter->notify, filter->count};
     struct iovec v[] = {{&head, sizeof head}, {filter->code, filter->count * sizeof *filter->code}};
     cleanup_free char *path = container_path(c, "seccomp");
     cleanup_fd int fd =

@@ -293,6 +293,15 @@ static void make_keyring(struct init *i)
         init_die(i, r, "make a session keyring", NULL);
 }
 
+/* What setting up needed: the program's limit of descriptors leaves room for the start then. */
+static void close_set_up(struct init *i)
+{
+    const int fds[] = {i->root, i->dev, i->proc, i->sys, i->pts, i->null, i->empty, i->console};
+    for (unsigned k = 0; k < sizeof fds / sizeof fds[0]; k++)
+        if (fds[k] >= 0)
+            sys(close, fds[k]);
+}
+
 /*
  * Until the start. In the life of "create", the runtime ends and another one connects to the
  * listening socket; within "run" the word comes over @sync. What comes after goes to who started.
@@ -315,6 +324,8 @@ static void wait_for_start(struct init *i)
                 i->sync = (int)fd;
                 return;
             }
+            if (fd != -EINTR && fd != -EAGAIN && fd != -ECONNABORTED)
+                quit(1);
         }
         if (p[0].fd >= 0 && (p[0].revents & POLLIN)) {
             long got = sys(recvfrom, i->sync, &m, sizeof m, 0, 0, 0);
@@ -371,6 +382,7 @@ static _Noreturn void stage_2(struct init *i)
     init_join_cgroups(i);
     reset_signals();
     process_prepare(i);
+    close_set_up(i);
     init_send(i, PLAN_READY, 0, "", -1);
     wait_for_start(i);
     process_run(i);

@@ -87,6 +87,10 @@ static void set_stdio(struct init *i)
     } else {
         memcpy(fds, i->plan->stdio, sizeof fds);
     }
+    /* One that lies where another goes moves out of the way. */
+    for (int k = 0; k < 3; k++)
+        if (fds[k] < 3 && fds[k] != k)
+            fds[k] = (int)sys(fcntl, fds[k], F_DUPFD_CLOEXEC, 3 + i->plan->keep_fds);
     for (int k = 0; k < 3; k++) {
         /* dup3 refuses a descriptor onto itself: that one only loses its close-on-exec. */
         long r = fds[k] == k ? sys(fcntl, k, F_SETFD, 0) : sys(dup3, fds[k], k, 0);

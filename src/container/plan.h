@@ -38,26 +38,24 @@ struct plan_list {
 enum plan_flag {
     PLAN_EXEC = 1 << 0,       /* another process in a container that exists */
     PLAN_TERMINAL = 1 << 1,   /* a pty inside is the process's terminal */
-    PLAN_MAP_USERS = 1 << 2,  /* a new user namespace: the runtime writes the maps */
-    PLAN_USERNS = 1 << 3,     /* new or joined: become its root first */
-    PLAN_BARRIER = 1 << 4,    /* wait for the runtime once the namespaces are there */
-    PLAN_NO_PIVOT = 1 << 5,   /* MS_MOVE and chroot instead of pivot_root */
-    PLAN_READONLY = 1 << 6,   /* the root file system, at the end */
-    PLAN_NO_DEVICES = 1 << 7, /* /dev is the caller's: no nodes and links of ours */
-    PLAN_NO_NEW_PRIVS = 1 << 8,
-    PLAN_KEYRING = 1 << 9, /* a session keyring of its own */
-    PLAN_DIE_WITH_PARENT = 1 << 10,
-    PLAN_REAP = 1 << 11,         /* stay as the first process above the program */
-    PLAN_CAPABILITIES = 1 << 12, /* set the five sets (else: none is kept) */
-    PLAN_CGROUP_NS = 1 << 13,    /* a cgroup namespace, made after the cgroups are joined */
-    PLAN_BEST_EFFORT = 1 << 14,  /* what the host refuses is a warning */
-    PLAN_SETGROUPS = 1 << 15,    /* set (possibly no) supplementary groups */
-    PLAN_MOUNT_NS = 1 << 16,     /* a new mount namespace: build the root file system */
-    PLAN_PERSONALITY = 1 << 17,
-    PLAN_LATE_CGROUPS = 1 << 20, /* PLAN_CGROUPS comes */
+    PLAN_USERNS = 1 << 2,     /* new or joined: become its root first */
+    PLAN_BARRIER = 1 << 3,    /* wait for the runtime once the namespaces are there */
+    PLAN_NO_PIVOT = 1 << 4,   /* MS_MOVE and chroot instead of pivot_root */
+    PLAN_READONLY = 1 << 5,   /* the root file system, at the end */
+    PLAN_NO_DEVICES = 1 << 6, /* /dev is the caller's: no nodes and links of ours */
+    PLAN_NO_NEW_PRIVS = 1 << 7,
+    PLAN_KEYRING = 1 << 8, /* a session keyring of its own */
+    PLAN_DIE_WITH_PARENT = 1 << 9,
+    PLAN_REAP = 1 << 10,        /* stay as the first process above the program */
+    PLAN_CGROUP_NS = 1 << 11,   /* a cgroup namespace, made after the cgroups are joined */
+    PLAN_BEST_EFFORT = 1 << 12, /* what the host refuses is a warning */
+    PLAN_SETGROUPS = 1 << 13,   /* set (possibly no) supplementary groups */
+    PLAN_MOUNT_NS = 1 << 14,    /* a new mount namespace: build the root file system */
+    PLAN_PERSONALITY = 1 << 15,
+    PLAN_BIND_DEVICES = 1 << 16, /* nodes are binds of the host's, mknod is not allowed */
+    PLAN_STAGE_2 = 1 << 17,      /* cloned into the new namespaces already */
+    PLAN_LATE_CGROUPS = 1 << 18, /* PLAN_CGROUPS comes */
     PLAN_UNPRIVILEGED = 1 << 19, /* the runtime is not root */
-    PLAN_BIND_DEVICES = 1 << 18, /* nodes are binds of the host's, mknod is not allowed */
-    PLAN_STAGE_2 = 1 << 21,      /* cloned into the new namespaces already */
 };
 
 /* A namespace to join, opened by the runtime. */
@@ -71,22 +69,20 @@ enum plan_mount_flag {
     PLAN_MOUNT_RECURSIVE = 1 << 1,  /* of a bind */
     PLAN_MOUNT_NOFOLLOW = 1 << 2,   /* the destination must be a real directory */
     PLAN_MOUNT_COPY_UP = 1 << 3,    /* a tmpfs gets what it covers */
-    PLAN_MOUNT_DEV = 1 << 5,        /* our /dev */
-    PLAN_MOUNT_SYSFS_BIND = 1 << 6, /* bind the host's /sys where sysfs is not allowed */
-    PLAN_MOUNT_CGROUP = 1 << 8,     /* the hierarchies of PLAN_CGROUPS */
+    PLAN_MOUNT_DEV = 1 << 4,        /* our /dev */
+    PLAN_MOUNT_SYSFS_BIND = 1 << 5, /* bind the host's /sys where sysfs is not allowed */
+    PLAN_MOUNT_CGROUP = 1 << 6,     /* the hierarchies of PLAN_CGROUPS */
     PLAN_MOUNT_CLASSIC = 1 << 7,    /* by mount(2): @options is one, its value all of them */
 };
 
 struct plan_mount {
     uint32_t destination, type, source;
     uint32_t flags;
-    int32_t fd; /* a detached mount that the runtime prepared, or -1 */
-    uint32_t spare;
+    int32_t fd;                  /* a detached mount that the runtime prepared, or -1 */
     struct plan_list options;    /* of struct plan_option, for the file system */
     uint64_t set, clear;         /* MOUNT_ATTR_x of the mount */
     uint64_t set_all, clear_all; /* the same for all mounts below (rro, rnosuid ...) */
     uint32_t propagation;        /* MS_SHARED ... | MS_REC, 0: as it is */
-    uint32_t spare2;
 };
 
 struct plan_option {
@@ -122,7 +118,7 @@ struct plan_hook {
 struct plan_scheduler {
     int32_t policy; /* -1: leave */
     int32_t nice;
-    uint32_t priority, spare;
+    uint32_t priority;
     uint64_t flags, runtime, deadline, period;
 };
 

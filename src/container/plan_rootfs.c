@@ -419,7 +419,7 @@ int plan_add_namespaces(struct plan_builder *b, const struct oci_config *config,
     for (size_t i = 0; r == 0 && i < config->namespace_count; i++) {
         const struct oci_namespace *ns = &config->namespaces[i];
         if (ns->flag == CLONE_NEWUSER)
-            b->plan.flags |= PLAN_USERNS | (ns->path ? 0 : PLAN_MAP_USERS);
+            b->plan.flags |= PLAN_USERNS;
         if (ns->path)
             r = join_namespace(b, &joins, ns, err);
         else if (ns->flag == CLONE_NEWCGROUP)

@@ -343,9 +343,18 @@ static int run_verb(struct runtime *rt, int argc, char **argv, int at, struct er
     return r < 0 ? r : c.verb->run(&c, err);
 }
 
+/* What is opened later must not become standard input or output by its number. */
+static void fill_stdio(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+            _exit(1);
+}
+
 int main(int argc, char **argv)
 {
     struct runtime rt = {.log_fd = -1};
+    fill_stdio();
     struct error err = {0};
     int at = parse_global(&rt, argc, argv, &err), r = at;
     if (at == 0)

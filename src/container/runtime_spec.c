@@ -14,7 +14,7 @@
 #include "container/runtime.h"
 #include "container/seccomp.h"
 
-/* What "spec" writes; @ marks where rootless differs. */
+/* What "spec" writes, in the parts where "--rootless" makes a difference. */
 static const char head[] =
     "{\n"
     "  \"ociVersion\": \"1.2.0\",\n"

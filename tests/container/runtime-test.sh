@@ -123,8 +123,16 @@ python3 -c 'import json,sys; json.loads(sys.argv[1])' "$(rt features)" && ok || 
 has "$("$runtime" --version)" "spec: 1.2" "version"
 edit 'p["args"] = ["sleep", "100"]'
 (cd "$bundle" && rt create t) && rt delete t && ok || bad "delete of a created one"
+edit 'p["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 6, "hard": 6}]; p["args"] = ["sh", "-c", "ulimit -n; sleep 100"]'
+(cd "$bundle" && rt create t >"$work/out") && rt start t && ok || bad "few descriptors"
+sleep 0.2
+is 6 "$(cat "$work/out")" "the limit of few descriptors"
+rt delete -f t
+edit 'p["args"] = ["true"]; p["rlimits"] = []'
+(cd "$bundle" && rt run t <&- >&- 2>&-) && ok || bad "a caller without standard input and output"
 
 # A container outlives whoever made it.
+edit 'p["args"] = ["sleep", "100"]'
 (cd "$bundle" && rt run -d t) || bad "run --detach"
 sleep 0.3
 has "$(rt state t)" running "detached"
