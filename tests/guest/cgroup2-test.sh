@@ -38,6 +38,17 @@ device = "b=/bin/busybox; $b mknod /dev/k c 1 11; $b mknod /dev/z c 1 5; (: </de
 write("devices", device, None, ["CAP_MKNOD", "CAP_SYSLOG"])
 write("allowed", device, {"devices": [{"allow": False, "access": "rwm"}, {"allow": True, "type": "c", "major": 1, "minor": 11,
       "access": "r"}]}, ["CAP_MKNOD", "CAP_SYSLOG"])
+# Of a user whose group was delegated: its own group holds processes, so the container's is made beside it.
+subprocess.run([runtime, "spec", "--rootless"], cwd=top, check=True)
+base = json.load(open(top + "/config.json"))
+for kind in "uidMappings", "gidMappings":
+    base["linux"][kind] = [{"containerID": 0, "hostID": 1000, "size": 1}]
+base["process"]["capabilities"] = {k: [] for k in ("bounding", "effective", "permitted")}
+write("rootless", "b=/bin/busybox; $b id -u; $b grep 0:: /proc/self/cgroup", {"memory": {"limit": 33554432}, "pids": {"limit": 20}})
+c = json.load(open(top + "/rootless/config.json"))
+c["linux"]["cgroupsPath"] = "mine"
+json.dump(c, open(top + "/rootless/config.json", "w"))
+base = json.load(open(top + "/plain/config.json"))
 write("long", "b=/bin/busybox; while :; do $b sleep 1; done")
 P
 cp "$(command -v busybox)" "$work/add/t/bundle/rootfs/bin/busybox"
@@ -61,6 +72,23 @@ rt events --stats long | tr ',' '\n' | grep -E '"total"|"current"' | head -4
 rt resume long && rt kill long KILL && sleep 1 && rt state long | grep -o '"status": *"[a-z]*"'
 rt delete long && echo deleted
 find /sys/fs/cgroup/t -mindepth 1 -type d
+echo "== rootless"
+cd /sys/fs/cgroup
+mkdir -p u/session
+echo "+memory +pids" >cgroup.subtree_control
+chown 1000 u u/* u/session/*
+mkdir -p /etc && echo 'isola:x:1000:1000::/tmp:/bin/sh' >/etc/passwd
+mkdir -p /run/user && chown 1000 /run/user
+cat >/t/rootless/go <<'R'
+/t/isola-runtime --root /run/user/state run --no-pivot -b /t/rootless mine
+echo "status rootless $?"
+/t/isola-runtime --root /run/user/state create --no-pivot -b /t/rootless mine </dev/null >/dev/null 2>&1
+echo "delegated $(cat /sys/fs/cgroup/u/mine/memory.max) $(cat /sys/fs/cgroup/u/mine/pids.max)"
+/t/isola-runtime --root /run/user/state delete -f mine && echo "rootless deleted"
+R
+sh -c 'echo $$ >/sys/fs/cgroup/u/session/cgroup.procs; exec su isola -c "sh /t/rootless/go"' 2>&1
+ls -d /sys/fs/cgroup/u/mine 2>/dev/null
+cd /
 G
 (cd "$work/add" && find . | cpio -o -H newc 2>/dev/null) >"$work/add.cpio" || die "cpio"
 cat "$guests/cloud/initrd.img" "$work/add.cpio" >"$work/initrd.img"
@@ -92,5 +120,7 @@ want '"status": *"paused"' "pause"
 want '^50000000$|^49999872$' "update"
 want '"status": *"stopped"' "kill"
 want '^deleted$' "delete"
-grep -q '^/sys/fs/cgroup/t/' "$work/out" && { show; die "a group is left"; }
+want '^delegated 33554432 20$' "limits of a user in a delegated group"
+want '^rootless deleted$' "delete by that user"
+grep -qE '^/sys/fs/cgroup/(t/|u/mine)' "$work/out" && { show; die "a group is left"; }
 ok "nothing is left"
