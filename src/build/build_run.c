@@ -230,7 +230,10 @@ static int mount_bind(struct run *x, const char *text, struct error *err)
     build_source_done(&source);
     if (r < 0)
         return error_wrap(err, r, "--mount");
-    return add_mount(x, (struct execute_mount){target, copy, !rw, !directory, 0}, err);
+    return add_mount(x,
+                     (struct execute_mount){
+                         .target = target, .source = copy, .readonly = !rw, .file = !directory},
+                     err);
 }
 
 /* Writes a file that only the program's user reads. New text owned by @x; NULL. */
@@ -290,7 +293,11 @@ static int mount_secret(struct run *x, const char *text, struct error *err)
     free(bytes);
     if (!path)
         return error_set_errno(err, -errno, "write the secret %s", id);
-    return add_mount(x, (struct execute_mount){target, path, true, true, 0}, err);
+    return add_mount(
+        x,
+        (struct execute_mount){
+            .target = target, .source = path, .readonly = true, .secret = true, .file = true},
+        err);
 }
 
 static int make_mounts(struct run *x, struct error *err)
@@ -315,11 +322,18 @@ static int make_mounts(struct run *x, struct error *err)
     }
     for (size_t k = 0; r == 0 && k < array_size(host_files); k++)
         if (access(host_files[k], R_OK) == 0)
-            r = add_mount(x, (struct execute_mount){host_files[k], host_files[k], true, true, 0},
+            r = add_mount(x,
+                          (struct execute_mount){.target = host_files[k],
+                                                 .source = host_files[k],
+                                                 .readonly = true,
+                                                 .file = true},
                           err);
     if (r == 0 && x->script) {
         char *path = private_file(x, x->script, strlen(x->script), 0755, 0, 0);
-        r = path ? add_mount(x, (struct execute_mount){SCRIPT, path, true, true, 0}, err)
+        r = path ? add_mount(x,
+                             (struct execute_mount){
+                                 .target = SCRIPT, .source = path, .readonly = true, .file = true},
+                             err)
                  : error_set_errno(err, -errno, "write the script");
     }
     return r;

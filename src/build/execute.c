@@ -232,6 +232,9 @@ static int run_container(const struct execute *x, const struct oci_config *confi
     r = container_create(config, &o, &c, err);
     if (r < 0)
         return r;
+    for (size_t i = 0; i < x->mount_count; i++)
+        if (x->mounts[i].secret)
+            unlink(x->mounts[i].source);
     r = container_start(c, err);
     if (r == 0)
         r = wait_end(c, ret_status, err);

@@ -13,6 +13,7 @@ struct execute_mount {
     const char *target; /* absolute */
     const char *source; /* absolute path on this host; NULL: a tmpfs */
     bool readonly;
+    bool secret;             /* the source is removed as soon as it is mounted */
     bool file;               /* the source is a file */
     unsigned long long size; /* of a tmpfs; 0: half of the memory */
 };
