@@ -29,6 +29,13 @@
 #include "container/oci_config.h"
 #include "container/seccomp_internal.h"
 
+/* The library loses memory of rules that it refuses; the leak sanitizer asks here. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libseccomp";
+}
+
 enum { X32 = 0x40000000 };
 
 /* Classic BPF over struct seccomp_data; ~0 - 1 for a program that the kernel would refuse. */
