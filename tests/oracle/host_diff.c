@@ -282,15 +282,27 @@ static int run_all(struct session *s)
 /* Adds up the files of --sum. */
 static int sum_files(struct session *s, struct error *err)
 {
+    struct range {
+        uint64_t seed, first, next;
+    } seen[64];
+    struct orc_tally *t = &s->tally;
     char *list = strdup(s->opt.sum), *rest = list;
-    int ret = list ? 0 : -ENOMEM;
-    for (char *name; ret == 0 && (name = strsep(&rest, ",")) != NULL;) {
-        ret = orc_tally_load(&s->tally, name, err);
+    int ret = list ? 0 : error_set(err, -ENOMEM, "add up %s: no memory", s->opt.sum);
+    unsigned n = 0;
+    for (char *name; ret == 0 && (name = strsep(&rest, ",")) != NULL; n++) {
+        ret = orc_tally_load(t, name, err);
         if (ret == -ENOENT)
             ret = error_set(err, ret, "read checkpoint %s: no such file", name);
-        if (ret == 0)
-            printf("%s: seed %" PRIu64 ", cases %" PRIu64 " to %" PRIu64 "\n", name, s->tally.seed,
-                   s->tally.first, s->tally.next);
+        if (ret == 0 && n == array_size(seen))
+            ret = error_set(err, -E2BIG, "add up %s: at most 64 files", name);
+        for (unsigned i = 0; ret == 0 && i < n; i++)
+            if (seen[i].seed == t->seed && t->first < seen[i].next && seen[i].first < t->next)
+                ret = error_set(err, -EINVAL, "add up %s: its cases were in a file before", name);
+        if (ret == 0) {
+            seen[n] = (struct range){t->seed, t->first, t->next};
+            printf("%s: seed %" PRIu64 ", cases %" PRIu64 " to %" PRIu64 "\n", name, t->seed,
+                   t->first, t->next);
+        }
     }
     free(list);
     return ret;

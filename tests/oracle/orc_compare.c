@@ -423,67 +423,59 @@ static bool partly_done(const struct orc_run *run)
            run->host.rip == run->c->in.rip;
 }
 
-void orc_compare(struct orc_run *run, struct orc_diff *d)
+static void excuse(struct orc_diff *d, unsigned known)
+{
+    d->excused |= UINT64_C(1) << known;
+}
+
+static void compare_registers(const struct orc_run *run, struct orc_diff *d)
 {
     static const char *const names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                           "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
     static const char *const segs[6] = {"es", "cs", "ss", "ds", "fs", "gs"};
     const struct orc_state *h = &run->host, *g = &run->guest;
-    d->text[0] = 0;
-    d->fields = 0;
-    d->excused = 0;
-    d->same_memory = false;
-    int excuse = fault_excuse(run);
-    if (excuse >= 0) {
-        d->excused = UINT64_C(1) << excuse;
-        return;
+    uint64_t mask = run->c->bits == 64 ? UINT64_MAX : UINT32_MAX;
+    bool left = run->c->bits == 64 && h->sel[ORC_CS] != ORC_CS64;
+    bool popped = partly_done(run) && orc_in(run->row, ORC_SET_POPA);
+    for (unsigned i = 0; i < (run->c->bits == 64 ? 16u : 8u); i++) {
+        uint64_t other = (h->gpr[i] ^ g->gpr[i]) & mask;
+        if (other && left && i == X86_RSP && !(uint32_t)other)
+            excuse(d, K_LEFT_64);
+        else if (other && popped && i != X86_RSP)
+            excuse(d, K_WIDE_FAULT);
+        else
+            compare_u64(d, names[i], h->gpr[i] & mask, g->gpr[i] & mask);
     }
-    ignore_images(run, d);
+    for (unsigned i = 0; i < 6; i++) {
+        if (h->sel[i] == 0 && g->sel[i] - 1u < 3)
+            excuse(d, K_NULL);
+        else
+            compare_u64(d, segs[i], h->sel[i], g->sel[i]);
+    }
+    compare_u64(d, "fsbase", h->fs_base, g->fs_base);
+    compare_u64(d, "gsbase", h->gs_base, g->gs_base);
+}
+
+static void compare_exception(const struct orc_run *run, struct orc_diff *d)
+{
+    const struct orc_state *h = &run->host, *g = &run->guest;
+    uint32_t code = g->err;
     if (h->vector != g->vector)
         differ(d, " vector:%d/%d", h->vector, g->vector);
-    uint32_t code = g->err;
     if (h->vector == X86_PFV && h->cr2 >= 0x7ffffffff000 && h->err != g->err) {
         code |= 1;
-        d->excused |= UINT64_C(1) << K_KERNEL_ADDRESS;
+        excuse(d, K_KERNEL_ADDRESS);
     }
     if (h->vector >= 0)
         compare_u64(d, "code", h->err, code);
     if (h->vector == X86_PFV)
         compare_u64(d, "cr2", h->cr2, g->cr2);
     compare_u64(d, "rip", h->rip, g->rip);
-    uint64_t mask = run->c->bits == 64 ? UINT64_MAX : UINT32_MAX;
-    bool partial = partly_done(run);
-    bool left = run->c->bits == 64 && h->sel[ORC_CS] != ORC_CS64;
-    for (unsigned i = 0; i < (run->c->bits == 64 ? 16u : 8u); i++) {
-        if (left && i == X86_RSP && (uint32_t)h->gpr[i] == (uint32_t)g->gpr[i]) {
-            if (h->gpr[i] != g->gpr[i])
-                d->excused |= UINT64_C(1) << K_LEFT_64;
-            continue;
-        }
-        bool popped = partial && orc_in(run->row, ORC_SET_POPA) && i != X86_RSP;
-        if (popped && (h->gpr[i] ^ g->gpr[i]) & mask)
-            d->excused |= UINT64_C(1) << K_WIDE_FAULT;
-        else
-            compare_u64(d, names[i], h->gpr[i] & mask, g->gpr[i] & mask);
-    }
-    compare_flags(run, d);
-    for (unsigned i = 0; i < 6; i++) {
-        if (h->sel[i] == 0 && g->sel[i] - 1u < 3)
-            d->excused |= UINT64_C(1) << K_NULL;
-        else
-            compare_u64(d, segs[i], h->sel[i], g->sel[i]);
-    }
-    compare_u64(d, "fsbase", h->fs_base, g->fs_base);
-    compare_u64(d, "gsbase", h->gs_base, g->gs_base);
-    compare_fx(run, d);
-    d->same_memory = memcmp(run->host_data, run->guest_data, ORC_RW_BYTES) == 0;
-    if (d->same_memory)
-        return;
-    /* What was stored before the fault. */
-    if (partial) {
-        d->excused |= UINT64_C(1) << K_WIDE_FAULT;
-        return;
-    }
+}
+
+/* The first bytes that are not the same. */
+static void compare_memory(const struct orc_run *run, struct orc_diff *d)
+{
     for (unsigned i = 0; i < ORC_RW_BYTES; i++)
         if (run->host_data[i] != run->guest_data[i]) {
             unsigned n = ORC_RW_BYTES - i < 8 ? ORC_RW_BYTES - i : 8;
@@ -493,6 +485,29 @@ void orc_compare(struct orc_run *run, struct orc_diff *d)
             differ(d, " mem[%x]:%016" PRIx64 "/%016" PRIx64, ORC_DATA + i, a, b);
             break;
         }
+}
+
+void orc_compare(struct orc_run *run, struct orc_diff *d)
+{
+    d->text[0] = 0;
+    d->fields = 0;
+    d->excused = 0;
+    d->same_memory = false;
+    int known = fault_excuse(run);
+    if (known >= 0) {
+        excuse(d, (unsigned)known);
+        return;
+    }
+    ignore_images(run, d);
+    compare_exception(run, d);
+    compare_registers(run, d);
+    compare_flags(run, d);
+    compare_fx(run, d);
+    d->same_memory = memcmp(run->host_data, run->guest_data, ORC_RW_BYTES) == 0;
+    if (!d->same_memory && partly_done(run))
+        excuse(d, K_WIDE_FAULT); /* what was stored before the fault */
+    else if (!d->same_memory)
+        compare_memory(run, d);
 }
 
 void orc_forgive(const struct orc_run *run, uint64_t landing, struct orc_diff *d)

@@ -38,7 +38,7 @@ void orc_values_init(void);
 void orc_fill(struct orc_rng *r, enum orc_kind kind, void *to, size_t n);
 uint64_t orc_value(struct orc_rng *r);
 
-/* Bits of orc_code.prefixes: what the coverage table counts. */
+/* Bits of orc_code.prefixes. */
 enum {
     ORC_P66 = 1,
     ORC_P67 = 2,
