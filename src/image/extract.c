@@ -99,8 +99,12 @@ static int set_xattrs(struct extract *x, int fd, const struct tar_entry *e, bool
             continue;
         if (fsetxattr(fd, a->name, a->value, a->size, 0) == 0)
             continue;
-        /* Some file systems have none of a kind; those of users can be done without. */
-        if (errno != EOPNOTSUPP || strcmp(a->name, "security.capability") == 0)
+        /*
+         * Some file systems have none of a kind; those of users can be done without. So can ACLs
+         * for ids that do not exist here.
+         */
+        if ((errno != EOPNOTSUPP || strcmp(a->name, "security.capability") == 0) &&
+            !(errno == EINVAL && x->options.squash && str_starts(a->name, "system.")))
             return error_set_errno(err, -errno, "set attribute %s", a->name);
         x->result.xattrs_left++;
     }

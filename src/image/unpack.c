@@ -408,12 +408,13 @@ static int fail_message(const struct unpack *u, int r, const struct error *err)
 
 int unpack_main(const struct unpack *u)
 {
-    static struct pipeline pipeline; /* the child has one; its life is the child's */
-    struct pipeline *p = &pipeline;
+    struct pipeline *p = mem_new(struct pipeline); /* its life is the child's */
     struct unpack_message m = {.kind = UNPACK_DONE};
     struct error err = {0};
     int r = 0;
 
+    if (!p)
+        return fail_message(u, error_set(&err, -ENOMEM, "out of memory"), &err);
     p->unpack = u;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->changed, NULL);

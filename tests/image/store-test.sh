@@ -1,6 +1,6 @@
 #!/bin/bash
-# The image store end to end: layers as they land on overlayfs, hostile archives, broken and parallel work, exchange with skopeo
-# and umoci, users without root. Usage: store-test.sh ISOLA. As root; mounts stay in a namespace of the test's own.
+# The image store end to end: layers as they land on overlayfs, hostile archives, broken and parallel work, exchange with skopeo,
+# umoci and podman, users without root. Usage: store-test.sh ISOLA. As root; mounts stay in a namespace of the test's own.
 set -u
 [ "${ISOLA_TEST_NS:-}" = 1 ] || ISOLA_TEST_NS=1 exec unshare -m --propagation private "$0" "$@"
 isola=$(realpath "${1:?the isola binary}")
@@ -229,6 +229,19 @@ if command -v umoci >/dev/null; then
     umount merged
 else
     skip "exchange with umoci" "package umoci is missing"
+fi
+if command -v podman >/dev/null; then
+    pod() { timeout 120 podman --root "$work/podman" --runroot "$work/podrun" --storage-driver vfs "$@"; }
+    check "podman loads what is saved" pod load -q -i ex.tar
+    check "as the same image" test "sha256:$(pod images -q --no-trunc docker.io/library/ex:1 | sed 's/sha256://')" = "$id"
+    for format in docker-archive oci-archive; do
+        pod save -q --format $format -o from-podman.tar docker.io/library/ex:1
+        check "load podman's $format" sh -c "XDG_DATA_HOME=$work/pod-$format '$isola' load -i from-podman.tar | grep -qx 'Loaded image: ex:1'"
+        check "the same image again" test "$(XDG_DATA_HOME=$work/pod-$format "$isola" image inspect -f '{{.ID}}' ex:1)" = "$id"
+        rm -f from-podman.tar
+    done
+else
+    skip "exchange with podman" "package podman is missing"
 fi
 check "save to a pipe and load from one" sh -c "'$isola' save ex:1 | gzip -1 | XDG_DATA_HOME=$work/piped '$isola' load | grep -qx 'Loaded image: ex:1'"
 
