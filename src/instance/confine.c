@@ -39,22 +39,30 @@ int confine_begin(struct error *err)
     return 0;
 }
 
-int confine_privileges(bool reopens, struct error *err)
+int confine_capabilities(uint64_t keep, struct error *err)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct now[2], keep[2] = {0};
+    struct __user_cap_data_struct now[2], kept[2] = {0};
 
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return error_set_errno(err, -errno, "give up new privileges");
     if (syscall(SYS_capget, &header, now) < 0)
         return error_set_errno(err, -errno, "read capabilities");
-    if (reopens)
-        keep[0].permitted = 1u << CAP_DAC_OVERRIDE | 1u << CAP_NET_BIND_SERVICE;
-    keep[0].permitted &= now[0].permitted;
-    keep[0].effective = keep[0].permitted;
+    for (int i = 0; i < 2; i++) {
+        kept[i].permitted = (uint32_t)(keep >> 32 * i) & now[i].permitted;
+        kept[i].effective = kept[i].permitted;
+    }
     for (int cap = 0; cap <= CAP_LAST_CAP && (now[0].permitted || now[1].permitted); cap++)
         prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); /* needs CAP_SETPCAP; without it there is no use */
-    if (syscall(SYS_capset, &header, keep) < 0)
+    if (syscall(SYS_capset, &header, kept) < 0)
         return error_set_errno(err, -errno, "drop capabilities");
-    return sandbox_enter(err);
+    return 0;
+}
+
+int confine_privileges(bool reopens, struct error *err)
+{
+    uint64_t keep = reopens ? 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_NET_BIND_SERVICE : 0;
+    int r = confine_capabilities(keep, err);
+
+    return r < 0 ? r : sandbox_enter(err);
 }

@@ -4,6 +4,7 @@
 #define INSTANCE_CONFINE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -19,5 +20,11 @@ int confine_begin(struct error *err) error_must_check;
  * sandbox.h.
  */
 int confine_privileges(bool reopens, struct error *err) error_must_check;
+
+/*
+ * The half of it for who must be able to do more: no new privileges, and only the capabilities
+ * @keep (bit = CAP_x) of those that this process has.
+ */
+int confine_capabilities(uint64_t keep, struct error *err) error_must_check;
 
 #endif

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -28,6 +29,7 @@
 #include "container/cgroup.h"
 #include "container/container.h"
 #include "image/store.h"
+#include "instance/confine.h"
 #include "instance/container_config.h"
 #include "instance/container_exec.h"
 #include "instance/container_files.h"
@@ -276,6 +278,20 @@ static int container_engine_create(const struct engine_env *env, struct engine *
     return 0;
 }
 
+/*
+ * What a supervisor still does for a container that runs: end, freeze and count its processes, and
+ * remove what is left of it. One that starts it again or runs checks in it keeps all.
+ */
+static int confine(const struct box *b, struct error *err)
+{
+    const struct spec *spec = b->env.spec;
+
+    if (spec->restart != SPEC_RESTART_NO || spec->container.boot || b->health)
+        return 0;
+    return confine_capabilities(1ull << CAP_KILL | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FOWNER,
+                                err);
+}
+
 static int container_engine_start(struct engine *e, struct error *err)
 {
     struct box *b = box_of(e);
@@ -291,7 +307,8 @@ static int container_engine_start(struct engine *e, struct error *err)
     b->exit_watch = loop_add_fd(b->env.loop, b->exit_pidfd, LOOP_READ, on_exit_of_first, b, err);
     if (!b->exit_watch)
         return err->code;
-    return container_health_start(&b->env, b->parts.plan.image, b->container, &b->health, err);
+    r = container_health_start(&b->env, b->parts.plan.image, b->container, &b->health, err);
+    return r < 0 ? r : confine(b, err);
 }
 
 static int container_engine_signal(struct engine *e, int number, struct error *err)

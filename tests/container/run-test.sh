@@ -288,7 +288,7 @@ part_crash() {
     i start doomed >/dev/null && running doomed && ok || bad "start after a crash"
     i rm -f doomed >/dev/null
     [ ! -e "$work/data/isola/instances/$id" ] && ok || bad "directory left"
-    ps -eo comm | grep -q '^isola-net$' && bad "a network process is left" || ok
+    ps -eo args | grep -q "[s]upervise $id" && bad "a process is left" || ok
 }
 
 part_limits() {
