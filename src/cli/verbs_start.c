@@ -167,7 +167,9 @@
 /* Options of virtual machines. */
 #define MACHINE_OPTIONS                                                                            \
     FLAG("vm", 0, "Isolate by a virtual machine",                                                  \
-         .man = "The wall of the instance; without it, a container."),                             \
+         .man = "The wall of the instance; without it, a container. The image's command runs "     \
+                "behind a kernel of its own; --kernel and --initrd replace that kernel, and "      \
+                "without an image boot what you give."),                                           \
         VALUE(OPTION_TEXT, "kernel", 0, "FILE", "Kernel to boot: bzImage or ELF",                  \
               .complete = COMPLETE_FILE,                                                           \
               .man = "A Linux bzImage, an ELF file with a PVH entry, or a multiboot 1 ELF file."), \
@@ -276,6 +278,7 @@ const struct verb start_verbs[] = {
             {"isola run -it --rm debian bash", "A shell in a container made from an image."},
             {"isola run -d --name web -p 8080:80 -v data:/srv nginx",
              "A server in the background, with a port and a volume."},
+            {"isola run --vm -it --rm debian bash", "The same image behind a kernel of its own."},
             {"isola run --vm -it --rm --kernel vmlinuz --initrd initrd.img --append console=ttyS0",
              "Boot a kernel and its initial RAM disk, with the console in this terminal."},
             {"isola run --vm -d --name web -m 1g --cpus 2 -p 8080:80 --kernel vmlinuz --disk "

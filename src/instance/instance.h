@@ -152,7 +152,7 @@ int instance_pids(struct instances *home, const char *ref, pid_t **ret, size_t *
 /* Power button, then kill after @timeout seconds (-1: as its spec says). Returns when it ended. */
 int instance_stop(struct instances *home, const char *ref, int timeout,
                   struct error *err) error_must_check;
-/* @signal: a name or number as kill(1) takes; a VM without agent knows KILL, TERM, PWR. */
+/* @signal: a name or number as kill(1) takes; a VM without an image knows KILL, TERM, PWR. */
 int instance_kill(struct instances *home, const char *ref, const char *signal,
                   struct error *err) error_must_check;
 /* Stop when it runs, then start. */

@@ -36,6 +36,17 @@ static void requests(void **state)
     assert_int_equal(q.signal, 9);
     assert_int_equal(parse("{\"do\":\"update\",\"key\":\"restart\",\"value\":\"no\"}", &q), 0);
     assert_string_equal(q.value, "no");
+    assert_int_equal(
+        parse("{\"do\":\"exec\",\"words\":[\"ls\",\"-l\"],\"env\":[\"A=b\"],\"user\":\"al\","
+              "\"workdir\":\"/tmp\",\"tty\":true,\"input\":true,\"detach\":false}",
+              &q),
+        0);
+    assert_memory_equal(q.texts, "ls\0-l\0A=b\0/tmp\0al", 18);
+    assert_int_equal(q.word_count, 2);
+    assert_int_equal(q.env_count, 1);
+    assert_string_equal(q.workdir, "/tmp");
+    assert_string_equal(q.user, "al");
+    assert_true(q.tty && q.input && !q.detach);
     for (unsigned v = 0; v < PROTOCOL_VERBS; v++)
         assert_non_null(protocol_verb_name(v));
 }
@@ -58,6 +69,13 @@ static void bad_requests(void **state)
                                       "{\"do\":\"kill\",\"signal\":0}",
                                       "{\"do\":\"kill\",\"signal\":65}",
                                       "{\"do\":\"attach\",\"input\":1}",
+                                      "{\"do\":\"exec\"}",
+                                      "{\"do\":\"exec\",\"words\":[]}",
+                                      "{\"do\":\"exec\",\"words\":\"ls\"}",
+                                      "{\"do\":\"exec\",\"words\":[1]}",
+                                      "{\"do\":\"exec\",\"words\":[\"a\\u0000b\"]}",
+                                      "{\"do\":\"exec\",\"words\":[\"a\"],\"env\":[null]}",
+                                      "{\"do\":\"exec\",\"words\":[\"a\"],\"user\":3}",
                                       "{\"do\":\"attach\",\"columns\":65536}",
                                       "{\"do\":\"attach\",\"stream\":true}",
                                       "{\"do\":\"update\",\"value\":\"x\"}",
