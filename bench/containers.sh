@@ -16,6 +16,7 @@ mkdir -p "$work"/bundle/rootfs/{bin,proc,dev,sys,etc,tmp} "$work/pids"
 # Where runtimes keep their states is a tmpfs on most hosts.
 state=$(mktemp -d /dev/shm/isola-bench.XXXXXX)
 trap 'rm -rf "$work" "$state"' EXIT
+trap 'exit 1' INT TERM
 cp "$(command -v busybox)" "$work/bundle/rootfs/bin/true"
 python3 - "$work/bundle" <<'P'
 import json, os, subprocess, sys
