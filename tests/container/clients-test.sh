@@ -101,6 +101,7 @@ cgroupns = "host"
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+lock_type = "file"
 tmp_dir = "$work/tmp"
 network_config_dir = "$work/net"
 C
