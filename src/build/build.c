@@ -9,8 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <signal.h>
 #include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -19,6 +24,8 @@
 #include "image/layer_export.h"
 #include "image/manifest.h"
 #include "image/store_internal.h"
+
+enum { AHEAD_MAX = 8 }; /* stages that are built by children at once */
 
 static int no_memory(struct error *err)
 {
@@ -30,7 +37,7 @@ void build_say(struct build *b, const char *format, ...)
     va_list ap;
 
     va_start(ap, format);
-    vdprintf(b->options->output, format, ap);
+    vdprintf(b->output, format, ap);
     va_end(ap);
 }
 
@@ -85,7 +92,7 @@ int build_cached(struct build *b, struct stage *s, struct layer *ret, bool *ret_
 {
     size_t n;
     cleanup_fd int dir = open(b->cache, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    cleanup_free char *text = b->options->no_cache || dir < 0
+    cleanup_free char *text = (b->options->no_cache && !b->replaying) || dir < 0
                                   ? NULL
                                   : root_read(dir, s->key.text + strlen("sha256:"), 256, &n);
     char *created = text ? strchr(text, '\n') : NULL;
@@ -365,30 +372,48 @@ static int make_stages(struct build *b, struct error *err)
     return r;
 }
 
-/* Marks what @s needs. A stage only needs earlier ones, so this ends. */
-static void mark(struct build *b, struct stage *s)
+/* Calls @fn with each stage that @s needs itself. A stage only needs earlier ones. */
+static void each_base(struct build *b, struct stage *s,
+                      void (*fn)(struct build *b, struct stage *t))
 {
     size_t index = (size_t)(s - b->stages);
-    struct stage *base;
+    struct stage *t = find_named(b, index, s->from_words[0]);
 
+    if (t)
+        fn(b, t);
+    for (size_t k = s->first; k < s->end; k++) {
+        const struct instruction *i = &b->file.list[k];
+        const char *from = instruction_flag(i, "from"), *m;
+        if (from && (t = find_stage(b, index, from)))
+            fn(b, t);
+        for (size_t n = 0; (m = instruction_flag_at(i, "mount", n)); n++) {
+            cleanup_free char *name = build_field(m, "from");
+            if (name && (t = find_stage(b, index, name)))
+                fn(b, t);
+        }
+    }
+}
+
+static void mark(struct build *b, struct stage *s)
+{
     if (s->needed)
         return;
     s->needed = true;
-    base = find_named(b, index, s->from_words[0]);
-    if (base)
-        mark(b, base);
-    for (size_t k = s->first; k < s->end; k++) {
-        const struct instruction *i = &b->file.list[k];
-        const char *from, *m;
-        if ((from = instruction_flag(i, "from")) && (base = find_stage(b, index, from)))
-            mark(b, base);
-        for (size_t n = 0; (m = instruction_flag_at(i, "mount", n)); n++) {
-            cleanup_free char *name = build_field(m, "from");
-            if (name && (base = find_stage(b, index, name)))
-                mark(b, base);
-        }
-        b->steps++;
-    }
+    b->steps += s->end - s->first;
+    each_base(b, s, mark);
+}
+
+static void look(struct build *b, struct stage *s)
+{
+    b->waiting |= !s->done;
+}
+
+/* Whether everything that @s needs is there. */
+static bool ready(struct build *b, struct stage *s)
+{
+    b->waiting = false;
+    each_base(b, s, look);
+    return s->needed && !s->done && !b->waiting;
 }
 
 static int begin_stage(struct build *b, struct stage *s, struct error *err)
@@ -477,6 +502,122 @@ static int build_stage(struct build *b, struct stage *s, struct error *err)
     for (size_t k = s->first + 1; r == 0 && k < s->end; k++)
         r = perform(b, s, &b->file.list[k], err);
     s->done = r == 0;
+    return r;
+}
+
+/* --- several stages at once --- */
+
+/*
+ * Stages that do not need each other are built by children. A child leaves layers in the store and
+ * their keys in the cache, so that this process then gets the same state by going through the stage
+ * again without doing anything. What a child writes is shown in one piece.
+ */
+struct ahead {
+    struct stage *stage;
+    pid_t pid;
+    int output;
+    struct shared {
+        int result;
+        struct error err;
+    } * shared;
+};
+
+static void show(struct build *b, int fd)
+{
+    char piece[16384];
+    ssize_t n;
+
+    lseek(fd, 0, SEEK_SET);
+    while ((n = read(fd, piece, sizeof(piece))) > 0)
+        if (write(b->output, piece, (size_t)n) < 0)
+            return;
+}
+
+/* Starts a child for @s whose first step has number @step + 1. */
+static bool begin_ahead(struct build *b, struct stage *s, size_t step, struct ahead *a)
+{
+    a->stage = s;
+    a->output = memfd_create("stage", MFD_CLOEXEC);
+    a->shared =
+        mmap(NULL, sizeof(*a->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    a->pid = a->output >= 0 && a->shared != MAP_FAILED ? fork() : -1;
+    if (a->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        b->output = a->output;
+        b->step = step;
+        a->shared->result = build_stage(b, s, &a->shared->err);
+        _exit(0);
+    }
+    if (a->pid > 0)
+        return true;
+    if (a->output >= 0)
+        close(a->output);
+    if (a->shared != MAP_FAILED)
+        munmap(a->shared, sizeof(*a->shared));
+    return false;
+}
+
+static int end_ahead(struct build *b, struct ahead *a, bool quiet, struct error *err)
+{
+    int status, r;
+
+    while (waitpid(a->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    r = a->shared->result;
+    if (!WIFEXITED(status) || WEXITSTATUS(status))
+        r = error_set(err, -EIO, "the process for a stage ended unexpectedly");
+    else if (r < 0 && err && !quiet)
+        *err = a->shared->err;
+    if (!quiet)
+        show(b, a->output);
+    close(a->output);
+    munmap(a->shared, sizeof(*a->shared));
+    return r;
+}
+
+/* Goes through @s again, from what the child left. */
+static int replay(struct build *b, struct stage *s, struct error *err)
+{
+    int output = b->output, null = open("/dev/null", O_WRONLY | O_CLOEXEC), r;
+
+    b->replaying = true;
+    b->output = null >= 0 ? null : output;
+    r = build_stage(b, s, err);
+    b->output = output;
+    b->replaying = false;
+    if (null >= 0)
+        close(null);
+    return r;
+}
+
+/* Builds all stages that are ready now, the first of them here. */
+static int build_ready(struct build *b, struct error *err)
+{
+    struct ahead ahead[AHEAD_MAX];
+    size_t n = 0, most = max_of(2, get_nprocs()) - 1u, step;
+    struct stage *first = NULL;
+    int r;
+
+    for (size_t i = 0; !first && i < b->stage_count; i++)
+        if (ready(b, &b->stages[i]))
+            first = &b->stages[i];
+    step = b->step + first->end - first->first;
+    for (size_t i = (size_t)(first - b->stages) + 1; i < b->stage_count; i++) {
+        struct stage *s = &b->stages[i];
+        if (n < min_of(most, (size_t)AHEAD_MAX) && ready(b, s) &&
+            begin_ahead(b, s, step, &ahead[n])) {
+            step += s->end - s->first;
+            n++;
+        }
+    }
+    r = build_stage(b, first, err);
+    for (size_t i = 0; i < n; i++) {
+        if (r < 0)
+            kill(ahead[i].pid, SIGKILL);
+        int e = end_ahead(b, &ahead[i], r < 0, r < 0 ? NULL : err);
+        if (r == 0)
+            r = e < 0 ? e : replay(b, ahead[i].stage, err);
+    }
     return r;
 }
 
@@ -662,7 +803,8 @@ static void end(struct build *b)
 int build_image(struct image_store *store, const struct build_options *options,
                 struct digest *ret_id, struct error *err)
 {
-    struct build b = {.options = options, .store = store, .context = -1, .lock = -1};
+    struct build b = {
+        .options = options, .store = store, .output = options->output, .context = -1, .lock = -1};
     struct stage *target;
     const char *name;
     json_t *v;
@@ -673,9 +815,8 @@ int build_image(struct image_store *store, const struct build_options *options,
         r = error_set(err, -EINVAL, "there is no stage \"%.100s\"", options->target);
     if (r == 0)
         mark(&b, target);
-    for (size_t i = 0; r == 0 && i < b.stage_count; i++)
-        if (b.stages[i].needed)
-            r = build_stage(&b, &b.stages[i], err);
+    while (r == 0 && !target->done)
+        r = build_ready(&b, err);
     if (r == 0)
         r = commit(&b, target, ret_id, err);
     json_object_foreach(b.build_args, name, v)

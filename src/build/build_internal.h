@@ -24,6 +24,9 @@ struct build {
     char *dir; /* DATA/build */
     char *work, *cache;
     int lock;
+    int output;     /* where lines go */
+    bool replaying; /* a child has done the steps: what it left in the cache counts in any case */
+    bool waiting;   /* an answer of each_base */
     size_t step, steps;
 };
 

@@ -420,7 +420,7 @@ static int execute(struct run *x, struct rootfs *rootfs, struct error *err)
         .mounts = x->mounts,
         .mount_count = x->mount_count,
         .no_network = (network && strcmp(network, "none") == 0) || x->b->options->no_network,
-        .output = x->b->options->output,
+        .output = x->b->output,
         .warn = warn,
         .opaque = x->b,
     };

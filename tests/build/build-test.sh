@@ -145,6 +145,25 @@ grep -q LABEL "$work/err" && bad "more than the target was built"
 build --build-arg TAG=1 --build-arg TYPO=1
 says "arguments nobody asked for" 'warning: no ARG asked for --build-arg TYPO'
 
+# --- stages at once: each waits for the other
+containerfile <<'END_OF_CONTAINERFILE'
+FROM base:1 AS left
+RUN --mount=type=cache,id=meet,target=/c touch /c/l; for i in $(seq 200); do [ -e /c/r ] && echo left >/l && exit; sleep 0.1; done; exit 1
+FROM base:1 AS right
+RUN --mount=type=cache,id=meet,target=/c touch /c/r; for i in $(seq 200); do [ -e /c/l ] && echo right >/r && exit; sleep 0.1; done; exit 1
+FROM base:1
+COPY --from=left /l /
+COPY --from=right /r /
+END_OF_CONTAINERFILE
+try "stages at once" -t both
+same "of both" "$(in_image both cat /l /r)" "left
+right"
+try "again without the cache" --no-cache -t both
+same "the same" "$(in_image both cat /l /r)" "left
+right"
+printf 'FROM base:1 AS a\nRUN exit 4\nFROM base:1 AS b\nRUN sleep 60\nFROM base:1 AS c\nCOPY --from=a /x /\nCOPY --from=b /x /\n' | containerfile
+refused "one of two fails" 'line 2: RUN: "exit 4" ended with status 4'
+
 # --- mounts
 echo top-secret >"$work/secret"
 containerfile <<'END_OF_CONTAINERFILE'
