@@ -14,6 +14,8 @@
 #include "cli/row.h"
 #include "cli/human.h"
 #include "cli/suggest.h"
+#include "image/reference.h"
+#include "image/store.h"
 #include "instance/instance.h"
 
 int verb_help(struct cli *cli, struct args *args)
@@ -84,14 +86,45 @@ static bool offered(enum complete which, enum lifecycle_state state)
     return which != COMPLETE_PAUSED || state == LIFECYCLE_PAUSED;
 }
 
+/* Names of images, with what they take. */
+static void offer_images(const char *prefix, struct str *out)
+{
+    struct image_store *store = image_store_open(NULL, NULL);
+    struct image **list = NULL;
+    size_t count = 0;
+
+    if (!store || image_list(store, &list, &count, NULL) < 0)
+        count = 0;
+    for (size_t i = 0; i < count; i++) {
+        for (char **name = list[i]->names; *name; name++) {
+            struct image_reference ref;
+            struct str word = {0};
+            if (image_reference_parse(*name, &ref, NULL) < 0)
+                continue;
+            image_reference_familiar(&ref, &word);
+            if (str_starts(str_text(&word), prefix)) {
+                str_addf(out, "%s\t", str_text(&word));
+                human_traffic(out, list[i]->size);
+                str_add_char(out, '\n');
+            }
+            str_done(&word);
+        }
+    }
+    image_list_free(list, count);
+    image_store_close(store);
+}
+
 /* Names, or ids when what was typed begins no name. A shell must see no error. */
 static void offer_instances(void *opaque, enum complete which, const char *prefix, struct str *out)
 {
-    struct instances *home = instances_open(&(struct instances_config){0}, NULL);
+    struct instances *home =
+        which == COMPLETE_IMAGE ? NULL : instances_open(&(struct instances_config){0}, NULL);
     struct instance **list = NULL;
     size_t count = 0, offers = 0;
     int64_t now = human_now();
 
+    if (which == COMPLETE_IMAGE)
+        offer_images(prefix, out);
     if (!home)
         return;
     if (instance_list(home, &list, &count, NULL) < 0)

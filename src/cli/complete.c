@@ -99,6 +99,7 @@ static void offer_value(struct completion *c, enum complete what, const char *ch
     case COMPLETE_RUNNING:
     case COMPLETE_STOPPED:
     case COMPLETE_PAUSED:
+    case COMPLETE_IMAGE:
         c->instances(c->opaque, what, c->prefix, c->out);
         break;
     }
@@ -206,8 +207,11 @@ void complete_words(const char *const *words, size_t count, struct str *out,
             offer_value(&c, o->complete, o->choices, o->help);
     } else if (options && c.prefix[0] == '-') {
         offer_options(&c, verb);
-    } else if (verb->max < 0 || position == 0) {
-        /* Only the first of a bounded number of words is an instance: rename INSTANCE NAME. */
+    } else if ((verb->max < 0 && !verb->stop_at_positional) || position == 0) {
+        /*
+         * Only the first of a bounded number of words is an instance, as in rename INSTANCE NAME,
+         * and what follows the first word of run is the container's.
+         */
         offer_value(&c, verb->positional, verb->positional_choices, verb->brief);
     }
 }

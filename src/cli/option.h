@@ -32,6 +32,7 @@ enum complete {
     COMPLETE_RUNNING,
     COMPLETE_STOPPED,
     COMPLETE_PAUSED,
+    COMPLETE_IMAGE, /* names of images */
     COMPLETE_SIGNAL,
     COMPLETE_FORMAT,
     COMPLETE_FILTER,

@@ -104,6 +104,7 @@ const struct verb image_verbs[] = {
         .examples = EXAMPLES({"isola images", "All images."},
                              {"isola images -q --filter dangling=true", "Those without name."}),
         .max = 1,
+        .positional = COMPLETE_IMAGE,
         .run = verb_images,
     },
     {
@@ -117,6 +118,7 @@ const struct verb image_verbs[] = {
         .examples = EXAMPLES({"isola rmi debian:bookworm", "Remove an image."}),
         .min = 1,
         .max = -1,
+        .positional = COMPLETE_IMAGE,
         .run = verb_rmi,
     },
     {
@@ -130,6 +132,7 @@ const struct verb image_verbs[] = {
                                                                                    "push."}),
         .min = 2,
         .max = 2,
+        .positional = COMPLETE_IMAGE,
         .run = verb_tag,
     },
     {
@@ -143,6 +146,7 @@ const struct verb image_verbs[] = {
         .examples = EXAMPLES({"isola history --no-trunc app", "With whole commands."}),
         .min = 1,
         .max = 1,
+        .positional = COMPLETE_IMAGE,
         .run = verb_history,
     },
     {
@@ -157,6 +161,7 @@ const struct verb image_verbs[] = {
                              {"isola save app:1 | ssh host isola load", "Straight there."}),
         .min = 1,
         .max = -1,
+        .positional = COMPLETE_IMAGE,
         .run = image_program_become,
     },
     {
@@ -213,6 +218,7 @@ const struct verb image_verbs[] = {
         .examples = EXAMPLES({"isola image inspect -f '{{.Config.Env}}' app", "One field."}),
         .min = 1,
         .max = -1,
+        .positional = COMPLETE_IMAGE,
         .run = verb_image_inspect,
     },
     {

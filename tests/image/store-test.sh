@@ -87,6 +87,8 @@ cat tree.tar.gz tree.tar.gz >/dev/null
 check "a zstd archive" "$isola" import tree.tar.zst t:zst
 check "a gzip archive from a pipe" sh -c "cat tree.tar.gz | '$isola' import - t:1"
 check "the same layer for all" test "$(layers t:zst)" = "$(layers t:1)"
+check "names are completed" test "$("$isola" __complete -- run -it t:z | cut -f1)" = t:zst
+check "but not in the container's command" test -z "$("$isola" __complete -- run t:1 t:)"
 check "nothing is left behind" none "$store/tmp" "$store/trash"
 
 # --- Layers on overlayfs: changes made there become a layer, and that layer does the same on another overlay.
