@@ -59,6 +59,7 @@ int verb_top(struct cli *cli, struct args *args);
 int verb_diff(struct cli *cli, struct args *args);
 int verb_update(struct cli *cli, struct args *args);
 int verb_generate_systemd(struct cli *cli, struct args *args);
+int verb_export(struct cli *cli, struct args *args);
 int verb_cp(struct cli *cli, struct args *args);
 int verb_volume_create(struct cli *cli, struct args *args);
 int verb_volume_ls(struct cli *cli, struct args *args);

@@ -49,6 +49,11 @@ static const struct option update_options[] = {
     END,
 };
 
+static const struct option export_options[] = {
+    VALUE(OPTION_TEXT, "output", 'o', "FILE", "Write to a file", .complete = COMPLETE_FILE),
+    END,
+};
+
 static const struct option cp_options[] = {
     FLAG("archive", 'a', "Keep owners, times and attributes"),
     FLAG("follow-link", 'L', "Copy what a link to a directory leads to"),
@@ -194,6 +199,21 @@ const struct verb act_verbs[] = {
         .max = -1,
         .positional = COMPLETE_INSTANCE,
         .run = verb_update,
+    },
+    {
+        .name = "export",
+        .group = "Act",
+        .synopsis = "[OPTIONS] INSTANCE",
+        .brief = "Its files as an archive",
+        .help = "Write the files of a container as a tar archive.",
+        .man = "What is mounted in it, volumes among them, is left out. \"isola import\" makes an "
+               "image of the archive. The container may run.",
+        .options = export_options,
+        .examples = EXAMPLES({"isola export -o web.tar web", "All files of web."}),
+        .min = 1,
+        .max = 1,
+        .positional = COMPLETE_INSTANCE,
+        .run = verb_export,
     },
     {0},
 };

@@ -5,6 +5,7 @@
 const struct program_command program_commands[] = {
     /* clang-format off: one line each */
     {"_commit", command_commit, 0, 1},
+    {"_export", command_export, 0, 0},
     {"_drive", command_drive, 1, 1},
     {"_sweep", command_sweep, 0, 0},
     {"image bootstrap", command_bootstrap, 1, 1},

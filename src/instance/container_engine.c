@@ -451,6 +451,7 @@ const struct engine_ops container_engine = {.wall = "container",
                                             .inspect = container_engine_inspect,
                                             .exec = container_exec_serve,
                                             .root = container_root_open,
+                                            .files = container_root_files,
                                             .diff = container_root_diff,
                                             .pids = container_engine_pids,
                                             .destroy = container_engine_destroy};

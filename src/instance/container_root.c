@@ -114,6 +114,25 @@ int container_root_open(const struct engine_place *place, int *ret_fd, struct er
     return r;
 }
 
+int container_root_files(const struct engine_place *place, int *ret_fd, struct error *err)
+{
+    struct container_parts p;
+    cleanup_fd int root = -1;
+    int r = container_parts_layers(place, &p, err);
+
+    /* The branch is one more layer, so that a container that runs keeps its own mount of it. */
+    if (r == 0 && p.has_overlay)
+        r = container_root_mount(p.roots, p.root_count, NULL, NULL, &root, err);
+    else if (r == 0)
+        root = open(p.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (r == 0) {
+        *ret_fd = root < 0 ? -1 : openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        r = *ret_fd < 0 ? error_set_errno(err, -errno, "open the container's files") : 0;
+    }
+    container_parts_done(&p);
+    return r;
+}
+
 /* ---- what the container has changed ---- */
 
 struct walk {

@@ -19,6 +19,11 @@ int container_root_open(const struct engine_place *place, int *ret_fd, struct er
  */
 int container_root_mount(const char *const *lower, size_t count, const char *upper,
                          const char *work, int *ret_fd, struct error *err);
+/*
+ * engine_ops.files: image and branch as one read-only mount that goes with the descriptor, whether
+ * the container runs or not.
+ */
+int container_root_files(const struct engine_place *place, int *ret_fd, struct error *err);
 /* engine_ops.diff */
 int container_root_diff(const struct engine_place *place,
                         bool (*change)(void *opaque, char kind, const char *path), void *opaque,

@@ -69,6 +69,8 @@ struct engine_ops {
     void (*collect)(const struct engine_place *place, bool remove);
     /* The root file system, see container_root.h; NULL where there is none to be seen. */
     int (*root)(const struct engine_place *place, int *ret_fd, struct error *err);
+    /* The files without what is mounted among them, for reading; else as root. */
+    int (*files)(const struct engine_place *place, int *ret_fd, struct error *err);
     /* Calls @change for each path that differs from its image: 'A'dded, 'C'hanged, 'D'eleted. */
     int (*diff)(const struct engine_place *place,
                 bool (*change)(void *opaque, char kind, const char *path), void *opaque,

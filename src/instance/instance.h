@@ -141,6 +141,9 @@ int instance_root(struct instances *home, const char *ref, int *ret_fd,
 /* The directory of what a container made from an image has changed, NULL: out of memory. New. */
 char *instance_upper(const struct instances *home, const struct instance *instance);
 
+/* The same without what is mounted in it, for reading it as a whole. */
+int instance_files(struct instances *home, const char *ref, int *ret_fd,
+                   struct error *err) error_must_check;
 /* Calls @change for each path that differs from its image: 'A'dded, 'C'hanged, 'D'eleted. */
 int instance_diff(struct instances *home, const char *ref,
                   bool (*change)(void *opaque, char kind, const char *path), void *opaque,

@@ -57,6 +57,18 @@ char *instance_upper(const struct instances *home, const struct instance *instan
     return home_path(home, instance->id, "upper");
 }
 
+int instance_files(struct instances *home, const char *ref, int *ret_fd, struct error *err)
+{
+    struct look l = {0};
+    int r = look(home, ref, &l, err);
+
+    if (r == 0)
+        r = l.ops->files ? l.ops->files(&l.place, ret_fd, err)
+                         : engine_unsupported(l.ops, "access to files", err);
+    look_done(&l);
+    return r;
+}
+
 int instance_diff(struct instances *home, const char *ref,
                   bool (*change)(void *opaque, char kind, const char *path), void *opaque,
                   struct error *err)

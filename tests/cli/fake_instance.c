@@ -194,6 +194,11 @@ char *instance_upper(const struct instances *home, const struct instance *instan
     return str_format("/nowhere/%s", instance->id);
 }
 
+int instance_files(struct instances *home, const char *ref, int *ret_fd, struct error *err)
+{
+    return error_set(err, -ENOTSUP, "access to files is not supported by wall vm");
+}
+
 int instance_diff(struct instances *home, const char *ref,
                   bool (*change)(void *opaque, char kind, const char *path), void *opaque,
                   struct error *err)

@@ -207,7 +207,11 @@ part_files() {
     gives 0 '*A /tmp/h*' diff files
     i exec files rm /etc/group
     gives 0 '*D /etc/group*' diff files
+    is "export" "$(i export files | tar -t 2>/dev/null | grep -cE '^(\./)?(tmp/h|etc/group|bin/busybox)$')" 2
+    i export -o "$work/x.tar" files && i import "$work/x.tar" exported >/dev/null
+    is "export and import" "$(i run --rm --network none exported cat /tmp/h)" host
     i stop -t 0 files >/dev/null
+    is "export stopped" "$(i export files | tar -tf - 2>/dev/null | grep -cE '^(\./)?tmp/h$')" 1
     gives 0 '' cp files:/tmp/h "$work/h2"
     is "cp stopped" "$(cat "$work/h2")" host
     i start files >/dev/null
