@@ -170,7 +170,8 @@ static void drain(struct agent_process *p, unsigned i)
 {
     struct outlet *o = &p->out[i];
 
-    o->at += hand_on(o, o->pending + o->at, o->len - o->at);
+    if (o->at < o->len)
+        o->at += hand_on(o, o->pending + o->at, o->len - o->at);
     if (o->at == o->len)
         o->at = o->len = 0;
     give_credit(p, i);
