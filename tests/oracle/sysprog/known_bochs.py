@@ -239,7 +239,7 @@ def gd_bs(p):
 @whole_rule('bochs', 'task-tf', 'a single step does not trap after an IRET that switches tasks (vol. 3, 17.3.1.4)')
 def task_tf(program, theirs, ours):
     return program.kind == 'tasks16' and bool(ours) and field(ours[0], 'vector') == 1 and field(ours[0], 'dr6') & 0x4000 != 0 and \
-        field(ours[0], 'tr') == 0x18
+        field(ours[0], 'tr') in (0x18, 0x38)
 
 
 @rule('bochs', 'iret-ss-np', 'a return to an SS that is not present is #NP in long mode (vol. 2, IRET: #SS(SS selector))', (1,))

@@ -42,7 +42,7 @@ def rsvd(p):
 def rmw(p):
     x, y = p.get('frame0'), p.our('frame0')
     if p.our('vector') != 14 or p.get('vector') != 14 or x & 2 or not y & 2 or \
-            not p.wrote(r'^(inc|xchg|cmpxchg|add|or|bts|lock|jmp rbx|call rbx)'):
+            not p.wrote(r'^(inc|xchg|cmpxchg|add|or|bts|lock|jmp rbx|call rbx|iret[dw]$)'):
         return False
     if x | 2 == y or 0 < p.get('cr2') - p.our('cr2') < 8:
         p.put('frame0', y)
@@ -128,13 +128,14 @@ def task_cpl(p):
     return True
 
 
-@rule('qemu', 'accessed-flag', 'far transfers do not set the accessed flag of CS, task switches of no segment (vol. 3, 3.4.5.1)',
+@rule('qemu', 'accessed-flag', 'far transfers do not set the accessed flag of CS, returns not of SS, task switches of no segment (vol. 3, '
+                               '3.4.5.1)',
       (0, 1))
 def accessed_flag(p):
     done = False
     for at in range(5, GDT_BYTES, 8):
         name = f'gdt+{at:x}'
-        mask = 0x19 if p.ours[0] or p.our('tr') == 0x18 else 0x11
+        mask = 0x19 if (p.ours[0] or p.our('tr') == 0x18) and not p.wrote('^(o16 )?(retf|iret)') else 0x11
         if p.get(name) ^ p.our(name) == 1 and p.our(name) & mask == mask:
             p.put(name, p.our(name))
             done = True
@@ -300,7 +301,7 @@ def cr4_reserved(program, theirs, ours):
 @whole_rule('qemu', 'null-data', 'a null data segment can be used (vol. 3, 3.4.2: #GP(0))')
 def null_data(program, theirs, ours):
     return bool(ours) and ours[0][0] == 0 and field(ours[0], 'vector') == 13 and field(ours[0], 'frame0') == 0 and \
-        field(ours[0], 'frame2') & 3 == 3 and field(ours[0], 'frame3') & 0x20000 == 0 and \
+        field(ours[0], 'frame2') & 3 != 0 and field(ours[0], 'frame3') & 0x20000 == 0 and \
         0 in (field(ours[0], 'ds') & ~3, field(ours[0], 'es') & ~3)
 
 
@@ -380,8 +381,10 @@ def task_ext(p):
     return False
 
 
-@whole_rule('qemu', 'stack-limit', 'the limit of an inner stack is not checked (vol. 2, INT n: #SS)')
+@whole_rule('qemu', 'stack-limit', 'limits of stacks are not checked (vol. 2, INT n, PUSH, POP: #SS)')
 def stack_limit(program, theirs, ours):
+    if program.kind == 'stack':
+        return bool(ours) and field(ours[0], 'vector') == 12 and field(ours[0], 'frame0') == 0
     return program.kind in ('rings', 'segments') and ours == [] and bool(theirs) and field(theirs[0], 'vector') > 0xff
 
 
@@ -427,3 +430,12 @@ def conforming_rpl(p):
             p.put(name, y)
             done = True
     return done
+
+
+@rule('qemu', 'task-flags', 'the arithmetic flags that a task switch saves may be those of before the last instruction (vol. 3, 7.3)')
+def task_flags(p):
+    x, y = p.get('tss+24'), p.our('tss+24')
+    if p.our('tr') != 0x18 and x != y and (x ^ y) & 0x2a == 0:
+        p.put('tss+24', y)
+        return True
+    return False

@@ -96,7 +96,12 @@ def gate_cs_np(p):
 @whole_rule('qemu', 'push-user', 'a frame that ring 3 gets on its own stack (conforming handlers, IST) is pushed with the rights '
                                  'of ring 0 (vol. 3, 4.6: the CPL decides)', (1,))
 def push_user(program, theirs, ours):
-    return program.kind == 'lgates' and bool(ours) and field(ours[0], 'vector') == 14 and field(ours[0], 'frame0') & 6 == 6
+    if program.kind != 'lgates' or not ours or field(ours[0], 'frame2') & 3 != 3:
+        return False
+    if field(ours[0], 'vector') == 14:
+        return field(ours[0], 'frame0') & 6 == 6
+    # The page fault of such a push may fail in the same way.
+    return field(ours[0], 'vector') == 8 and 0x6000 <= field(ours[0], 'cr2') < 0x8000
 
 
 @rule('qemu', 'ext64', 'EXT is clear in the error code of a bad selector in the gate of a fault (vol. 3, 6.13)', (1,))
@@ -152,3 +157,9 @@ def iret_ss_np(p):
         p.put('vector', 12)
         return True
     return False
+
+
+@whole_rule('qemu', 'null-ss-rpl', 'MOV SS takes a null selector of another RPL (vol. 2, MOV: #GP(0))', (1,))
+def null_ss_rpl(program, theirs, ours):
+    return program.kind == 'lgates' and bool(ours and theirs) and field(ours[0], 'vector') == 13 and \
+        field(ours[0], 'frame0') == 0 and 0 < field(theirs[0], 'ss') < 4 and 'mov ss, ax' in program.body
