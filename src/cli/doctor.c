@@ -304,6 +304,43 @@ static enum doctor_result check_cgroups(struct str *out)
     return DOCTOR_INFO;
 }
 
+/* Which limits of containers can be enforced: controllers whose directories can be written. */
+static enum doctor_result check_limits(struct str *out)
+{
+    static const char *const controllers[] = {"cpu",  "cpuset",  "memory",
+                                              "pids", "freezer", "devices"};
+    cleanup_free char *v2 = read_text("/sys/fs/cgroup/cgroup.controllers");
+    struct str missing = {0};
+    size_t count = 0;
+
+    for (size_t i = 0; i < array_size(controllers); i++) {
+        const char *name = controllers[i];
+        cleanup_free char *dir = str_format("/sys/fs/cgroup/%s", name);
+        bool later = strcmp(name, "freezer") == 0 || strcmp(name, "devices") == 0;
+        bool unified = v2 && *v2 && (later || strstr(v2, name));
+        if ((unified && access("/sys/fs/cgroup", W_OK) == 0) || (dir && access(dir, W_OK) == 0))
+            str_addf(out, "%s%s", count++ ? " " : "", name);
+        else
+            str_addf(&missing, " %s", name);
+    }
+    if (missing.len)
+        str_addf(out, "%snot:%s (such limits are refused, or warn with --best-effort)",
+                 count ? "; " : "", str_text(&missing));
+    str_done(&missing);
+    return count == array_size(controllers) ? DOCTOR_OK : DOCTOR_INFO;
+}
+
+/* What --network nat of containers needs. */
+static enum doctor_result check_nat(struct str *out)
+{
+    if (access("/dev/net/tun", R_OK | W_OK) == 0) {
+        str_add(out, "containers can have a network of their own (/dev/net/tun)");
+        return DOCTOR_OK;
+    }
+    str_addf(out, "/dev/net/tun: %s; containers have --network none and host", strerror(errno));
+    return DOCTOR_NO;
+}
+
 /* Ports below this need root when they are published. */
 static enum doctor_result check_ports(struct str *out)
 {
@@ -362,6 +399,8 @@ const struct doctor_check doctor_checks[] = {
     {"ports", check_ports},
     {"namespaces", check_namespaces},
     {"cgroups", check_cgroups},
+    {"limits", check_limits},
+    {"nat", check_nat},
     {"tools", check_tools},
     {0},
 };

@@ -78,12 +78,24 @@ static void warn(void *opaque, const char *line)
         b->env.errors->ops->write(b->env.errors, (const uint8_t *)text, strlen(text));
 }
 
+/* Whether the kernel ended processes of it for want of memory. */
+static bool ran_out_of_memory(struct box *b)
+{
+    struct cgroup_stats st = {0};
+    bool out = container_stats(b->container, &st, NULL) == 0 && st.memory.oom_kills > 0;
+
+    cgroup_stats_done(&st);
+    return out;
+}
+
 static void report(struct box *b)
 {
     const char *reason = NULL;
 
     if (b->reported || !b->ended || !b->drained)
         return;
+    if (b->exit_code == INSTANCE_EXIT_KILLED && ran_out_of_memory(b))
+        reason = "out of memory: it reached its limit";
     b->reported = true;
     b->env.ended(b->env.opaque, b->exit_code, reason);
 }

@@ -298,12 +298,21 @@ part_crash() {
 part_limits() {
     is "memory" "$(i run --rm -m 64m bb sh -c 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max')" 67108864
     i run --rm -m 16m bb sh -c 'head -c 64m /dev/zero | tail >/dev/null' >/dev/null 2>&1 && bad "memory limit did not hold" || ok
+    i run -d --name oom -m 16m bb sh -c 'exec tail </dev/zero' >/dev/null; i wait oom >/dev/null
+    is "out of memory" "$(i inspect -f '{{.State.ExitCode}} {{.State.Reason}}' oom)" '137 out of memory*'
     is "pids" "$(i run --rm --pids-limit 5 bb sh -c 'for n in 1 2 3 4 5 6 7 8; do sleep 1 & done; wait' 2>&1 | grep -c fork)" '[1-9]*'
     i run -d --name upd -m 64m bb sleep 60 >/dev/null
     gives 0 upd update -m 128m upd
     is "update" "$(i exec upd sh -c 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max')" 134217728
     i rm -f upd >/dev/null
     gives 125 '*' run --rm -m 1k bb true
+    # Hostile programs: a flood of output stays within the log's limits, processes without end within theirs.
+    i run -d --name flood --log-max-size 64k --log-max-files 2 bb sh -c 'yes flood | head -c 3000000' >/dev/null; i wait flood >/dev/null
+    kib=$(du -ck "$work"/data/isola/instances/"$(i inspect -f '{{.ID}}' flood)"/console.log* | tail -1 | cut -f1)
+    [ "$kib" -le 200 ] && ok || bad "the log of a flood has $kib KiB"
+    i run -d --name bomb --pids-limit 50 bb sh -c 'b() { b | b & }; b; sleep 100' >/dev/null; sleep 0.5
+    i stop -t 0 bomb >/dev/null
+    is "fork bomb" "$(i inspect -f '{{.State.Status}}' bomb)" exited
 }
 
 part_boot() {
