@@ -9,23 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <signal.h>
 #include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/sysinfo.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/own.h"
 #include "build/build_internal.h"
-#include "image/layer_export.h"
 #include "image/manifest.h"
 #include "image/store_internal.h"
-
-enum { AHEAD_MAX = 8 }; /* stages that are built by children at once */
 
 static int no_memory(struct error *err)
 {
@@ -84,70 +76,6 @@ bool build_field_flag(const char *text, const char *name)
     const char *v = find_field(text, name, &n);
 
     return v && (!n || strncmp(v, "true", 4) == 0 || strncmp(v, "1", 1) == 0);
-}
-
-/* --- the cache --- */
-
-int build_cached(struct build *b, struct stage *s, struct layer *ret, bool *ret_empty)
-{
-    size_t n;
-    cleanup_fd int dir = open(b->cache, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    cleanup_free char *text = (b->options->no_cache && !b->replaying) || dir < 0
-                                  ? NULL
-                                  : root_read(dir, s->key.text + strlen("sha256:"), 256, &n);
-    char *created = text ? strchr(text, '\n') : NULL;
-    struct digest chain;
-
-    if (!created)
-        return 0;
-    *created++ = 0;
-    *ret_empty = strcmp(text, "none") == 0;
-    if (!*ret_empty) {
-        if (!image_digest_valid(text) || layer_read(b->store, text, ret, NULL) < 0 ||
-            !blob_exists(b->store, ret->blob.text, NULL))
-            return 0;
-        /* It must lie on what is below now. */
-        layer_chain(s->layer_count ? s->layers[s->layer_count - 1].chain.text : NULL,
-                    ret->diff_id.text, &chain);
-        if (strcmp(chain.text, text) != 0)
-            return 0;
-    }
-    if (image_source_date() < 0)
-        snprintf(s->created, sizeof(s->created), "%s", created);
-    return 1;
-}
-
-void build_remember(struct build *b, struct stage *s, const struct layer *layer)
-{
-    cleanup_free char *path = str_format("%s/%s", b->cache, s->key.text + strlen("sha256:"));
-    cleanup_free char *temporary = str_format("%s/.XXXXXX", b->cache);
-    cleanup_free char *text = NULL;
-    int fd = path && temporary ? mkostemp(temporary, O_CLOEXEC) : -1;
-
-    image_time(s->created);
-    text = str_format("%s\n%s", layer ? layer->chain.text : "none", s->created);
-    if (fd < 0)
-        return; /* the next build is slower, nothing else */
-    if (!text || write(fd, text, strlen(text)) != (ssize_t)strlen(text) ||
-        rename(temporary, path) < 0)
-        unlink(temporary);
-    close(fd);
-}
-
-int build_seal(struct build *b, struct stage *s, struct rootfs *rootfs, struct layer *ret,
-               bool *ret_empty, struct error *err)
-{
-    cleanup_fd int upper = open(rootfs->upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct stat st;
-
-    rootfs_unmount(rootfs);
-    if (upper < 0 || fstat(upper, &st) < 0)
-        return error_set_errno(err, -errno, "read what the step changed");
-    /* rmdir works only on what is empty, and then it is to be made again. */
-    *ret_empty = rmdir(rootfs->upper) == 0 && mkdir(rootfs->upper, 0755) == 0;
-    if (*ret_empty)
-        return 0;
-    return layer_from_upper(b->store, upper, ENCODE_GZIP, s->layers, s->layer_count, ret, err);
 }
 
 /* --- sources --- */
@@ -408,8 +336,7 @@ static void look(struct build *b, struct stage *s)
     b->waiting |= !s->done;
 }
 
-/* Whether everything that @s needs is there. */
-static bool ready(struct build *b, struct stage *s)
+bool build_ready(struct build *b, struct stage *s)
 {
     b->waiting = false;
     each_base(b, s, look);
@@ -493,7 +420,7 @@ static int triggers(struct build *b, struct stage *s, struct error *err)
     return r;
 }
 
-static int build_stage(struct build *b, struct stage *s, struct error *err)
+int build_stage(struct build *b, struct stage *s, struct error *err)
 {
     int r = begin_stage(b, s, err);
 
@@ -502,122 +429,6 @@ static int build_stage(struct build *b, struct stage *s, struct error *err)
     for (size_t k = s->first + 1; r == 0 && k < s->end; k++)
         r = perform(b, s, &b->file.list[k], err);
     s->done = r == 0;
-    return r;
-}
-
-/* --- several stages at once --- */
-
-/*
- * Stages that do not need each other are built by children. A child leaves layers in the store and
- * their keys in the cache, so that this process then gets the same state by going through the stage
- * again without doing anything. What a child writes is shown in one piece.
- */
-struct ahead {
-    struct stage *stage;
-    pid_t pid;
-    int output;
-    struct shared {
-        int result;
-        struct error err;
-    } * shared;
-};
-
-static void show(struct build *b, int fd)
-{
-    char piece[16384];
-    ssize_t n;
-
-    lseek(fd, 0, SEEK_SET);
-    while ((n = read(fd, piece, sizeof(piece))) > 0)
-        if (write(b->output, piece, (size_t)n) < 0)
-            return;
-}
-
-/* Starts a child for @s whose first step has number @step + 1. */
-static bool begin_ahead(struct build *b, struct stage *s, size_t step, struct ahead *a)
-{
-    a->stage = s;
-    a->output = memfd_create("stage", MFD_CLOEXEC);
-    a->shared =
-        mmap(NULL, sizeof(*a->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    a->pid = a->output >= 0 && a->shared != MAP_FAILED ? fork() : -1;
-    if (a->pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        b->output = a->output;
-        b->step = step;
-        a->shared->result = build_stage(b, s, &a->shared->err);
-        _exit(0);
-    }
-    if (a->pid > 0)
-        return true;
-    if (a->output >= 0)
-        close(a->output);
-    if (a->shared != MAP_FAILED)
-        munmap(a->shared, sizeof(*a->shared));
-    return false;
-}
-
-static int end_ahead(struct build *b, struct ahead *a, bool quiet, struct error *err)
-{
-    int status, r;
-
-    while (waitpid(a->pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    r = a->shared->result;
-    if (!WIFEXITED(status) || WEXITSTATUS(status))
-        r = error_set(err, -EIO, "the process for a stage ended unexpectedly");
-    else if (r < 0 && err && !quiet)
-        *err = a->shared->err;
-    if (!quiet)
-        show(b, a->output);
-    close(a->output);
-    munmap(a->shared, sizeof(*a->shared));
-    return r;
-}
-
-/* Goes through @s again, from what the child left. */
-static int replay(struct build *b, struct stage *s, struct error *err)
-{
-    int output = b->output, null = open("/dev/null", O_WRONLY | O_CLOEXEC), r;
-
-    b->replaying = true;
-    b->output = null >= 0 ? null : output;
-    r = build_stage(b, s, err);
-    b->output = output;
-    b->replaying = false;
-    if (null >= 0)
-        close(null);
-    return r;
-}
-
-/* Builds all stages that are ready now, the first of them here. */
-static int build_ready(struct build *b, struct error *err)
-{
-    struct ahead ahead[AHEAD_MAX];
-    size_t n = 0, most = max_of(2, get_nprocs()) - 1u, step;
-    struct stage *first = NULL;
-    int r;
-
-    for (size_t i = 0; !first && i < b->stage_count; i++)
-        if (ready(b, &b->stages[i]))
-            first = &b->stages[i];
-    step = b->step + first->end - first->first;
-    for (size_t i = (size_t)(first - b->stages) + 1; i < b->stage_count; i++) {
-        struct stage *s = &b->stages[i];
-        if (n < min_of(most, (size_t)AHEAD_MAX) && ready(b, s) &&
-            begin_ahead(b, s, step, &ahead[n])) {
-            step += s->end - s->first;
-            n++;
-        }
-    }
-    r = build_stage(b, first, err);
-    for (size_t i = 0; i < n; i++) {
-        if (r < 0)
-            kill(ahead[i].pid, SIGKILL);
-        int e = end_ahead(b, &ahead[i], r < 0, r < 0 ? NULL : err);
-        if (r == 0)
-            r = e < 0 ? e : replay(b, ahead[i].stage, err);
-    }
     return r;
 }
 
@@ -816,7 +627,7 @@ int build_image(struct image_store *store, const struct build_options *options,
     if (r == 0)
         mark(&b, target);
     while (r == 0 && !target->done)
-        r = build_ready(&b, err);
+        r = build_ready_stages(&b, err);
     if (r == 0)
         r = commit(&b, target, ret_id, err);
     json_object_foreach(b.build_args, name, v)

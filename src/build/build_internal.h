@@ -65,6 +65,13 @@ int build_copy(struct build *b, struct stage *s, const struct instruction *i,
 int build_workdir(struct build *b, struct stage *s, const struct instruction *i,
                   struct error *err) error_must_check;
 
+/* Whether @s is needed, not done, and everything that it needs is there. */
+bool build_ready(struct build *b, struct stage *s);
+/* Does all steps of @s. */
+int build_stage(struct build *b, struct stage *s, struct error *err) error_must_check;
+/* Builds all stages that are ready now, the first of them in this process. There is one. */
+int build_ready_stages(struct build *b, struct error *err) error_must_check;
+
 /* Says the step, and whether it was in the cache. */
 void build_announce(struct build *b, const struct instruction *i, bool cached);
 
