@@ -19,6 +19,9 @@
 #include "instance/container_sources.h"
 #include "instance/json.h"
 
+/* A restart by policy looks the image up and writes the guest's files again. */
+/* syscalls: access faccessat faccessat2 fchmod flock getdents64 mkdir mkdirat readlinkat */
+
 /* Room for what an instance writes: the file is thin. */
 #define OWN_DRIVE_SIZE "10G"
 /*

@@ -78,6 +78,11 @@ check "stop signals the process" timeout 60 "$isola" stop -t 30 keeper
 [ "$(timeout 60 "$isola" wait keeper)" = 6 ] && check "files stay" true || check "files stay" false
 "$isola" rm -f keeper >/dev/null
 
+"$isola" run -d --vm --name again --restart on-failure:1 box sh -c 'echo run; exit 3' >/dev/null
+[ "$(timeout 90 "$isola" wait again)" = 3 ] && "$isola" logs again >"$work/out" 2>"$work/err"
+check "restart policy" says run run
+"$isola" rm -f again >/dev/null
+
 "$isola" run -d --vm --name web --rm box sleep 1000 >/dev/null
 for i in $(seq 100); do [ "$(timeout 20 "$isola" exec web echo in 2>/dev/null)" = in ] && break; sleep 0.5; done
 timeout 60 "$isola" exec -u al -e A=b -w /tmp web sh -c 'id -u; echo $A $COLOUR; pwd; ps | grep -c "[s]leep 1000"; exit 4' >"$work/out" 2>"$work/err"
