@@ -8,6 +8,7 @@ const struct program_command program_commands[] = {
     {"_export", command_export, 0, 0},
     {"_drive", command_drive, 1, 1},
     {"_sweep", command_sweep, 0, 0},
+    {"_unpack", command_unpack, 0, 0},
     {"image bootstrap", command_bootstrap, 1, 1},
     {"import", command_import, 1, 2},
     {"load", command_load, 0, 0},

@@ -5,16 +5,15 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -38,8 +37,8 @@ struct layer_job {
     struct digest blob; /* "": known only when the writer has committed */
     pid_t child;
     int socket, root, file; /* root: the directory that is filled */
-    struct unpack_feed *feed;
-    struct hash *hash; /* the child's */
+    int feed_fd;
+    struct unpack_feed *feed; /* in feed_fd */
     pthread_t thread;
     bool threaded;
     /* Written by the thread. */
@@ -119,61 +118,6 @@ int layer_claim(struct image_store *s, const char *chain, bool wait, int *ret_fd
             return 0;
         }
     }
-}
-
-/* Nobody would stop a child whose parent is gone. */
-static void die_with(pid_t parent)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(1);
-}
-
-static int confine(struct layer_job *job, int socket, bool namespaced, struct error *err)
-{
-    cleanup_free char *path = str_format("%s/%s/diff", job->store->dir, job->path);
-
-    if (!path)
-        return error_set(err, -ENOMEM, "out of memory");
-    return unpack_confine(job->root, path, (const int[]){job->file, socket}, 2, namespaced, err);
-}
-
-/* The part of a child between fork and its work; it never returns. */
-static void child_main(struct layer_job *job, enum idmap_kind kind, int socket, pid_t parent)
-{
-    struct unpack u = {.root = job->root,
-                       .file = job->file,
-                       .socket = socket,
-                       .feed = job->feed,
-                       .hash = job->hash,
-                       .squash = kind == IDMAP_SINGLE};
-    struct unpack_message m = {.kind = UNPACK_BORN};
-    struct error err = {0};
-    bool namespaced;
-    int fd, r;
-
-    die_with(parent);
-    namespaced =
-        unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) == 0;
-    m.code = namespaced ? 0 : -errno;
-    r = unpack_send(socket, &m, -1);
-    if (r == 0)
-        r = unpack_receive(socket, &m, &fd);
-    if (r < 0 || m.kind != UNPACK_MAPPED)
-        _exit(1);
-    if (namespaced)
-        r = idmap_become_root(kind);
-    die_with(parent); /* changing ids took that back */
-    if (r < 0)
-        error_set_errno(&err, r, "become root in a user namespace");
-    else
-        r = confine(job, socket, namespaced, &err);
-    if (r == 0)
-        _exit(unpack_main(&u));
-    m = (struct unpack_message){.kind = UNPACK_FAILED, .code = r};
-    snprintf(m.text, sizeof m.text, "%s", error_text(&err));
-    unpack_send(socket, &m, -1);
-    _exit(1);
 }
 
 /*
@@ -296,30 +240,109 @@ static int settle(struct layer_job *job, enum idmap_kind kind, struct error *err
     return r < 0 ? error_set_errno(err, r, "start the unpacking child") : 0;
 }
 
+/* What is executed as a child: isola-image, which this is or which is beside it. "": neither. */
+static void find_program(char path[PATH_MAX])
+{
+    static const char name[] = "isola-image";
+    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof name);
+    char *leaf;
+
+    path[max_of(n, (ssize_t)0)] = 0;
+    leaf = strrchr(path, '/');
+    leaf = leaf ? leaf + 1 : path;
+    if (str_starts(leaf, name)) { /* " (deleted)" may follow after an upgrade */
+        snprintf(path, PATH_MAX, "/proc/self/exe");
+        return;
+    }
+    memcpy(leaf, name, sizeof name);
+    if (access(path, X_OK) < 0)
+        path[0] = 0;
+}
+
+/*
+ * Becomes the child. By execution, so that neither locks that another thread held at the fork nor
+ * secrets of registries are in it; programs without isola-image beside them, such as tests, go on
+ * with what they have. Between fork and execve only what signal handlers may call.
+ */
+static void become_child(const struct unpack_child *c, const char *program, char *const argv[])
+{
+    const int fds[] = {c->root, c->file, c->socket, c->feed};
+
+    if (!*program)
+        _exit(unpack_child_run(c));
+    for (size_t i = 0; i < array_size(fds); i++)
+        fcntl(fds[i], F_SETFD, 0);
+    execv(program, argv);
+    _exit(1);
+}
+
+static int fork_child(struct layer_job *job, const struct unpack_child *c, struct error *err)
+{
+    char program[PATH_MAX], text[6][32];
+    cleanup_free char *path = str_format("--path=%s", c->path);
+    char *argv[10] = {(char *)(uintptr_t) "isola-image", (char *)(uintptr_t) "_unpack"};
+    const struct {
+        const char *name;
+        int value;
+    } numbers[] = {{"root", c->root}, {"file", c->file},    {"socket", c->socket},
+                   {"feed", c->feed}, {"ids", (int)c->ids}, {"parent", c->parent}};
+
+    if (!path)
+        return error_set(err, -ENOMEM, "out of memory");
+    find_program(program);
+    for (size_t i = 0; i < array_size(numbers); i++) {
+        snprintf(text[i], sizeof text[i], "--%s=%d", numbers[i].name, numbers[i].value);
+        argv[2 + i] = text[i];
+    }
+    argv[2 + array_size(numbers)] = path;
+    job->child = fork();
+    if (job->child == 0)
+        become_child(c, program, argv);
+    return job->child < 0 ? error_set_errno(err, -errno, "start a child") : 0;
+}
+
 static int start_child(struct layer_job *job, struct error *err)
 {
-    enum idmap_kind kind = idmap_kind();
-    pid_t parent = getpid();
+    cleanup_free char *path = str_format("%s/%s/diff", job->store->dir, job->path);
+    struct unpack_child c = {.root = job->root,
+                             .file = job->file,
+                             .feed = job->feed_fd,
+                             .ids = idmap_kind(),
+                             .parent = getpid(),
+                             .path = path};
     int pair[2], r;
 
+    if (!path)
+        return error_set(err, -ENOMEM, "out of memory");
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return error_set_errno(err, -errno, "make a socket");
-    job->child = fork();
-    if (job->child == 0) {
-        close(pair[0]);
-        child_main(job, kind, pair[1], parent);
-    }
-    r = job->child < 0 ? -errno : 0;
+    c.socket = pair[1];
+    r = fork_child(job, &c, err);
     close(pair[1]);
     job->socket = pair[0];
-    if (r < 0)
-        return error_set_errno(err, r, "start a child");
-    r = settle(job, kind, err);
+    if (r == 0)
+        r = settle(job, c.ids, err);
     if (r < 0)
         return r;
     r = -pthread_create(&job->thread, NULL, serve, job);
     job->threaded = r == 0;
     return r < 0 ? error_set_errno(err, r, "start a thread") : 0;
+}
+
+/* Memory that the child can write but not shrink. */
+static int make_feed(struct layer_job *job, struct error *err)
+{
+    void *feed;
+
+    job->feed_fd = memfd_create("isola-feed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (job->feed_fd < 0 || ftruncate(job->feed_fd, sizeof *job->feed) < 0 ||
+        fcntl(job->feed_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        return error_set_errno(err, -errno, "share memory");
+    feed = mmap(NULL, sizeof *job->feed, PROT_READ | PROT_WRITE, MAP_SHARED, job->feed_fd, 0);
+    if (feed == MAP_FAILED)
+        return error_set_errno(err, -errno, "share memory");
+    job->feed = feed;
+    return 0;
 }
 
 /* tmp/layer-PID-N/diff; diff belongs to whoever is root for the layer, which is this user. */
@@ -377,7 +400,8 @@ static void release(struct layer_job *job)
         store_sweep_as_owner(job->store);
     if (job->feed)
         munmap(job->feed, sizeof *job->feed);
-    hash_free(job->hash);
+    if (job->feed_fd >= 0)
+        close(job->feed_fd);
     if (job->socket >= 0)
         close(job->socket);
     if (job->root >= 0)
@@ -399,20 +423,13 @@ int layer_begin(struct image_store *s, const char *digest, struct blob_writer *w
     if (!job)
         return error_set(err, -ENOMEM, "out of memory");
     job->store = s;
-    job->socket = job->root = job->file = -1;
+    job->socket = job->root = job->file = job->feed_fd = -1;
     pthread_mutex_init(&job->lock, NULL);
     pthread_cond_init(&job->changed, NULL);
     snprintf(job->media_type, sizeof job->media_type, "%s", media_type ? media_type : "");
-    job->feed =
-        mmap(NULL, sizeof *job->feed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    job->hash = hash_new();
-    if (job->feed == MAP_FAILED || !job->hash) {
-        if (job->feed == MAP_FAILED)
-            job->feed = NULL;
-        r = error_set(err, -ENOMEM, "out of memory");
-    } else {
+    r = make_feed(job, err);
+    if (r == 0)
         r = open_bytes(job, digest, w, &size, err);
-    }
     if (r == 0)
         r = make_staging(job, err);
     if (r == 0)

@@ -25,6 +25,7 @@
 #include <sys/types.h>
 
 #include "image/extract.h"
+#include "image/idmap.h"
 #include "image/writer.h"
 
 /* Memory that parent and child share. */
@@ -64,9 +65,23 @@ struct unpack {
     int file;   /* the compressed layer */
     int socket; /* to the parent */
     struct unpack_feed *feed;
-    struct hash *hash; /* made before fork: making one may want locks that another thread held */
+    struct hash *hash;
     bool squash;
 };
+
+/* What a child is born with. Descriptors of its own; path is that of root. */
+struct unpack_child {
+    int root, file, socket;
+    int feed; /* memory with a struct unpack_feed */
+    enum idmap_kind ids;
+    pid_t parent;
+    const char *path;
+};
+/*
+ * The life of a child that was just forked or executed: namespaces, walls, unpack_main. Returns its
+ * exit status. The process has no other threads.
+ */
+int unpack_child_run(const struct unpack_child *c);
 
 /* Sends or receives a message; *fd (NULL: none; -1: none) goes with it, new for a receiver. */
 int unpack_send(int socket, const struct unpack_message *m, int fd);
