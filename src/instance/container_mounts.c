@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/own.h"
@@ -70,7 +71,8 @@ static void add_system(json_t *list, const struct container_plan *p)
             rw ? "nosuid,noexec,nodev,relatime" : "nosuid,noexec,nodev,relatime,ro");
     if (is(c->ipc, "host")) {
         add(list, "/dev/shm", "none", "/dev/shm", "rbind,nosuid,noexec,nodev");
-        add(list, "/dev/mqueue", "none", "/dev/mqueue", "rbind,nosuid,noexec,nodev");
+        if (access("/dev/mqueue", F_OK) == 0) /* not every host has it mounted */
+            add(list, "/dev/mqueue", "none", "/dev/mqueue", "rbind,nosuid,noexec,nodev");
         return;
     }
     add(list, "/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev");

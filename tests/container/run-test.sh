@@ -178,6 +178,12 @@ part_walls() {
     is "shm" "$(i run --rm --shm-size 1m bb sh -c 'df -k /dev/shm | tail -1 | tr -s " " | cut -d" " -f2')" 1024
     is "ulimit" "$(i run --rm --ulimit nofile=100:200 bb sh -c 'ulimit -Sn; ulimit -Hn' | tr '\n' ' ')" "100 200 "
     is "sysctl" "$(i run --rm --sysctl net.ipv4.ip_forward=1 bb cat /proc/sys/net/ipv4/ip_forward)" 1
+    gives 0 '' run --rm --ipc host bb true
+    is "init" "$(i run --rm --init bb cat /proc/1/comm)" isola-init
+    is "device" "$(i run --rm --device /dev/null:/dev/other bb sh -c 'test -c /dev/other && echo c')" c
+    is "privileged" "$(i run --rm --privileged bb sh -c 'mount -t tmpfs x /tmp && echo mounted')" mounted
+    is "user namespace" "$(echo root:1000000:65536 >"$work/ids"; timeout 30 unshare -m sh -c "mount --bind $work/ids /etc/subuid; mount --bind $work/ids /etc/subgid; \
+        '$isola' run --rm --userns private bb sh -c 'id -u; touch /tmp/x && stat -c %u /srv/site /tmp/x; head -1 /proc/self/uid_map'" 2>&1 | tr -s ' \n' ' ')" '0 33 0 0 1000000 65536 '
     is "pid host" "$(i run --rm --pid host bb sh -c 'test $(ls /proc | grep -c "^[0-9]") -gt 10 && echo many')" many
 }
 
