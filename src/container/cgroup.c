@@ -26,7 +26,7 @@ struct cgroup_dir *cgroup_dir_of(const struct cgroup *cg, enum cgroup_controller
     return NULL;
 }
 
-static struct cgroup_dir *v2_dir(const struct cgroup *cg)
+struct cgroup_dir *cgroup_v2_dir(const struct cgroup *cg)
 {
     for (unsigned i = 0; i < cg->count; i++)
         if (cg->dirs[i].version == 2)
@@ -379,7 +379,7 @@ int cgroup_open(const char *saved, struct cgroup **ret, struct error *err)
 
 int cgroup_clone_fd(const struct cgroup *cg, pid_t beside)
 {
-    const struct cgroup_dir *dir = v2_dir(cg);
+    const struct cgroup_dir *dir = cgroup_v2_dir(cg);
     if (!dir)
         return -1;
     if (beside > 0) {

@@ -290,10 +290,7 @@ int cgroup_devices(struct cgroup *cg, const struct oci_resources *resources, str
         cg->devices_enforced = true; /* there is nothing to enforce */
         return 0;
     }
-    const struct cgroup_dir *v1 = cgroup_dir_of(cg, CGROUP_DEVICES), *v2 = NULL;
-    for (unsigned i = 0; i < cg->count; i++)
-        if (cg->dirs[i].version == 2)
-            v2 = &cg->dirs[i];
+    const struct cgroup_dir *v1 = cgroup_dir_of(cg, CGROUP_DEVICES), *v2 = cgroup_v2_dir(cg);
     struct error why = {0};
     int r = v1                        ? devices_v1(cg, v1, rules, count, &why)
             : v2 && !cg->create_files ? devices_v2(v2, rules, count, &why)

@@ -79,6 +79,8 @@ struct cgroup {
 
 /* The directory that carries @c, NULL. */
 struct cgroup_dir *cgroup_dir_of(const struct cgroup *cg, enum cgroup_controller c);
+/* The v2 directory, whatever controllers it has; NULL. */
+struct cgroup_dir *cgroup_v2_dir(const struct cgroup *cg);
 
 /* As cgroup_make on a given host description. */
 int cgroup_make_on(const struct cgroup_host *host, const struct cgroup_place *place,

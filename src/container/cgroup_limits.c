@@ -532,9 +532,7 @@ static int unified(struct cgroup *cg, const struct oci_resources *r, struct erro
     if (!r->unified.n)
         return 0;
     struct limits l = {.cg = cg, .r = r, .controller = "unified", .err = err};
-    for (unsigned i = 0; i < cg->count; i++)
-        if (cg->dirs[i].version == 2)
-            l.dir = &cg->dirs[i];
+    l.dir = cgroup_v2_dir(cg);
     if (!l.dir)
         return cannot(cg, err, "unified", "the container has no cgroup v2 directory");
     int result = 0;

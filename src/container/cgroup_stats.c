@@ -49,9 +49,8 @@ static void cpu_stats(const struct cgroup *cg, struct cgroup_stats *s)
     }
     const struct cgroup_dir *dir = cgroup_dir_of(cg, CGROUP_CPU);
     /* The core of v2 counts even without the controller. */
-    for (unsigned i = 0; !dir && !acct && i < cg->count; i++)
-        if (cg->dirs[i].version == 2)
-            dir = &cg->dirs[i];
+    if (!dir && !acct)
+        dir = cgroup_v2_dir(cg);
     char text[4096];
     if (!dir || cgroup_read_text(dir, "cpu.stat", text, sizeof(text)) <= 0)
         return;

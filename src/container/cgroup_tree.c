@@ -108,9 +108,8 @@ static int collect_sub(int parent, const char *name, unsigned depth, void *opaqu
 static const struct cgroup_dir *main_dir(const struct cgroup *cg)
 {
     const struct cgroup_dir *dir = cgroup_dir_of(cg, CGROUP_FREEZER);
-    for (unsigned i = 0; !dir && i < cg->count; i++)
-        if (cg->dirs[i].version == 2)
-            dir = &cg->dirs[i];
+    if (!dir)
+        dir = cgroup_v2_dir(cg);
     return dir ? dir : cg->count ? &cg->dirs[0] : NULL;
 }
 
@@ -146,10 +145,8 @@ static const struct cgroup_dir *freezer(const struct cgroup *cg)
     const struct cgroup_dir *dir = cgroup_dir_of(cg, CGROUP_FREEZER);
     if (dir)
         return dir;
-    for (unsigned i = 0; i < cg->count; i++)
-        if (cg->dirs[i].version == 2 && cgroup_has_file(&cg->dirs[i], "cgroup.freeze"))
-            return &cg->dirs[i];
-    return NULL;
+    dir = cgroup_v2_dir(cg);
+    return dir && cgroup_has_file(dir, "cgroup.freeze") ? dir : NULL;
 }
 
 static bool frozen_now(const struct cgroup_dir *dir)
@@ -265,10 +262,9 @@ static int remove_sub(int parent, const char *name, unsigned depth, void *opaque
  * goes under its hands. */
 static void wait_for_systemd(const struct cgroup *cg)
 {
-    const struct cgroup_dir *dir = cgroup_dir_of(cg, CGROUP_NAMED);
-    for (unsigned i = 0; i < cg->count; i++)
-        if (cg->dirs[i].version == 2)
-            dir = &cg->dirs[i];
+    const struct cgroup_dir *dir = cgroup_v2_dir(cg);
+    if (!dir)
+        dir = cgroup_dir_of(cg, CGROUP_NAMED);
     for (int i = 0; dir && i < SYSTEMD_TRIES && access(dir->path, F_OK) == 0; i++)
         sleep_us(1000);
 }

@@ -554,7 +554,7 @@ static void test_random_profiles(void **state)
 {
     (void)state;
     unsigned long cases = 0;
-    for (unsigned i = 0; i < 150; i++) {
+    for (unsigned i = 0; i < 100; i++) {
         seed = 1000 + i;
         struct str text = {0};
         random_profile(&text);
