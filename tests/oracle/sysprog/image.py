@@ -139,7 +139,10 @@ init:
     mov ecx, 0x500 / 4
     rep stosd
     mov edi, {PAGE - 0x1000}
-    mov ecx, 0x3000 / 4
+    mov ecx, 0x4000 / 4
+    rep stosd
+    mov edi, 0x510
+    mov ecx, (0x600 - 0x510) / 4
     rep stosd
     mov ebx, [0x500]
     shl ebx, 4
