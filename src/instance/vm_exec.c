@@ -20,7 +20,7 @@ struct vm_exec {
     struct loop_timer *timer; /* frees it outside of its own callbacks */
     struct agent_process *process;
     struct str settings;
-    bool tty, input, detach;
+    bool tty, input;
     bool started, client_gone, over;
     uint64_t until; /* of the last words */
 };
@@ -136,11 +136,8 @@ int vm_exec_new(struct vm_exec **list, struct vm_image *image, const struct inst
     int r = x ? 0 : error_set(err, -ENOMEM, "out of memory");
 
     if (r == 0) {
-        *x = (struct vm_exec){.list = list,
-                              .image = image,
-                              .tty = exec->tty,
-                              .input = exec->interactive,
-                              .detach = exec->detach};
+        *x = (struct vm_exec){
+            .list = list, .image = image, .tty = exec->tty, .input = exec->interactive};
         x->timer = loop_timer_new(loop, on_timer, x);
         x->console = console_new(loop, NULL, err);
         if (x->console)
