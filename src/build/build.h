@@ -5,10 +5,10 @@
  * in the cache is not done again; the key is made of all that decides its result: the layers below,
  * the words, the variables, and the files that are copied (times aside).
  *
- *   DATA/build/cache/HEX   "sha256:CHAIN" of the layer that a step made, or "none"; a line with its
- * time DATA/build/mounts/HEX  directories of --mount=type=cache DATA/build/work/       branches of
- * steps under way DATA/build/lock        flock, shared: a build is running; exclusive: work/ may be
- * cleaned
+ *   DATA/build/cache/HEX   "sha256:CHAIN" of the layer that a step made, or "none"; then its time
+ *   DATA/build/mounts/HEX  directories of --mount=type=cache
+ *   DATA/build/work/       branches of steps under way
+ *   DATA/build/lock        flock, shared: a build is running; exclusive: work/ may be cleaned
  */
 #ifndef BUILD_BUILD_H
 #define BUILD_BUILD_H

@@ -52,8 +52,10 @@ int registries_endpoints(const struct registries *registries, const struct image
                          bool push, struct registry_endpoint **ret, size_t *ret_count,
                          struct error *err) error_must_check;
 
-/* Whether @authority may be spoken to in plain HTTP and with any certificate: marked so, or this
- * computer itself. */
+/*
+ * Whether @authority may be spoken to in plain HTTP and with any certificate: marked so, or this
+ * computer itself.
+ */
 bool registries_insecure(const struct registries *registries, const char *authority);
 
 /*
