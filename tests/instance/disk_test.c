@@ -208,7 +208,7 @@ static void read_only_store_is_read(void **state)
 /* A copy of the database without its log, on a medium that nobody can write. */
 static void copy_without_log_is_read(void **state)
 {
-    char path[4096], other[4096];
+    char path[4000], other[4096];
     struct instances *home;
     sqlite3 *db;
 
