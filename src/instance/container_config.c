@@ -14,7 +14,7 @@
 
 /* Every default here is Docker's, so that images behave as they do there. */
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-enum { DEFAULT_SHM = 64 << 20, DEFAULT_PIDS = 4096, CPU_PERIOD_US = 100000, UMASK = 022 };
+enum { DEFAULT_PIDS = 4096, CPU_PERIOD_US = 100000, UMASK = 022 };
 
 static const char *const masked_paths[] = {
     "/proc/asound",     "/proc/acpi",        "/proc/interrupts",
@@ -191,7 +191,8 @@ static json_t *rlimits(const struct spec_list *list)
     for (size_t i = 0; i < list->count; i++) {
         const char *text = list->items[i], *value = strchr(text, '=') + 1;
         const char *colon = strchr(value, ':');
-        /* -1 is RLIM_INFINITY, which JSON numbers of jansson cannot hold: written as text below */
+        /* No number of jansson's holds RLIM_INFINITY (-1): INT64_MAX stands for it until the
+           configuration is parsed (container_engine.c). */
         unsigned long long soft = strtoull(value, NULL, 10),
                            hard = colon ? strtoull(colon + 1, NULL, 10) : soft;
         cleanup_free char *name = str_format("RLIMIT_%.*s", (int)strcspn(text, "="), text);

@@ -13,10 +13,7 @@
 
 /* syscalls: fchmod fchmodat fstatfs getdents64 newfstatat unlinkat */
 
-/*
- * Empties directory @dir. What is deeper than a few levels is moved up first, so that depth costs
- * neither stack nor descriptors.
- */
+/* What is deeper is moved up first, so that depth costs neither stack nor descriptors. */
 enum { DEPTH_MAX = 64 };
 
 static int remove_in(int top, dev_t device, int dir, const char *name, unsigned depth);
