@@ -5,7 +5,7 @@
 registry-hostile.py ISOLA: pulls from each; a pull ends as expected, soon, with one line that says why, and a failed one
 leaves no image behind. Prints "N passed, N failed".
 """
-import base64, gzip, hashlib, io, json, os, re, shutil, socket, subprocess, sys, tarfile, tempfile, threading, time
+import atexit, base64, gzip, hashlib, io, json, os, re, shutil, signal, subprocess, sys, tarfile, tempfile, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -305,6 +305,8 @@ def main():
     for s in servers:
         threading.Thread(target=s.serve_forever, daemon=True).start()
     work = tempfile.mkdtemp(prefix="isola-hostile.")
+    atexit.register(shutil.rmtree, work, ignore_errors=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with open(work + "/registries.json", "w") as f:
         json.dump({"attempts": 3, "stall-seconds": 1, "parallel": 2}, f)
     with open(work + "/auth.json", "w") as f:
