@@ -12,12 +12,13 @@ for i in 1 2 3 4 5 6 7 8 9 10; do port=$(sed -n 's/.*port \([0-9]*\).*/\1/p' "$w
 [ -n "$port" ] || die "no web server"
 published=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 
-# Asks the published port until somebody in the guest answers.
+# Asks the published port until somebody in the guest answers. It waits long on one connection: what it gives up, the guest would
+# still accept, and answer nobody.
 cat >"$work/ask.py" <<'PY'
 import socket, sys, time
 while True:
     try:
-        with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5) as s:
+        with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 120) as s:
             got = s.recv(100)
         if got:
             print(got.decode().strip(), flush=True)
