@@ -66,7 +66,7 @@ run "output" 0 box sh -c 'head -c 10000000 /dev/zero' && check "10 MB of output"
 input=
 
 # A terminal of 100 x 30.
-script -qec "stty cols 100 rows 30; timeout 100 '$isola' run --vm --rm -it --accel interp box sh -c 'stty size; tty >/dev/null && echo terminal'" /dev/null </dev/null 2>&1 | tr -d '\r\000\004' | sed 's/^^@//' >"$work/out"
+script -qec "stty cols 100 rows 30; timeout --foreground -k 5 100 '$isola' run --vm --rm -it --accel interp box sh -c 'stty size; tty >/dev/null && echo terminal'" /dev/null </dev/null 2>&1 | tr -d '\r\000\004' | sed 's/^^@//' >"$work/out"
 check "a terminal knows its size before the first byte" says "30 100" terminal
 
 # What is written stays from start to start, and signals reach handlers.

@@ -9,7 +9,7 @@ export XDG_RUNTIME_DIR=$work/run
 mkdir -m 700 "$XDG_RUNTIME_DIR"
 children=
 cleanup() {
-    "$isola" ps -aq 2>/dev/null | while read -r id; do "$isola" rm -f "$id" >/dev/null 2>&1; done
+    timeout 60 "$isola" ps -aq 2>/dev/null | while read -r id; do timeout 60 "$isola" rm -f "$id" >/dev/null 2>&1; done
     for p in $children; do kill "$p" 2>/dev/null; done
     rm -rf "$work"
 }
