@@ -50,17 +50,18 @@ void init_join_cgroups(struct init *i);
 
 /* --- init_path.c: the one way to files of a container --- */
 
-enum path_kind { PATH_EXISTING, PATH_DIRECTORY, PATH_FILE };
+/* PATH_MARK: what is made in the writable branch is marked as made to be mounted on. */
+enum path_kind { PATH_EXISTING, PATH_DIRECTORY, PATH_FILE, PATH_KIND = 3, PATH_MARK = 4 };
 
 /*
  * A descriptor (O_PATH) of @path inside @root: symbolic links, also absolute ones and "..", stay
  * inside; links of /proc are not followed. With PATH_DIRECTORY or PATH_FILE what is missing is
- * made (0755; files empty, 0644), also where a symbolic link points. @extra: O_NOFOLLOW,
- * O_DIRECTORY. A negative errno.
+ * made (0755; files empty, 0644), also where a symbolic link points. @kind: enum path_kind. @extra:
+ * O_NOFOLLOW, O_DIRECTORY. A negative errno.
  */
-int path_open(int root, const char *path, enum path_kind kind, int extra);
+int path_open(int root, const char *path, unsigned kind, int extra);
 /* The same for an absolute path of the container, from our own mounts at /dev, /proc and /sys. */
-int path_in_container(struct init *i, const char *path, enum path_kind kind, int extra);
+int path_in_container(struct init *i, const char *path, unsigned kind, int extra);
 /* A regular file of at most @max bytes, open for reading. A negative errno (-EINVAL: another type).
  */
 int path_read(int root, const char *path, size_t max, size_t *ret_size);

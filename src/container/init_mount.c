@@ -382,7 +382,8 @@ static int find_place(struct init *i, const struct plan_mount *m, int fd)
         init_die(i, r, "look at the source of the mount at", at);
     bool directory = (mode & S_IFMT) == S_IFDIR;
     int extra = m->flags & PLAN_MOUNT_NOFOLLOW ? O_NOFOLLOW | O_DIRECTORY : 0;
-    int target = path_in_container(i, at, directory ? PATH_DIRECTORY : PATH_FILE, extra);
+    int target =
+        path_in_container(i, at, (directory ? PATH_DIRECTORY : PATH_FILE) | PATH_MARK, extra);
     if ((target == -ENOTDIR || target == -ELOOP) && extra)
         init_die(i, target, "the image has no real directory to mount on at", at);
     if (target < 0)

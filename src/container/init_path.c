@@ -11,6 +11,7 @@
 #include <linux/stat.h>
 
 #include "container/init_internal.h"
+#include "image/mount_mark.h"
 
 enum { PATH_LINKS_MAX = 40, PATH_TEXT_MAX = 4096 };
 
@@ -29,14 +30,23 @@ static int open_in(int root, const char *path, int flags)
 }
 
 /* Makes the last component @name of what is missing, in directory @parent. */
-static int make(int parent, const char *name, bool directory)
+static int make(int parent, const char *name, bool directory, bool mark)
 {
+    long fd = directory ? sys(mkdirat, parent, name, 0755)
+                        : sys(openat, parent, name,
+                              O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_WRONLY, 0644);
+    if (fd < 0)
+        return (int)fd;
+    if (directory && !mark)
+        return 0;
     if (directory)
-        return (int)sys(mkdirat, parent, name, 0755);
-    long fd = sys(openat, parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_WRONLY, 0644);
+        fd = sys(openat, parent, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_RDONLY);
+    /* A file system without such attributes: it will be seen as a change. */
+    if (fd >= 0 && mark)
+        sys(fsetxattr, fd, MOUNT_MARK, "y", 1, 0);
     if (fd >= 0)
         sys(close, fd);
-    return fd < 0 ? (int)fd : 0;
+    return 0;
 }
 
 /*
@@ -64,7 +74,7 @@ static int follow(int parent, const char *name, char *path, size_t prefix, size_
 }
 
 /* Makes the first component of @path that is missing. 1 when the path is there already. */
-static int make_next(int root, char *path, enum path_kind kind, unsigned *links)
+static int make_next(int root, char *path, unsigned kind, unsigned *links)
 {
     size_t at = 0;
     for (;;) {
@@ -103,7 +113,8 @@ static int make_next(int root, char *path, enum path_kind kind, unsigned *links)
         path[start] = first;
         if (parent < 0)
             return parent;
-        int r = make(parent, name, kind == PATH_DIRECTORY || path[after] != '\0');
+        bool directory = (kind & PATH_KIND) == PATH_DIRECTORY || path[after] != '\0';
+        int r = make(parent, name, directory, kind & PATH_MARK);
         if (r == -EEXIST && ++*links <= PATH_LINKS_MAX)
             r = follow(parent, name, path, start, end);
         sys(close, parent);
@@ -112,7 +123,7 @@ static int make_next(int root, char *path, enum path_kind kind, unsigned *links)
 }
 
 /* The usual case: only the last component is missing. 0, or a negative errno to go the long way. */
-static int make_last(int root, char *path, enum path_kind kind)
+static int make_last(int root, char *path, unsigned kind)
 {
     size_t at = strlen(path);
     while (at && path[at - 1] != '/')
@@ -125,12 +136,12 @@ static int make_last(int root, char *path, enum path_kind kind)
     path[at] = first;
     if (parent < 0)
         return parent;
-    int r = make(parent, path + at, kind == PATH_DIRECTORY);
+    int r = make(parent, path + at, (kind & PATH_KIND) == PATH_DIRECTORY, kind & PATH_MARK);
     sys(close, parent);
     return r;
 }
 
-int path_open(int root, const char *path, enum path_kind kind, int extra)
+int path_open(int root, const char *path, unsigned kind, int extra)
 {
     int fd = open_in(root, *path ? path : ".", extra);
     if (fd != -ENOENT || kind == PATH_EXISTING)
@@ -201,15 +212,17 @@ static int anchor(struct init *i, const char **path)
     return i->root;
 }
 
-int path_in_container(struct init *i, const char *path, enum path_kind kind, int extra)
+int path_in_container(struct init *i, const char *path, unsigned kind, int extra)
 {
     int root = anchor(i, &path);
     bool plain = *path != '\0';
     for (const char *p = path; *p; p++)
         plain &= *p != '/';
     /* In our /dev a directory at the top is new as a rule: one call instead of four. */
-    if (plain && kind == PATH_DIRECTORY && root >= 0 && root == i->dev)
+    if (plain && (kind & PATH_KIND) == PATH_DIRECTORY && root >= 0 && root == i->dev)
         sys(mkdirat, root, path, 0755);
+    if (root != i->root || !i->plan->overlay.n) /* no branch of an instance */
+        kind &= PATH_KIND;
     return path_open(root, path, kind, extra);
 }
 

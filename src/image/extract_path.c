@@ -195,8 +195,9 @@ int extract_parent(struct extract *x, const char *path, bool make, int *ret_dir,
 
 bool extract_xattr_allowed(const char *name)
 {
-    /* What overlayfs would obey, and what needs rights on the whole computer. */
-    return (str_starts(name, "user.") && !str_starts(name, "user.overlay.")) ||
+    /* What overlayfs or we would obey, and what needs rights on the whole computer. */
+    return (str_starts(name, "user.") && !str_starts(name, "user.overlay.") &&
+            !str_starts(name, "user.isola.")) ||
            strcmp(name, "security.capability") == 0 ||
            strcmp(name, "system.posix_acl_access") == 0 ||
            strcmp(name, "system.posix_acl_default") == 0;

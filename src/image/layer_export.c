@@ -18,6 +18,7 @@
 #include "image/change.h"
 #include "image/extract_internal.h"
 #include "image/layer_pack.h"
+#include "image/mount_mark.h"
 
 enum { DEPTH_MAX = 1000, STEP = 256 << 10, XATTR_MAX = 65536 };
 
@@ -234,6 +235,8 @@ static int export_entry(struct export *x, int dir, const char *dir_path, const c
         return error_set(err, -ENOMEM, "out of memory");
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return error_set_errno(err, -errno, "%s: look at it", path);
+    if (mount_mark_hides(dir, name, &st))
+        return 0;
     e.mode = st.st_mode & 07777;
     e.uid = st.st_uid;
     e.gid = st.st_gid;

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/own.h"
 #include "container/container.h"
+#include "image/mount_mark.h"
 #include "image/store.h"
 #include "instance/container_engine.h"
 #include "instance/container_sources.h"
@@ -142,51 +143,102 @@ struct walk {
     bool stop;
 };
 
-static bool in_layers(const struct walk *w, const char *path)
+/* What the image has at @path. */
+static bool in_layers(const struct walk *w, const char *path, struct stat *ret)
 {
     for (size_t i = 0; i < w->parts->overlay.lower_count; i++) {
         cleanup_fd int root = open(w->parts->overlay.lower[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
         cleanup_fd int fd = root < 0 ? -1 : root_open(root, path, O_PATH | O_NOFOLLOW, 0);
-        struct stat st;
-        if (fd < 0 || fstat(fd, &st) < 0)
+        if (fd < 0 || fstat(fd, ret) < 0)
             continue;
-        return !(S_ISCHR(st.st_mode) && st.st_rdev == 0);
+        return !(S_ISCHR(ret->st_mode) && ret->st_rdev == 0);
     }
     return false;
 }
 
-static int walk_dir(struct walk *w, int dir, const char *path, unsigned depth, struct error *err)
+static void tell(struct walk *w, char kind, const char *path)
+{
+    if (!w->stop)
+        w->stop = !w->change(w->opaque, kind, path);
+}
+
+/* Directories above what is found, which are told before it: from the top. */
+struct above {
+    struct above *up;
+    const char *path;
+    bool told;
+};
+
+static void tell_above(struct walk *w, struct above *a)
+{
+    if (!a || a->told)
+        return;
+    tell_above(w, a->up);
+    a->told = true;
+    tell(w, 'C', a->path);
+}
+
+static int walk_dir(struct walk *w, int dir, struct above *at, unsigned depth, struct error *err);
+
+static int walk_entry(struct walk *w, int dir, const char *name, struct above *above,
+                      bool *hides_some, unsigned depth, struct error *err)
+{
+    cleanup_free char *path = str_format("%s/%s", above->path, name);
+    struct above here = {.up = above, .path = path, .told = true};
+    struct stat st, old;
+    bool known;
+    int fd, r = 0;
+
+    if (!path)
+        return error_set(err, -ENOMEM, "out of memory");
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0; /* gone meanwhile */
+    if (mount_mark_hides(dir, name, &st)) {
+        *hides_some = true;
+        return 0;
+    }
+    known = in_layers(w, path, &old);
+    if (S_ISDIR(st.st_mode) && known && S_ISDIR(old.st_mode) && st.st_mode == old.st_mode &&
+        st.st_uid == old.st_uid && st.st_gid == old.st_gid)
+        here.told = false; /* it depends on what is in it */
+    else
+        tell_above(w, above);
+    if (here.told)
+        tell(w, S_ISCHR(st.st_mode) && st.st_rdev == 0 ? 'D' : known ? 'C' : 'A', path);
+    if (!w->stop && S_ISDIR(st.st_mode)) {
+        fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0)
+            r = walk_dir(w, fd, &here, depth + 1, err);
+        else
+            tell_above(w, &here);
+    }
+    return r;
+}
+
+/*
+ * Takes @dir. A directory of the image that the branch has only because of marked mount points is
+ * no change; one that is there without any reason that is left is (something came and went).
+ */
+static int walk_dir(struct walk *w, int dir, struct above *at, unsigned depth, struct error *err)
 {
     DIR *d = fdopendir(dir);
+    bool hides_some = false;
     struct dirent *e;
     int r = 0;
 
     if (!d) {
         close(dir);
-        return error_set_errno(err, -errno, "read %s", path);
+        return error_set_errno(err, -errno, "read %s", at->path);
     }
     if (depth > DEPTH_MAX)
-        r = error_set(err, -ELOOP, "%s: too deep", path);
+        r = error_set(err, -ELOOP, "%s: too deep", at->path);
     while (r == 0 && !w->stop && (e = readdir(d))) {
-        cleanup_free char *whole = str_format("%s/%s", path, e->d_name);
-        struct stat st;
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        if (!whole)
-            r = error_set(err, -ENOMEM, "out of memory");
-        else if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-            continue; /* gone meanwhile */
-        else if (S_ISCHR(st.st_mode) && st.st_rdev == 0)
-            w->stop = !w->change(w->opaque, 'D', whole);
-        else
-            w->stop = !w->change(w->opaque, in_layers(w, whole) ? 'C' : 'A', whole);
-        if (r == 0 && !w->stop && S_ISDIR(st.st_mode)) {
-            int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-            if (fd >= 0)
-                r = walk_dir(w, fd, whole, depth + 1, err);
-        }
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            r = walk_entry(w, dirfd(d), e->d_name, at, &hides_some, depth, err);
     }
     closedir(d);
+    if (!hides_some)
+        tell_above(w, at);
     return r;
 }
 
@@ -196,6 +248,7 @@ int container_root_diff(const struct engine_place *place,
 {
     struct container_parts p;
     struct walk w = {.parts = &p, .change = change, .opaque = opaque};
+    struct above top = {.path = "", .told = true};
     int fd, r = container_parts_layers(place, &p, err);
 
     if (r == 0 && !p.has_overlay)
@@ -205,7 +258,7 @@ int container_root_diff(const struct engine_place *place,
     if (r == 0) {
         fd = open(p.upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         r = fd < 0 ? error_set_errno(err, -errno, "open %s", p.upper)
-                   : walk_dir(&w, fd, "", 0, err);
+                   : walk_dir(&w, fd, &top, 0, err);
     }
     container_parts_done(&p);
     return r;

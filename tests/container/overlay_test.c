@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Containers whose root is an overlay of layers, as the engine makes them; needs root. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -15,8 +17,10 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "container/container.h"
+#include "image/mount_mark.h"
 
 static char dir[] = "/tmp/isola-overlay-test.XXXXXX";
+static const char *extra_mounts = "";
 
 /* Runs @text in the test's directory. */
 static void shell(const char *text)
@@ -57,9 +61,9 @@ static int run(const char *script, const char *more, bool branch, bool idmap)
     cleanup_free char *text = str_format(
         "{\"ociVersion\":\"1.2.0\",\"process\":{\"cwd\":\"/\",\"args\":[\"/bin/sh\",\"-c\","
         "\"%s\"]},\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":"
-        "\"proc\"}],\"linux\":{\"cgroupsPath\":\"/isola-overlay-test-%d\",%s"
+        "\"proc\"}%s],\"linux\":{\"cgroupsPath\":\"/isola-overlay-test-%d\",%s"
         "\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"pid\"}%s]}}",
-        script, getpid(), more, *more ? ",{\"type\":\"user\"}" : "");
+        script, extra_mounts, getpid(), more, *more ? ",{\"type\":\"user\"}" : "");
     struct container_overlay overlay = {.lower = (const char *const *)low,
                                         .lower_count = 2,
                                         .upper = branch ? up : NULL,
@@ -135,12 +139,47 @@ static void idmapped_layers(void **state)
     assert_int_equal(st.st_uid, 0);
 }
 
+/* What is made to mount on, and nothing else, bears the mark. */
+static void mount_points(void **state)
+{
+    static const struct {
+        const char *path;
+        bool marked;
+    } files[] = {{"point", true}, {"deep", true},       {"deep/er", true},
+                 {"made", false}, {"made/here", false}, {"deep/mine", false}};
+    char path[128], value;
+    struct stat st;
+
+    need_root();
+    extra_mounts = ",{\"destination\":\"/point\",\"type\":\"tmpfs\",\"source\":\"tmpfs\"},"
+                   "{\"destination\":\"/deep/er\",\"type\":\"tmpfs\",\"source\":\"tmpfs\"}";
+    assert_int_equal(
+        run("/bin/busybox mkdir -p /made/here && echo x >/deep/mine && exit 7", "", true, false),
+        7);
+    extra_mounts = "";
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        snprintf(path, sizeof path, "%s/up/%s", dir, files[i].path);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(getxattr(path, MOUNT_MARK, &value, sizeof value),
+                         files[i].marked ? 1 : -1);
+    }
+    {
+        cleanup_free char *up = str_format("%s/up", dir);
+        cleanup_fd int fd = open(up, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_int_equal(fstatat(fd, "point", &st, 0), 0);
+        assert_true(mount_mark_hides(fd, "point", &st));
+        assert_int_equal(fstatat(fd, "deep", &st, 0), 0);
+        assert_false(mount_mark_hides(fd, "deep", &st)); /* a user's file is in it */
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layers_and_branch),
         cmocka_unit_test(read_only_without_branch),
         cmocka_unit_test(idmapped_layers),
+        cmocka_unit_test(mount_points),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

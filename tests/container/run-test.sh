@@ -210,6 +210,17 @@ part_files() {
     gives 1 '*' cp files:/tmp/up/"$work"/secret "$work/stolen"
     gives 0 '' cp "$work/h" files:/tmp/dots/planted
     [ ! -e "$work/planted" ] && ok || bad "cp followed a link out of the container"
+    # What the start made to mount on is no change, with or without a command's own next to it.
+    i run --name quiet --network none -v "$work/tree:/data/deep" bb true
+    gives 0 '' diff quiet
+    i commit quiet quiet-image >/dev/null
+    i run -d --name q2 --network none quiet-image sleep 60 >/dev/null
+    is "no mount points in what is committed" "$(i export q2 | tar -t | grep -cE '^(\./)?(data|proc|etc/hosts|etc/resolv.conf)')" 0
+    i exec q2 touch /etc/mine
+    gives 0 $'C /etc\nA /etc/mine' diff q2
+    i exec q2 chmod 700 /srv
+    gives 0 '*C /srv*' diff q2
+    i rm -f quiet q2 >/dev/null
     gives 0 '*A /tmp/h*' diff files
     i exec files rm /etc/group
     gives 0 '*D /etc/group*' diff files
