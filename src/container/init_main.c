@@ -8,10 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/if.h>
 #include <linux/keyctl.h>
 #include <linux/mman.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
+#include <linux/sockios.h>
 #include <linux/stat.h>
 #include <poll.h>
 #include <signal.h>
@@ -243,6 +245,32 @@ static long clone_stage_2(struct init *i)
 
 /* --- stage 2 --- */
 
+/*
+ * Where there is no stage 1, the runtime cloned into a pid namespace alone: it goes on with the
+ * cgroups while the others are made here. A network namespace takes longer than all else.
+ */
+static void make_other_namespaces(struct init *i)
+{
+    long r = sys(unshare, i->plan->unshare & ~(uint32_t)CLONE_NEWPID);
+    if (r < 0)
+        init_die(i, r, "make the container's namespaces", NULL);
+}
+
+/* A new network has nothing but a loopback device that is down. */
+static void loopback_up(struct init *i)
+{
+    struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    if (!(i->plan->unshare & CLONE_NEWNET))
+        return;
+    long fd = sys(socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    long r = fd < 0 ? fd : sys(ioctl, (int)fd, SIOCSIFFLAGS, &lo);
+    if (fd >= 0)
+        sys(close, (int)fd);
+    /* A kernel without IPv4 has another loopback to offer, or none. */
+    if (r < 0 && r != -EAFNOSUPPORT)
+        init_die(i, r, "set the loopback device up", NULL);
+}
+
 void init_join_cgroups(struct init *i)
 {
     if (i->cgroups_joined)
@@ -356,6 +384,7 @@ static _Noreturn void stage_2(struct init *i)
     if (plan->flags & PLAN_DIE_WITH_PARENT)
         sys(prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     sys(setsid);
+    loopback_up(i);
     /* A program starts within the group's limits; set-up needs none of them. Hooks look at it. */
     if (plan->flags & (PLAN_EXEC | PLAN_BARRIER))
         init_join_cgroups(i);
@@ -431,6 +460,7 @@ _Noreturn void init_main(long *stack)
     write_self(&i, "/proc/self/oom_score_adj", i.plan->oom_score_adj, "set oom_score_adj to");
     if (i.plan->flags & PLAN_STAGE_2) {
         hide(&i);
+        make_other_namespaces(&i);
         stage_2(&i);
     }
     make_first_namespaces(&i);

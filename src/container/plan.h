@@ -14,7 +14,7 @@
  * path, makes the user namespace, then clones stage 2 into the others as a child of the runtime
  * (CLONE_PARENT) and ends. Stage 2 is the container's first process: mounts, pivots, drops what it
  * may not keep, waits for the start and executes the program. Where stage 1 would only clone, the
- * runtime does that itself (PLAN_STAGE_2).
+ * runtime clones into the pid namespace and stage 2 makes the others (PLAN_STAGE_2).
  *
  * They talk to the runtime over @sync, a SOCK_SEQPACKET pair, in struct plan_message.
  */
@@ -53,7 +53,7 @@ enum plan_flag {
     PLAN_MOUNT_NS = 1 << 14,    /* a new mount namespace: build the root file system */
     PLAN_PERSONALITY = 1 << 15,
     PLAN_BIND_DEVICES = 1 << 16, /* nodes are binds of the host's, mknod is not allowed */
-    PLAN_STAGE_2 = 1 << 17,      /* cloned into the new namespaces already */
+    PLAN_STAGE_2 = 1 << 17,      /* no stage 1; cloned into a new pid namespace already */
     PLAN_LATE_CGROUPS = 1 << 18, /* PLAN_CGROUPS comes */
     PLAN_UNPRIVILEGED = 1 << 19, /* the runtime is not root */
 };

@@ -70,8 +70,8 @@ static __attribute__((noinline)) pid_t spawn(int image, const int *fds, unsigned
 }
 
 /*
- * As vfork, into new namespaces (and a cgroup). In line, as the child comes back on the parent's
- * stack: what a called function left there would be overwritten. -ENOSYS: not known how.
+ * As vfork, into a new pid namespace (and a cgroup). In line, as the child comes back on the
+ * parent's stack: what a called function left there would be overwritten. -ENOSYS: not known how.
  */
 static __attribute__((noinline)) pid_t spawn_into(uint64_t flags, int cgroup, int image,
                                                   const int *fds, unsigned count, unsigned keep,
@@ -134,8 +134,8 @@ int init_spawn(struct plan_builder *b, const int *extra_fds, unsigned extra_coun
         fds[n++] = b->fds[i];
     for (unsigned i = 0; i < extra_count && n < array_size(fds); i++)
         fds[n++] = extra_fds[i];
-    pid_t pid = direct ? spawn_into(b->plan.unshare, b->plan.cgroup_clone, image, fds, n,
-                                    b->plan.keep_fds, argv)
+    pid_t pid = direct ? spawn_into(b->plan.unshare & CLONE_NEWPID, b->plan.cgroup_clone, image,
+                                    fds, n, b->plan.keep_fds, argv)
                        : spawn(image, fds, n, b->plan.keep_fds, argv);
     if (pid < 0 && direct)
         return error_set_errno(err, pid,

@@ -192,12 +192,7 @@ static int plug(void *opaque, pid_t pid, int netns_fd, struct error *err)
     struct box *b = opaque;
     const struct container_plan *p = &b->parts.plan;
 
-    if (b->env.spec->net == SPEC_NET_NAT)
-        return container_net_start(b->env.spec, b->env.id, netns_fd, p->user_namespace, &b->net,
-                                   err);
-    return container_has_own_net(b->env.spec)
-               ? container_net_loopback(netns_fd, p->user_namespace, err)
-               : 0;
+    return container_net_start(b->env.spec, b->env.id, netns_fd, p->user_namespace, &b->net, err);
 }
 
 /* A command that cannot be executed has exit codes of its own, as with shells. */
@@ -225,7 +220,7 @@ static int make_container(struct box *b, struct error *err)
                                   .reap = spec->container.init,
                                   .warn = warn,
                                   .opaque = b,
-                                  .plug = plug};
+                                  .plug = spec->net == SPEC_NET_NAT ? plug : NULL};
     struct oci_config *config = NULL;
     struct str text = {0};
     int r = state_dir ? container_config_make(&b->parts.plan, &text, err)

@@ -35,8 +35,8 @@ struct container_net {
 /* ---- inside the namespace ---- */
 
 struct inside {
-    int netns, userns;   /* userns -1: stay */
-    const char *address; /* NULL: only loopback */
+    int netns, userns; /* userns -1: stay */
+    const char *address;
     int tap;
     int error;
     const char *what;
@@ -120,9 +120,9 @@ static int go_inside(void *opaque)
     sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     in->what = "set loopback up";
     in->error = sock < 0 ? -errno : device_up(sock, "lo");
-    if (in->error == 0 && in->address)
+    if (in->error == 0)
         in->error = open_tap(in);
-    if (in->error == 0 && in->address)
+    if (in->error == 0)
         in->error = configure(in, sock);
     if (sock >= 0)
         close(sock);
@@ -160,18 +160,6 @@ static int open_inside(struct inside *in, int netns_fd, bool user_namespace, str
     /* The one that owns the network is the container's. */
     in->userns = ioctl(netns_fd, NS_GET_USERNS);
     return in->userns < 0 ? error_set_errno(err, -errno, "find the container's user namespace") : 0;
-}
-
-int container_net_loopback(int netns_fd, bool user_namespace, struct error *err)
-{
-    struct inside in;
-    int r = open_inside(&in, netns_fd, user_namespace, err);
-
-    if (r == 0)
-        r = run_inside(&in, err);
-    if (in.userns >= 0)
-        close(in.userns);
-    return r;
 }
 
 /* ---- the process behind the tap ---- */

@@ -27,8 +27,6 @@ struct container_net;
 int container_net_start(const struct spec *spec, const char *id, int netns_fd, bool user_namespace,
                         struct container_net **ret, struct error *err);
 void container_net_stop(struct container_net *net); /* NULL is fine */
-/* Sets the loopback device up: all that a container without a network has. */
-int container_net_loopback(int netns_fd, bool user_namespace, struct error *err);
 /* Bytes through all devices but loopback in the network namespace of @pid. */
 void container_net_traffic(pid_t pid, uint64_t *ret_rx, uint64_t *ret_tx);
 

@@ -140,6 +140,9 @@ rt delete -f t || bad "delete --force"
 
 # --- what is inside ---
 fresh
+in_container 'cat /sys/class/net/lo/operstate; head -c 9 /proc/net/fib_trie; ls /sys/class/net | wc -l'
+has "$out" "unknown
+Main:" "loopback is up"
 in_container 'id -u; hostname; pwd; cat /proc/self/status | grep -E "CapEff|NoNewPrivs" ; readlink /proc/self/ns/pid; umask'
 has "$out" "0
 isola
