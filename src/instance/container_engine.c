@@ -7,7 +7,7 @@
  * state directory) is collected by the next command that looks.
  *
  *   DIR/upper, DIR/work   what the container wrote, and overlayfs's scratch directory
- *   DIR/hosts, hostname, resolv.conf
+ *   RUN/names/ID          its hosts, hostname and resolv.conf
  *   RUN/containers/ID     state of the container (container.h)
  */
 #include "instance/container_engine.h"

@@ -15,6 +15,7 @@
 #include "instance/container_engine.h"
 #include "instance/container_files.h"
 #include "instance/container_net.h"
+#include "instance/container_points.h"
 #include "instance/container_volume.h"
 #include "instance/home.h"
 #include "instance/spec_internal.h"
@@ -151,7 +152,7 @@ static int make_roots(const struct engine_place *place, struct container_parts *
     size_t layers = p->image ? p->image->layer_count : 0, n = 0;
     int r = 0;
 
-    p->roots = mem_alloc(layers + 2, sizeof *p->roots);
+    p->roots = mem_alloc(layers + 3, sizeof *p->roots);
     if (!p->roots)
         return error_set(err, -ENOMEM, "out of memory");
     if (p->image) {
@@ -160,8 +161,10 @@ static int make_roots(const struct engine_place *place, struct container_parts *
             r = chmod(p->upper, 0755) < 0 ? error_set_errno(err, -errno, "chmod %s", p->upper) : 0;
         if (r == 0)
             r = make_dir(place->dir, "work", 0700, &p->work, err);
-        if (r == 0)
-            r = make_dir(place->dir, "rootfs", 0755, &p->root, err);
+        /* Where the overlay is mounted: the container's state directory. */
+        p->root = str_format("%s/containers/%s", place->runtime_dir, place->id);
+        if (r == 0 && !p->root)
+            r = error_set(err, -ENOMEM, "out of memory");
         if (r < 0)
             return r;
         p->roots[n++] = p->upper;
@@ -270,6 +273,20 @@ static int find_namespaces(const struct engine_place *place, struct container_pa
     return r;
 }
 
+/* Where the names of instance @id are. New; NULL: out of memory. */
+static char *names_dir(const struct engine_place *place, const char *id)
+{
+    return str_format("%s/names/%s", place->runtime_dir, id);
+}
+
+static int make_names_dir(const struct engine_place *place, const char *dir, struct error *err)
+{
+    cleanup_free char *parent = NULL, *same = NULL;
+    int r = make_dir(place->runtime_dir, "names", 0700, &parent, err);
+
+    return r < 0 ? r : make_dir(parent, strrchr(dir, '/') + 1, 0700, &same, err);
+}
+
 static int write_files(const struct engine_place *place, struct container_parts *p,
                        struct error *err)
 {
@@ -282,18 +299,18 @@ static int write_files(const struct engine_place *place, struct container_parts 
                                                          : NULL,
                                           .gateway = nat ? CONTAINER_NET_GATEWAY : NULL,
                                           .dns = nat ? CONTAINER_NET_DNS : NULL};
-    const char *dir = place->dir;
-    cleanup_free char *other = NULL;
+    bool shared = place->spec->net == SPEC_NET_CONTAINER; /* one network, one set of names */
+    cleanup_free char *dir = names_dir(place, shared ? place->spec->container.net_from : place->id);
     int r = 0;
 
-    if (place->spec->net == SPEC_NET_CONTAINER) { /* one network, one set of names */
-        const char *slash = strrchr(place->dir, '/');
-        other = str_format("%.*s/%s", (int)(slash - place->dir), place->dir,
-                           place->spec->container.net_from);
-        dir = other ? other : dir;
-    } else {
+    if (!dir)
+        r = error_set(err, -ENOMEM, "out of memory");
+    else if (!shared)
+        r = make_names_dir(place, dir, err);
+    if (r == 0 && !shared)
         r = container_files_write(dir, &names, err);
-    }
+    if (r < 0)
+        return r;
     p->hosts = str_format("%s/hosts", dir);
     p->hostname = str_format("%s/hostname", dir);
     p->resolv = str_format("%s/resolv.conf", dir);
@@ -356,6 +373,14 @@ static int map_users(const struct spec *spec, struct container_parts *p, struct 
     return 0;
 }
 
+/* A layer below the image's, so that a start makes nothing in the container's branch. */
+static void add_mount_points(const struct engine_place *place, struct container_parts *p)
+{
+    p->points = container_mount_points(place->data_dir);
+    if (p->points && p->overlay.lower_count)
+        p->roots[p->root_count] = p->points, p->overlay.lower_count++;
+}
+
 int container_parts_make(const struct engine_place *place, struct container_parts *ret,
                          struct error *err)
 {
@@ -364,6 +389,8 @@ int container_parts_make(const struct engine_place *place, struct container_part
     const char *user = c->user;
     int r = container_parts_layers(place, p, err);
 
+    if (r == 0 && p->has_overlay)
+        add_mount_points(place, p);
     if (r == 0) {
         if (!user && p->image)
             user = p->image->config.user;
@@ -414,6 +441,7 @@ void container_parts_done(struct container_parts *p)
     free(p->resolv);
     free(p->cgroup);
     free(p->root);
+    free(p->points);
     free(p->net_path);
     free(p->pid_path);
     free(p->ipc_path);
@@ -435,10 +463,21 @@ static int remove_branch(void *opaque)
     return 0;
 }
 
+static void remove_names(const struct engine_place *place)
+{
+    cleanup_free char *parent = str_format("%s/names", place->runtime_dir);
+    cleanup_fd int fd = parent ? open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+    if (fd >= 0)
+        home_remove_tree(fd, place->id);
+}
+
 void container_parts_remove(const struct engine_place *place)
 {
     const struct spec *spec = place->spec;
     struct error err = {0};
+
+    remove_names(place);
 
     if (geteuid() != 0 && spec->image && access(place->dir, F_OK) == 0 &&
         idmap_run(remove_branch, (void *)(uintptr_t)place->dir, &err) < 0)

@@ -13,9 +13,9 @@ struct container_parts {
     struct container_user user;
     struct image_store *store;
     struct image *image;
-    const char **roots; /* topmost first; NULL after the last */
+    const char **roots; /* topmost first; below them in the overlay alone: @points */
     size_t root_count;
-    char *upper, *work;
+    char *upper, *work, *points;
     char **sources; /* one for each mount of the spec */
     char *hosts, *hostname, *resolv, *cgroup, *root, *net_path, *pid_path, *ipc_path;
     bool has_overlay;
