@@ -33,6 +33,9 @@ enum spec_wall { SPEC_WALL_CONTAINER, SPEC_WALL_VM };
 enum spec_net { SPEC_NET_NAT, SPEC_NET_NONE, SPEC_NET_HOST, SPEC_NET_CONTAINER };
 /* What the instance's console is: the first serial port, a virtio console (hvc0), or nothing. */
 enum spec_serial { SPEC_SERIAL_CONSOLE, SPEC_SERIAL_VIRTIO, SPEC_SERIAL_NONE };
+
+/* The network adapter that a virtual machine finds. */
+enum spec_nic { SPEC_NIC_VIRTIO, SPEC_NIC_E1000 };
 enum spec_restart {
     SPEC_RESTART_NO,
     SPEC_RESTART_ON_FAILURE,
@@ -137,6 +140,7 @@ struct spec {
     size_t label_count;
     char *accel, *cpu, *machine; /* NULL: auto, default model, pc */
     enum spec_serial serial;
+    enum spec_nic nic;
     uint8_t uuid[16]; /* all zero: derived from the id */
     bool no_reboot;
     bool paused; /* is created with its processors stopped */

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "instance/spec_internal.h"
 
+static const char *const nic_names[] = {"virtio", "e1000", NULL};
 static const char *const serial_names[] = {"console", "virtio", "none", NULL};
 const char *const spec_cache_names[] = {"writeback", "unsafe", NULL};
 
@@ -22,6 +23,7 @@ const struct spec_field spec_vm_fields[] = {
     FIELD("initrd", "initrd", PATH, initrd),
     FIELD("append", "append", STRING, append),
     FIELD("mac", "mac", MAC, mac),
+    FIELD("nic", "nic", ENUM, nic, .names = nic_names),
     FIELD("accel", "accel", WORD, accel),
     FIELD("cpu", "cpu", WORD, cpu),
     FIELD("machine", "machine", WORD, machine),

@@ -237,6 +237,9 @@ static int load_guest(void *opaque, struct machine_guest *ret, struct error *err
     return 0;
 }
 
+static const enum machine_nic_model nic_models[] = {
+    [SPEC_NIC_VIRTIO] = MACHINE_NIC_VIRTIO, [SPEC_NIC_E1000] = MACHINE_NIC_E1000};
+
 static int configure(struct vm *vm, struct machine_config *c, struct error *err)
 {
     const struct spec *spec = vm->env.spec;
@@ -265,7 +268,8 @@ static int configure(struct vm *vm, struct machine_config *c, struct error *err)
     else if (spec->serial == SPEC_SERIAL_VIRTIO)
         c->console = vm->env.console;
     if (vm->net)
-        c->nics[c->nic_count++].netdev = vm->net;
+        c->nics[c->nic_count++] =
+            (struct machine_nic){.netdev = vm->net, .model = nic_models[spec->nic]};
     return identify(vm, c, err);
 }
 

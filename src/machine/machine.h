@@ -32,8 +32,12 @@ enum machine_end {
     MACHINE_END_ERROR,      /* Isola's own failure; see the error */
 };
 
+/* Which adapter a guest finds. */
+enum machine_nic_model { MACHINE_NIC_VIRTIO, MACHINE_NIC_E1000 };
+
 struct machine_nic {
     struct netdev *netdev; /* borrowed */
+    enum machine_nic_model model;
     uint8_t mac[6];
 };
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The virtio devices of board pc, one slot each: network adapters, drives, console, random numbers.
+/* The devices in slots of board pc: network adapters, and virtio drives, console, random numbers.
  */
 #include <errno.h>
 
 #include "base/mem.h"
+#include "device/e1000.h"
 #include "device/virtio/virtio_blk.h"
 #include "device/virtio/virtio_console.h"
 #include "device/virtio/virtio_net.h"
@@ -19,17 +20,32 @@ static int fill_random(void *opaque, void *bytes, size_t len)
     return 0;
 }
 
-static int add_nics(struct pc *pc, unsigned *slot, struct error *err)
+/* NULL with @err set on failure. */
+static struct device *new_nic(struct pc *pc, const struct machine_nic *nic, unsigned slot,
+                              struct error *err)
 {
     struct machine *m = pc->machine;
+    struct virtio_net *net;
+    struct e1000 *e;
 
-    for (unsigned i = 0; i < m->config.nic_count; i++) {
-        const struct machine_nic *nic = &m->config.nics[i];
-        struct virtio_net *net =
-            virtio_net_new(pc->pci, (*slot)++, m->space, nic->netdev, nic->mac, err);
-        if (!net)
+    switch (nic->model) {
+    case MACHINE_NIC_E1000:
+        e = e1000_new(pc->pci, slot, m->space, m->clock, nic->netdev, nic->mac, err);
+        return e ? e1000_device(e) : NULL;
+    case MACHINE_NIC_VIRTIO:
+        break;
+    }
+    net = virtio_net_new(pc->pci, slot, m->space, nic->netdev, nic->mac, err);
+    return net ? virtio_net_device(net) : NULL;
+}
+
+static int add_nics(struct pc *pc, unsigned *slot, struct error *err)
+{
+    for (unsigned i = 0; i < pc->machine->config.nic_count; i++) {
+        struct device *dev = new_nic(pc, &pc->machine->config.nics[i], (*slot)++, err);
+        if (!dev)
             return -ENOMEM;
-        machine_add_device(m, virtio_net_device(net));
+        machine_add_device(pc->machine, dev);
     }
     return 0;
 }

@@ -105,3 +105,50 @@ void rig_char_init(struct rig_char *c)
         .attach = char_attach, .write = char_write, .ready = char_ready, .close = char_close};
     *c = (struct rig_char){.ch = {.ops = &ops}, .refuse_after = sizeof(c->written)};
 }
+
+static void net_attach(struct netdev *n, const struct netdev_client *client)
+{
+    container_of(n, struct rig_net, netdev)->client = client;
+}
+
+static void net_send(struct netdev *n, const struct netdev_span *spans, unsigned count)
+{
+    struct rig_net *net = container_of(n, struct rig_net, netdev);
+
+    net->len = 0;
+    for (unsigned i = 0; i < count; i++) {
+        assert(spans[i].len <= sizeof(net->frame) - net->len);
+        memcpy(net->frame + net->len, spans[i].data, spans[i].len);
+        net->len += spans[i].len;
+    }
+    net->frames++;
+    if (net->echo)
+        net->client->receive(net->client->opaque, net->echo, net->echo_len);
+}
+
+static void net_sent(struct netdev *n)
+{
+    container_of(n, struct rig_net, netdev)->batches++;
+}
+
+static void net_ready(struct netdev *n)
+{
+    container_of(n, struct rig_net, netdev)->ready++;
+}
+
+void rig_net_init(struct rig_net *n)
+{
+    static const struct netdev_ops ops = {
+        .attach = net_attach, .send = net_send, .sent = net_sent, .ready = net_ready};
+
+    memset(n, 0, sizeof(*n));
+    n->netdev.ops = &ops;
+}
+
+bool rig_net_deliver(struct rig_net *n, const uint8_t *frame, size_t len)
+{
+    if (!n->client->can_receive(n->client->opaque, len))
+        return false;
+    n->client->receive(n->client->opaque, frame, len);
+    return true;
+}

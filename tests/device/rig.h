@@ -9,6 +9,7 @@
 #include "bus/space.h"
 #include "device/device.h"
 #include "io/chardev.h"
+#include "io/netdev.h"
 
 enum { RIG_WIRES = 64, RIG_MEMORY = 1 << 20 };
 
@@ -59,5 +60,19 @@ struct rig_char {
     unsigned ready_calls;
 };
 void rig_char_init(struct rig_char *c);
+
+/* A network that keeps the last frame, and answers with @echo from inside send. */
+struct rig_net {
+    struct netdev netdev;
+    const struct netdev_client *client;
+    uint8_t frame[NETDEV_FRAME_MAX];
+    size_t len;
+    unsigned frames, batches, ready;
+    const uint8_t *echo;
+    size_t echo_len;
+};
+void rig_net_init(struct rig_net *n);
+/* Offers a frame as a backend does; false when there is no room. */
+bool rig_net_deliver(struct rig_net *n, const uint8_t *frame, size_t len);
 
 #endif

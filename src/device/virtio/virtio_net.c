@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "device/checksum.h"
 
 enum {
     NET_F_CSUM = 0,
@@ -125,22 +126,6 @@ static size_t header_len(const struct virtio_net *net)
                : HDR_NUM_BUFFERS;
 }
 
-/* The Internet checksum (RFC 1071) of @len bytes, not inverted. */
-static uint16_t checksum(const uint8_t *bytes, size_t len)
-{
-    uint64_t sum = 0;
-    uint32_t last = 0;
-    size_t i;
-
-    for (i = 0; i + 4 <= len; i += 4)
-        sum += load_le32(bytes + i);
-    memcpy(&last, bytes + i, len - i);
-    sum += last;
-    while (sum >> 16)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)sum;
-}
-
 /*
  * Completes the checksum that the driver began (5.1.6.2): the field holds the sum of the pseudo
  * header. False when its place is not in the frame.
@@ -151,7 +136,7 @@ static bool complete_checksum(uint8_t *frame, size_t len, size_t start, size_t o
 
     if (start > len || offset + 2 > len - start)
         return false;
-    sum = (uint16_t)~checksum(frame + start, len - start);
+    sum = (uint16_t)~checksum_add(frame + start, len - start, 0);
     if (!sum && offset == UDP_CHECKSUM_OFFSET)
         sum = 0xffff; /* 0 would mean: none */
     store_le16(frame + start + offset, sum);
