@@ -13,7 +13,7 @@
 #include "device/uart16550.h"
 #include "pc_rig.h"
 
-enum { STEPS = 300 };
+enum { STEPS = 300, UPDATES = 4 };
 enum {
     OP_OUT,
     OP_IN,
@@ -31,6 +31,13 @@ enum {
     OP_TAMPER,
     OPS
 };
+
+/* Who looks at the display. */
+static struct {
+    struct display_frame frame;
+    struct display_text text;
+    unsigned updates;
+} screen;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -51,9 +58,10 @@ static uint64_t take(struct input *in, unsigned n)
 /* Ports of the devices by index, others by number. */
 static uint16_t take_port(struct input *in)
 {
-    static const uint16_t bases[] = {0x20,  0x40, 0x60,  0x64,  0x70,  0x92,   0xa0,
-                                     0xb2,  0xf4, 0x3f8, 0x4d0, 0x505, 0x510,  0x514,
-                                     0x600, 0x61, 0xcf8, 0xcfc, 0xcf9, 0xafe0, 0xc000};
+    static const uint16_t bases[] = {0x20,  0x40,  0x60,  0x64,  0x70,  0x92,   0xa0,
+                                     0xb2,  0xf4,  0x3f8, 0x4d0, 0x505, 0x510,  0x514,
+                                     0x600, 0x61,  0xcf8, 0xcfc, 0xcf9, 0xafe0, 0xc000,
+                                     0x1ce, 0x3b4, 0x3c0, 0x3c8, 0x3d0, 0x3d8};
     unsigned n = (unsigned)take(in, 1);
 
     if (n < 8 * array_size(bases))
@@ -63,7 +71,8 @@ static uint16_t take_port(struct input *in)
 
 static uint64_t take_address(struct input *in)
 {
-    static const uint64_t bases[] = {0xfee00000, 0xfec00000, 0xfed00000, 0xe0000000, 0xe00000000};
+    static const uint64_t bases[] = {0xfee00000, 0xfec00000, 0xfed00000, 0xe0000000, 0xe00000000,
+                                     0xa0000,    0xb8000,    0xf0000000, 0xf1000000};
     unsigned n = (unsigned)take(in, 1);
 
     return bases[n % array_size(bases)] + take(in, 2) % 0x1000;
@@ -86,9 +95,23 @@ static void tamper(struct pc_rig *pc, struct input *in)
     str_done(&saved);
 }
 
+/* Pictures are large: few of them, so that inputs stay quick. */
+static void draw(struct pc_rig *pc)
+{
+    if (screen.updates++ >= UPDATES)
+        return;
+    pc->display->ops->update(pc->display, &screen.frame);
+    for (unsigned i = 0; i < screen.frame.damage_count; i++) {
+        const struct display_rect *r = &screen.frame.damage[i];
+        if (!r->width || !r->height || r->x + r->width > (int)screen.frame.width ||
+            r->y + r->height > (int)screen.frame.height)
+            abort();
+    }
+}
+
 static void event(struct pc_rig *pc, struct input *in)
 {
-    switch (take(in, 1) % 5) {
+    switch (take(in, 1) % 7) {
     case 0:
         piix4_pm_power_button(pc->pm);
         break;
@@ -100,6 +123,12 @@ static void event(struct pc_rig *pc, struct input *in)
         break;
     case 3:
         pci_msix_notify(pc->function, (unsigned)take(in, 1));
+        break;
+    case 4:
+        draw(pc);
+        break;
+    case 5:
+        pc->display->ops->text(pc->display, &screen.text);
         break;
     default:
         pci_set_intx(pc->function, (int)take(in, 1) & 1);
@@ -194,12 +223,29 @@ static void step(struct pc_rig *pc, struct input *in)
     }
 }
 
+/* Video memory and registers at 0xF0000000 and 0xF1000000, by the guest's own mechanism. */
+static void place_vga(struct pc_rig *pc)
+{
+    static const uint32_t writes[][2] = {{0x10, 0xf0000000}, {0x18, 0xf1000000}, {0x04, 7}};
+
+    for (unsigned i = 0; i < array_size(writes); i++) {
+        ports_write(pc->rig.ports, 0xcf8, 4, 0x80001800u | writes[i][0]);
+        ports_write(pc->rig.ports, 0xcfc, 4, writes[i][1]);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct pc_rig pc;
     struct input in = {.at = data, .left = size};
 
+    if (!screen.frame.pixels)
+        screen.frame.pixels = mem_alloc(DISPLAY_MAX_PIXELS, sizeof(*screen.frame.pixels));
+    if (!screen.frame.pixels)
+        return 0;
+    screen.updates = screen.frame.width = 0;
     pc_rig_set_up(&pc, 0);
+    place_vga(&pc);
     pci_place_bar(pc.function, 0, 0xc000, NULL);
     pci_place_bar(pc.function, 1, 0xe0000000, NULL);
     pci_place_bar(pc.function, 2, 0xe00000000, NULL);

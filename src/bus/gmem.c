@@ -267,23 +267,47 @@ int gmem_clear(struct gmem *gm, struct error *err)
     return 0;
 }
 
-uint64_t gmem_dirty_take(struct gmem *gm, uint64_t *bitmap)
+/* Moves the DIRTY bits of the pages to @bitmap; the first @max of those found also to @list. */
+static uint64_t take_dirty(struct gmem *gm, uint64_t first, uint64_t count, uint64_t *bitmap,
+                           uint64_t *list, uint64_t max)
 {
-    uint64_t count = 0;
+    uint64_t found = 0;
 
     if (bitmap)
-        memset(bitmap, 0, (gm->pages + 63) / 64 * 8);
-    for (uint64_t gfn = 0; gfn < gm->pages; gfn++) {
-        if (!(flags_get(gm, gfn) & GMEM_DIRTY))
+        memset(bitmap, 0, (count + 63) / 64 * 8);
+    for (uint64_t i = 0; i < count && first + i < gm->pages; i++) {
+        if (!(flags_get(gm, first + i) & GMEM_DIRTY))
             continue;
-        flags_drop(gm, gfn, GMEM_DIRTY);
+        flags_drop(gm, first + i, GMEM_DIRTY);
         if (bitmap)
-            bitmap[gfn / 64] |= 1ull << (gfn % 64);
-        count++;
+            bitmap[i / 64] |= 1ull << (i % 64);
+        if (found < max)
+            list[found] = first + i;
+        found++;
     }
-    if (count)
+    return found;
+}
+
+uint64_t gmem_dirty_take(struct gmem *gm, uint64_t *bitmap)
+{
+    uint64_t found = take_dirty(gm, 0, gm->pages, bitmap, NULL, 0);
+
+    if (found)
         all_changed(gm);
-    return count;
+    return found;
+}
+
+uint64_t gmem_dirty_take_range(struct gmem *gm, uint64_t first, uint64_t count, uint64_t *bitmap)
+{
+    /* A few pages are told one by one, so that listeners keep what they hold of others. */
+    uint64_t few[16], found = take_dirty(gm, first, count, bitmap, few, array_size(few));
+
+    if (found > array_size(few))
+        all_changed(gm);
+    else
+        for (uint64_t i = 0; i < found; i++)
+            page_changed(gm, few[i]);
+    return found;
 }
 
 struct gmem_layer *gmem_freeze(struct gmem *gm, struct error *err)

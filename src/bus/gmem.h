@@ -89,6 +89,13 @@ int gmem_clear(struct gmem *gm, struct error *err);
  * Returns the number of pages that were dirty.
  */
 uint64_t gmem_dirty_take(struct gmem *gm, uint64_t *bitmap);
+/*
+ * The same for pages [first, first + count) alone, which their reader shares with nobody (video
+ * memory): bit 0 of @bitmap ((count + 63) / 64 words) is page @first. A processor that runs
+ * meanwhile may write through a pointer it holds until it notices, so that a reader looks at a page
+ * once more in its next turn.
+ */
+uint64_t gmem_dirty_take_range(struct gmem *gm, uint64_t first, uint64_t count, uint64_t *bitmap);
 
 /*
  * Freezes the present content as a sealed base that other machines may be made from; this machine

@@ -23,6 +23,7 @@ enum {
     PCI_HEADER_TYPE = 0x0e,
     PCI_BAR0 = 0x10,
     PCI_SUBSYSTEM_VENDOR = 0x2c,
+    PCI_ROM_ADDRESS = 0x30,
     PCI_CAPABILITIES = 0x34,
     PCI_INTERRUPT_LINE = 0x3c,
     PCI_INTERRUPT_PIN = 0x3d,
@@ -36,6 +37,7 @@ enum {
     PCI_COMMAND_INTX_OFF = 1 << 10,
     PCI_STATUS_INTERRUPT = 1 << 3,
     PCI_STATUS_CAPABILITIES = 1 << 4,
+    PCI_ROM_ENABLE = 1 << 0,
 };
 
 /* MSI-X (6.8.2): the table fills the first half of its page, the PBA stands in the second. */
@@ -70,7 +72,7 @@ struct pci_function {
     unsigned devfn;
     const struct pci_function_ops *ops;
     void *opaque;
-    struct bar bars[PCI_BARS];
+    struct bar bars[PCI_BARS + 1]; /* the last is PCI_ROM */
     uint8_t config[PCI_CONFIG_SIZE], wmask[PCI_CONFIG_SIZE];
     uint8_t power_up[PCI_CONFIG_SIZE]; /* config as set up, once @sealed */
     bool sealed;
@@ -219,11 +221,16 @@ static void unmap_bar(struct pci_function *f, struct bar *b)
     b->io = NULL;
 }
 
+static unsigned bar_register(unsigned index)
+{
+    return index == PCI_ROM ? PCI_ROM_ADDRESS : PCI_BAR0 + 4 * index;
+}
+
 /* The address in BAR @index, 0 when it decodes nothing there (disabled, unset or being sized). */
 static uint64_t bar_address(const struct pci_function *f, unsigned index)
 {
     const struct pci_bar *decl = &f->bars[index].decl;
-    const uint8_t *reg = f->config + PCI_BAR0 + 4 * index;
+    const uint8_t *reg = f->config + bar_register(index);
     uint64_t address = load_le32(reg) & ~(uint64_t)(decl->size - 1), top = UINT32_MAX;
 
     if (decl->kind == PCI_BAR_MEM64) {
@@ -234,10 +241,28 @@ static uint64_t bar_address(const struct pci_function *f, unsigned index)
     }
     if (!(command_of(f) & (decl->kind == PCI_BAR_IO ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)))
         return 0;
+    if (index == PCI_ROM && !(reg[0] & PCI_ROM_ENABLE))
+        return 0;
     /* All ones is how software asks for the size (6.2.5.1). */
     if (address > top - decl->size || (decl->kind == PCI_BAR_MEM64 && address >> 32 == UINT32_MAX))
         return 0;
     return address;
+}
+
+static struct space_range *map_memory(struct pci_function *f, unsigned index, uint64_t address,
+                                      struct error *err)
+{
+    const struct pci_bar *decl = &f->bars[index].decl;
+    struct space *space = f->bus->space;
+    int priority = -1 - (int)(f->devfn * (PCI_BARS + 1) + index);
+
+    if (decl->ram)
+        return space_map_ram(space, f->dev.name, address, decl->size, decl->first_gfn, priority,
+                             err);
+    if (index == PCI_ROM)
+        return space_map_rom(space, f->dev.name, address, decl->size, decl->rom, priority, err);
+    return space_map_mmio(space, f->dev.name, address, decl->size, decl->mmio, decl->dev, priority,
+                          err);
 }
 
 static void update_bar(struct pci_function *f, unsigned index)
@@ -256,15 +281,14 @@ static void update_bar(struct pci_function *f, unsigned index)
         b->io = ports_map(f->bus->ports, f->dev.name, (uint16_t)address, b->decl.size,
                           b->decl.ports, b->decl.dev, &err);
     else
-        b->memory = space_map_mmio(f->bus->space, f->dev.name, address, b->decl.size, b->decl.mmio,
-                                   b->decl.dev, -1 - (int)(f->devfn * PCI_BARS + index), &err);
+        b->memory = map_memory(f, index, address, &err);
     if (!b->memory && !b->io)
         log_debug("pci", "%s: BAR %u stays unmapped: %s", f->dev.name, index, error_text(&err));
 }
 
 static void update_bars(struct pci_function *f)
 {
-    for (unsigned i = 0; i < PCI_BARS; i++)
+    for (unsigned i = 0; i <= PCI_ROM; i++)
         if (f->bars[i].decl.kind != PCI_BAR_NONE)
             update_bar(f, i);
 }
@@ -272,14 +296,17 @@ static void update_bars(struct pci_function *f)
 void pci_set_bar(struct pci_function *f, unsigned index, const struct pci_bar *bar)
 {
     static const uint8_t type_bits[] = {[PCI_BAR_IO] = 1, [PCI_BAR_MEM32] = 0, [PCI_BAR_MEM64] = 4};
-    unsigned at = PCI_BAR0 + 4 * index;
+    unsigned at = bar_register(index);
+    bool rom = index == PCI_ROM;
+    unsigned end = rom ? PCI_ROM + 1 : PCI_BARS;
 
-    if (index + (bar->kind == PCI_BAR_MEM64) >= PCI_BARS || !bar->size ||
-        (bar->size & (bar->size - 1)) || bar->kind == PCI_BAR_NONE)
+    if (index + (bar->kind == PCI_BAR_MEM64) >= end || !bar->size ||
+        (bar->size & (bar->size - 1)) || bar->kind == PCI_BAR_NONE ||
+        (rom && (bar->kind != PCI_BAR_MEM32 || !bar->rom)))
         return;
     f->bars[index].decl = *bar;
     f->config[at] = type_bits[bar->kind];
-    store_le32(f->wmask + at, ~(bar->size - 1));
+    store_le32(f->wmask + at, ~(bar->size - 1) | (rom ? PCI_ROM_ENABLE : 0));
     if (bar->kind == PCI_BAR_MEM64) {
         f->bars[index + 1].upper = true;
         store_le32(f->wmask + at + 4, UINT32_MAX);
@@ -332,6 +359,11 @@ static void config_write(struct pci_function *f, unsigned offset, unsigned size,
     config_changed(f);
     if (f->ops && f->ops->config_written)
         f->ops->config_written(f->opaque, offset, size);
+}
+
+uint64_t pci_bar_address(const struct pci_function *f, unsigned index)
+{
+    return index <= PCI_ROM && f->bars[index].decl.kind != PCI_BAR_NONE ? bar_address(f, index) : 0;
 }
 
 int pci_place_bar(struct pci_function *f, unsigned index, uint64_t address, struct error *err)
@@ -598,7 +630,7 @@ void pci_bus_free(struct pci_bus *bus)
         return;
     for (unsigned i = 0; i < SLOTS * FUNCTIONS; i++) {
         struct pci_function *f = bus->functions[i];
-        for (unsigned b = 0; f && b < PCI_BARS; b++)
+        for (unsigned b = 0; f && b <= PCI_ROM; b++)
             unmap_bar(f, &f->bars[b]);
         free(f);
     }

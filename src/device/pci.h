@@ -12,7 +12,7 @@
 #include "bus/space.h"
 #include "device/device.h"
 
-enum { PCI_BARS = 6, PCI_CONFIG_SIZE = 256, PCI_MSIX_MAX = 64 };
+enum { PCI_BARS = 6, PCI_ROM = PCI_BARS, PCI_CONFIG_SIZE = 256, PCI_MSIX_MAX = 64 };
 
 struct pci_bus;
 struct pci_function;
@@ -25,6 +25,9 @@ struct pci_bar {
     const struct mmio_ops *mmio;
     const struct port_ops *ports;
     void *dev;
+    bool ram; /* MEM32, MEM64: pages of guest memory from @first_gfn on, not registers */
+    uint64_t first_gfn;
+    const uint8_t *rom; /* PCI_ROM: @size borrowed bytes */
 };
 
 struct pci_ident {
@@ -67,8 +70,11 @@ struct device *pci_function_device(struct pci_function *f);
 struct pci_function *pci_add(struct pci_bus *bus, unsigned slot, unsigned fn,
                              const struct pci_ident *ident, const struct pci_function_ops *ops,
                              void *dev, struct error *err);
-/* Declares BAR @index. Before the guest runs. */
+/* Declares BAR @index, or with PCI_ROM the expansion ROM (6.2.5.2; kind MEM32). Before the guest
+ * runs. */
 void pci_set_bar(struct pci_function *f, unsigned index, const struct pci_bar *bar);
+/* Where BAR @index is decoded now, 0 when it is not. */
+uint64_t pci_bar_address(const struct pci_function *f, unsigned index);
 /* Places a BAR as firmware would, and enables its decoding. */
 int pci_place_bar(struct pci_function *f, unsigned index, uint64_t address, struct error *err);
 /* Adds a capability of @len bytes (with header) and returns its offset, 0 when full. @wmask may be

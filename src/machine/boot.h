@@ -28,6 +28,12 @@ struct boot_range {
 
 enum { BOOT_RANGES = 8 };
 
+/* A linear frame buffer of 32-bit pixels 0x00RRGGBB; width 0: there is none. */
+struct boot_screen {
+    uint64_t address;
+    unsigned width, height, line_bytes;
+};
+
 /* What the loaders know of the machine, and what is to be loaded. Everything is borrowed. */
 struct boot_params {
     struct space *space;
@@ -43,6 +49,7 @@ struct boot_params {
     const uint8_t *initrd;
     size_t initrd_len;
     const char *append;
+    struct boot_screen screen;
     uint64_t random; /* for the kernel's address-space randomisation; 0 = none */
 };
 

@@ -36,11 +36,20 @@ enum {
     HDR_CMDLINE_SIZE = 0x238,
     HDR_PREF_ADDRESS = 0x258,
     HDR_INIT_SIZE = 0x260,
+    ZP_SCREEN_VIDEO = 0x00f, /* struct screen_info (include/uapi/linux/screen_info.h) */
+    ZP_LFB_WIDTH = 0x012,
+    ZP_LFB_HEIGHT = 0x014,
+    ZP_LFB_DEPTH = 0x016,
+    ZP_LFB_BASE = 0x018,
+    ZP_LFB_SIZE = 0x01c, /* in 64 KiB */
+    ZP_LFB_LINE = 0x024,
+    ZP_LFB_COLORS = 0x026, /* size and position of red, green, blue and the rest */
     ZP_ACPI_RSDP = 0x070,
     ZP_E820_ENTRIES = 0x1e8,
     ZP_E820_TABLE = 0x2d0,
     ZERO_PAGE_SIZE = 0x1000,
 };
+enum { VIDEO_TYPE_VLFB = 0x23 };
 enum { LOADED_HIGH = 1, KASLR_FLAG = 2, CAN_USE_HEAP = 0x80, XLF_KERNEL_64 = 1 };
 
 /* The kernel's own limits on its virtual address: __START_KERNEL_map and KERNEL_IMAGE_SIZE. */
@@ -206,6 +215,22 @@ static int load_unpacked(const struct boot_params *p, struct linux_image *img, u
 
 /* ---- the zero page ---- */
 
+static void write_screen(const struct boot_screen *screen, uint8_t *zp)
+{
+    static const uint8_t colors[] = {8, 16, 8, 8, 8, 0, 8, 24};
+
+    if (!screen->width || screen->address > UINT32_MAX)
+        return;
+    zp[ZP_SCREEN_VIDEO] = VIDEO_TYPE_VLFB;
+    store_le16(zp + ZP_LFB_WIDTH, (uint16_t)screen->width);
+    store_le16(zp + ZP_LFB_HEIGHT, (uint16_t)screen->height);
+    store_le16(zp + ZP_LFB_DEPTH, 32);
+    store_le32(zp + ZP_LFB_BASE, (uint32_t)screen->address);
+    store_le32(zp + ZP_LFB_SIZE, (screen->height * screen->line_bytes + 0xffff) >> 16);
+    store_le16(zp + ZP_LFB_LINE, (uint16_t)screen->line_bytes);
+    memcpy(zp + ZP_LFB_COLORS, colors, sizeof(colors));
+}
+
 static int write_zero_page(const struct boot_params *p, const struct linux_image *img,
                            uint64_t initrd, bool kaslr, struct error *err)
 {
@@ -222,6 +247,7 @@ static int write_zero_page(const struct boot_params *p, const struct linux_image
     store_le32(zp + HDR_CMD_LINE_PTR, BOOT_CMDLINE);
     store_le32(zp + HDR_RAMDISK_IMAGE, (uint32_t)initrd);
     store_le32(zp + HDR_RAMDISK_SIZE, (uint32_t)p->initrd_len);
+    write_screen(&p->screen, zp);
     store_le64(zp + ZP_ACPI_RSDP, p->rsdp);
     zp[ZP_E820_ENTRIES] = (uint8_t)p->range_count;
     for (unsigned i = 0; i < p->range_count; i++) {

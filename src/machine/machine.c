@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "cpu/x86/access.h"
 #include "cpu/x86/model.h"
+#include "device/vga.h"
 #include "machine/machine_internal.h"
 
 enum { TSC_KHZ = 1000000 }; /* one tick a nanosecond: conversion is exact and free */
@@ -163,7 +164,8 @@ static int create_parts(struct machine *m, struct error *err)
                           m->config.time_opaque);
     if (!m->clock)
         return error_set(err, -ENOMEM, "out of memory");
-    m->ram = gmem_new(m->config.memory, err);
+    /* Video memory follows the RAM that the board maps. */
+    m->ram = gmem_new(m->config.memory + (m->config.vga ? VGA_MEMORY : 0), err);
     m->space = m->ram ? space_new(m->ram, err) : NULL;
     m->ports = m->space ? ports_new(err) : NULL;
     m->vm = m->ports ? x86_vm_new(m->space, m->ports, &host, model, m->config.cpus, TSC_KHZ, err)
@@ -276,6 +278,11 @@ int machine_reset(struct machine *m, struct error *err)
     for (unsigned i = 0; i < m->vm->cpu_count; i++)
         x86_reset(m->vm->cpus[i]);
     return m->board->boot(m, err);
+}
+
+struct display *machine_display(struct machine *m)
+{
+    return m->display;
 }
 
 int machine_end_value(const struct machine *m)

@@ -75,7 +75,12 @@ struct machine_config {
     struct chardev *console;                  /* virtio-console; NULL: absent */
     struct chardev *agent;                    /* its port MACHINE_AGENT_PORT; NULL: absent */
     struct chardev *debug_console;            /* port 0x402; NULL: absent */
-    bool debug_exit;                          /* port 0xf4 */
+    /* A standard VGA at 00:02.0 (device/vga.h). A kernel that is loaded directly finds it in a
+     * linear mode. The ROM (a power of two from 4 KiB on) may be absent. */
+    bool vga;
+    const uint8_t *vga_rom;
+    size_t vga_rom_len;
+    bool debug_exit; /* port 0xf4 */
     bool no_reboot;
     uint8_t uuid[16];
     int64_t rtc_offset; /* seconds added to the host's UTC */
@@ -91,6 +96,7 @@ struct machine_config {
 };
 
 struct machine;
+struct display;
 
 /* Builds the machine in reset state and loads the guest. NULL with @err set. */
 struct machine *machine_new(const struct machine_config *config, struct error *err);
@@ -122,6 +128,9 @@ void machine_unlock(struct machine *m);
  * caller may sleep because all processors wait (0: call again at once; UINT64_MAX: until input).
  */
 enum machine_end machine_step(struct machine *m, uint64_t budget, uint64_t *ret_idle_ns);
+
+/* The picture of its display, NULL without one; used with the machine lock held. */
+struct display *machine_display(struct machine *m);
 
 /* The code of MACHINE_END_DEBUG_EXIT and the text of MACHINE_END_ERROR. */
 int machine_end_value(const struct machine *m);

@@ -20,6 +20,7 @@
 #include "device/piix4_pm.h"
 #include "device/pvpanic.h"
 #include "device/uart16550.h"
+#include "device/vga.h"
 #include "machine/pc_firmware.h"
 
 /* ---- interrupt wiring ---- */
@@ -387,6 +388,23 @@ static int create_extras(struct pc *pc, struct error *err)
     return 0;
 }
 
+static int create_vga(struct pc *pc, struct error *err)
+{
+    struct machine *m = pc->machine;
+    struct vga_config config = {.first_gfn = m->config.memory >> GMEM_PAGE_BITS,
+                                .rom = m->config.vga_rom,
+                                .rom_len = m->config.vga_rom_len};
+
+    if (!m->config.vga)
+        return 0;
+    pc->vga = vga_new(pc->pci, PC_VGA_SLOT, m->space, m->ports, m->clock, &config, err);
+    if (!pc->vga)
+        return -ENOMEM;
+    ADD(pc, vga_device(pc->vga));
+    m->display = vga_display(pc->vga);
+    return 0;
+}
+
 static int create_fw_cfg(struct pc *pc, struct error *err)
 {
     struct machine *m = pc->machine;
@@ -457,6 +475,8 @@ static int pc_create(struct machine *m, struct error *err)
     if (r == 0)
         r = create_fw_cfg(pc, err);
     if (r == 0)
+        r = create_vga(pc, err);
+    if (r == 0)
         r = pc_create_virtio(pc, err);
     return r < 0 ? error_wrap(err, r, "create board pc") : 0;
 }
@@ -485,6 +505,21 @@ static void pc_destroy(struct machine *m)
     m->pc = NULL;
 }
 
+/* The screen of a kernel that is loaded directly: no BIOS will set a mode for it. */
+static void set_screen(struct pc *pc, struct boot_screen *ret)
+{
+    struct vga_linear linear;
+
+    if (!pc->vga)
+        return;
+    vga_set_linear(pc->vga, 1024, 768, &linear);
+    if (linear.address)
+        *ret = (struct boot_screen){.address = linear.address,
+                                    .width = linear.width,
+                                    .height = linear.height,
+                                    .line_bytes = linear.line_bytes};
+}
+
 static int load_guest(struct pc *pc, const struct machine_guest *guest, struct error *err)
 {
     struct machine *m = pc->machine;
@@ -502,6 +537,7 @@ static int load_guest(struct pc *pc, const struct machine_guest *guest, struct e
                             .append = m->config.append};
 
     memcpy(p.ranges, pc->ranges, sizeof(p.ranges));
+    set_screen(pc, &p.screen);
     if (!m->config.no_kaslr)
         machine_random(m, &p.random, sizeof(p.random));
     return boot_load(&p, &m->entry, err);

@@ -3,7 +3,8 @@
  * Board pc: the wiring of QEMU's i440FX/PIIX machine, which firmware and drivers know.
  *
  *   00:00.0 i440FX host bridge   00:01.0 PIIX3 ISA bridge   00:01.3 PIIX4 power management (SCI:
- * IRQ 9) 00:02.0 and on: virtio, in this order: network adapters, drives, console, random numbers
+ * IRQ 9) 00:02.0 VGA, if any, and on: virtio, in this order: network adapters, drives, console,
+ * random numbers
  *   PCI interrupts A..D of a slot rotate over PIRQA..D; A and B go to IRQ 10, C and D to IRQ 11
  *   RAM from 0 to 3 GiB, what is more from 4 GiB on; 0xA0000-0xBFFFF is left to a display
  */
@@ -23,6 +24,9 @@ struct pci_bus;
 struct virtio_blk;
 struct piix3;
 struct piix4_pm;
+struct vga;
+
+enum { PC_VGA_SLOT = 2 };
 
 struct pc {
     struct machine *machine;
@@ -34,6 +38,7 @@ struct pc {
     struct pci_bus *pci;
     struct piix3 *isa;
     struct piix4_pm *pm;
+    struct vga *vga;            /* NULL: none */
     uint64_t next_io, next_mem; /* where the next BAR is placed */
     struct boot_range ranges[BOOT_RANGES];
     unsigned range_count;

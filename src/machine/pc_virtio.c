@@ -11,8 +11,8 @@
 #include "device/virtio/virtio_rng.h"
 #include "machine/pc.h"
 
-enum { FIRST_SLOT = 2 };
-_Static_assert(FIRST_SLOT + MACHINE_NICS + MACHINE_DRIVES + 2 <= 32, "each has a slot of its own");
+enum { FIRST_SLOT = 2 }; /* one more when a VGA stands there */
+_Static_assert(FIRST_SLOT + MACHINE_NICS + MACHINE_DRIVES + 3 <= 32, "each has a slot of its own");
 
 static int fill_random(void *opaque, void *bytes, size_t len)
 {
@@ -68,7 +68,7 @@ static int add_drives(struct pc *pc, unsigned *slot, struct error *err)
 int pc_create_virtio(struct pc *pc, struct error *err)
 {
     struct machine *m = pc->machine;
-    unsigned slot = FIRST_SLOT;
+    unsigned slot = FIRST_SLOT + (pc->vga ? 1 : 0);
     struct virtio_rng *rng;
 
     if (add_nics(pc, &slot, err) < 0 || add_drives(pc, &slot, err) < 0)

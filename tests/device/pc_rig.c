@@ -18,6 +18,7 @@
 #include "device/piix4_pm.h"
 #include "device/pvpanic.h"
 #include "device/uart16550.h"
+#include "device/vga.h"
 
 static void cpu_intr(void *opaque, unsigned cpu, int level)
 {
@@ -174,6 +175,17 @@ static void add_timers(struct pc_rig *pc)
     add(pc, hpet_device(pc->hpet));
 }
 
+static void add_vga(struct pc_rig *pc)
+{
+    static const uint8_t rom[4096] = {0x55, 0xaa, 8};
+    struct vga_config config = {.first_gfn = RIG_VIDEO_GFN, .rom = rom, .rom_len = sizeof(rom)};
+    struct vga *vga =
+        vga_new(pc->bus, 3, pc->rig.space, pc->rig.ports, pc->rig.clock, &config, NULL);
+
+    add(pc, vga_device(vga));
+    pc->display = vga_display(vga);
+}
+
 static void add_pci(struct pc_rig *pc)
 {
     static const struct pci_ident ident = {.vendor = 0x1234, .device = 0x5678, .intx = true};
@@ -196,6 +208,7 @@ static void add_pci(struct pc_rig *pc)
     assert(pci_add_msix(pc->function, 1, 3, NULL) == 0);
     pci_set_bar(pc->function, 2,
                 &(struct pci_bar){.kind = PCI_BAR_MEM64, .size = 4096, .mmio = &mmio, .dev = pc});
+    add_vga(pc);
     for (struct pci_function *f = pci_next(pc->bus, NULL); f; f = pci_next(pc->bus, f))
         add(pc, pci_function_device(f));
 }

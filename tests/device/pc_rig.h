@@ -5,6 +5,7 @@
 
 #include "device/lapic.h"
 #include "device/pci.h"
+#include "io/display.h"
 #include "rig.h"
 
 enum { PC_RIG_DEVICES = 32, PC_RIG_CPUS = 2 };
@@ -21,6 +22,7 @@ struct pc_rig {
     struct lapics *apics;
     struct pci_bus *bus;
     struct pci_function *function; /* one with all kinds of BARs, MSI-X and INTx */
+    struct display *display;       /* of the VGA at slot 3 */
     struct device *device[PC_RIG_DEVICES];
     unsigned devices;
     unsigned intr[PC_RIG_CPUS], nmis, inits, sipis, resets, ends; /* what was driven */

@@ -12,6 +12,8 @@
 #include "io/netdev.h"
 
 enum { RIG_WIRES = 64, RIG_MEMORY = 1 << 20 };
+/* Pages of gmem that nothing maps, for a video adapter. */
+enum { RIG_VIDEO_GFN = RIG_MEMORY / GMEM_PAGE_SIZE, RIG_VIDEO = 16 << 20 };
 
 struct rig_wire {
     int level;
