@@ -250,65 +250,6 @@ static int find_for(struct instances *home, const char *ref, enum lifecycle_verb
 
 /* ---- start ---- */
 
-/* In the child: becomes "PROGRAM supervise ID" with @sock as its only extra descriptor. */
-static void become_supervisor(const char *program, const char *id, int sock, int log)
-{
-    char *const argv[] = {(char *)"isola", (char *)"supervise", (char *)id, NULL};
-    int null = open("/dev/null", O_RDWR);
-    sigset_t none;
-
-    if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(log >= 0 ? log : null, 2) < 0)
-        _exit(125);
-    /* dup2 onto itself would keep close-on-exec. */
-    if (sock == SUPERVISOR_STARTER_FD ? fcntl(sock, F_SETFD, 0) < 0
-                                      : dup2(sock, SUPERVISOR_STARTER_FD) < 0)
-        _exit(125);
-    close_range(SUPERVISOR_STARTER_FD + 1, ~0u, 0);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    setsid();
-    execv(program, argv);
-    _exit(125);
-}
-
-/* Starts a supervisor process; *ret_fd is our end of its first connection. */
-static int spawn(const struct instances *home, const char *id, int *ret_fd, struct error *err)
-{
-    cleanup_free char *log_path = home_path(home, id, "supervisor.log");
-    cleanup_fd int log =
-        log_path ? open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600)
-                 : -1;
-    int pair[2], status;
-    pid_t child, waited;
-
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-        return error_set_errno(err, -errno, "create a socket");
-    crash_point();
-    child = fork();
-    if (child == 0) {
-        /* Twice, so that it belongs to init and not to us. */
-        pid_t second = fork();
-        if (second != 0)
-            _exit(second < 0 ? 1 : 0);
-        become_supervisor(home->program, id, pair[1], log);
-    }
-    close(pair[1]);
-    if (child < 0) {
-        close(pair[0]);
-        return error_set_errno(err, -errno, "create a process");
-    }
-    do
-        waited = waitpid(child, &status, 0);
-    while (waited < 0 && errno == EINTR);
-    crash_point();
-    if (waited != child || status != 0) {
-        close(pair[0]);
-        return error_set(err, -EAGAIN, "create a process: too many");
-    }
-    *ret_fd = pair[0];
-    return 0;
-}
-
 static json_t *attach_request(const char *verb, const struct instance_attach *a)
 {
     json_t *o = json_pack("{s:s,s:b,s:b,s:b,s:i,s:i}", "do", verb, "input", (int)a->input, "replay",
@@ -346,7 +287,7 @@ int instance_start(struct instances *home, const char *ref, const struct instanc
         r = -EALREADY;
     } else {
         r = lifecycle_supervised(i->state) ? client_connect(home, i, &fd, err)
-                                           : spawn(home, i->id, &fd, err);
+                                           : supervisor_spawn(home, i, &fd, err);
         if (r == 0 && !lifecycle_supervised(i->state))
             r = check_greeting(fd, i->id, err);
         if (r == 0)

@@ -60,6 +60,11 @@ struct engine_ops {
     const char *about; /* one line for doctor and help */
     /* It drops what it does not need by itself; else the supervisor does (confine.h). */
     bool confines_itself;
+    /*
+     * Its supervisor is a fork of the command that starts it, which is faster. Else the program is
+     * executed anew: what holds a guest shares no layout and no memory with the command.
+     */
+    bool forked;
     /* An instance is about to be created from @spec: checks it and settles what is to stay. */
     int (*prepare)(const struct engine_place *place, struct spec *spec, struct error *err);
     /*

@@ -185,14 +185,12 @@ static int open_either(struct store *s, struct error *err)
     return sqlite3_open_v2(s->path, &s->db, flags | SQLITE_OPEN_READONLY, NULL);
 }
 
-struct store *store_open(const char *path, struct error *err)
+static int store_connect(struct store *s, struct error *err)
 {
-    struct store *s = mem_new(struct store);
-    int rc = SQLITE_NOMEM, r = -EIO;
+    int r = -EIO, rc;
 
     error_set(err, -ENOMEM, "open store: out of memory");
-    if (s && (s->path = strdup(path)))
-        rc = open_either(s, err);
+    rc = open_either(s, err);
     if (rc == SQLITE_OK) {
         sqlite3_busy_timeout(s->db, STORE_BUSY_MS);
         /* The log and its index stay, so that no close waits for the disk, and readers without the
@@ -203,13 +201,28 @@ struct store *store_open(const char *path, struct error *err)
         if (r < 0 && s->readonly && open_immutable(s) == SQLITE_OK)
             r = store_setup(s, err);
     }
-    if (r < 0) {
-        store_close(s);
-        return NULL;
-    }
-    if (err)
+    if (r < 0)
+        store_rest(s);
+    else if (err)
         *err = (struct error){0};
-    return s;
+    return r;
+}
+
+struct store *store_open(const char *path, struct error *err)
+{
+    struct store *s = mem_new(struct store);
+
+    error_set(err, -ENOMEM, "open store: out of memory");
+    if (s && (s->path = strdup(path)) && store_connect(s, err) == 0)
+        return s;
+    store_close(s);
+    return NULL;
+}
+
+void store_rest(struct store *s)
+{
+    sqlite3_close(s->db);
+    s->db = NULL;
 }
 
 void store_close(struct store *s)
@@ -229,8 +242,11 @@ bool store_readonly(const struct store *s)
 static int prepare(struct store *s, const char *sql, const char *doing, sqlite3_stmt **ret,
                    struct error *err)
 {
-    int rc = sqlite3_prepare_v2(s->db, sql, -1, ret, NULL);
+    int rc, r = s->db ? 0 : store_connect(s, err);
 
+    if (r < 0)
+        return r;
+    rc = sqlite3_prepare_v2(s->db, sql, -1, ret, NULL);
     return rc == SQLITE_OK ? 0 : store_error(s, rc, doing, err);
 }
 

@@ -2,10 +2,9 @@
 /*
  * The records of instances in one SQLite database.
  *
- * Journal: rollback (TRUNCATE), synchronous FULL. A write-ahead log would need a shared-memory file
- * that readers must be able to create, and could not be read on a read-only file system; records
- * are few and small, so its speed buys nothing. A process may be killed between any two
- * instructions: SQLite rolls the journal back for whoever opens the file next.
+ * Journal: write-ahead log, synchronous NORMAL, so that no change waits for the disk. A process may
+ * be killed between any two instructions: whoever opens the file next finds each change whole or
+ * not at all; power loss may take the last ones.
  *
  * Changes of state are conditional on what the writer saw (run counter and state), so that a
  * command that judges a record by old knowledge never overwrites what a new supervisor wrote.
@@ -25,6 +24,11 @@ struct store;
  */
 struct store *store_open(const char *path, struct error *err);
 void store_close(struct store *store);
+/*
+ * Closes the file until it is used again. For a process about to fork: a connection must not be
+ * taken along.
+ */
+void store_rest(struct store *store);
 bool store_readonly(const struct store *store);
 
 /* -EEXIST when the name is taken. */
