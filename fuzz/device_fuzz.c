@@ -58,10 +58,10 @@ static uint64_t take(struct input *in, unsigned n)
 /* Ports of the devices by index, others by number. */
 static uint16_t take_port(struct input *in)
 {
-    static const uint16_t bases[] = {0x20,  0x40,  0x60,  0x64,  0x70,  0x92,   0xa0,
-                                     0xb2,  0xf4,  0x3f8, 0x4d0, 0x505, 0x510,  0x514,
-                                     0x600, 0x61,  0xcf8, 0xcfc, 0xcf9, 0xafe0, 0xc000,
-                                     0x1ce, 0x3b4, 0x3c0, 0x3c8, 0x3d0, 0x3d8};
+    static const uint16_t bases[] = {0x20,  0x40,  0x60,  0x64,   0x70,   0x92,  0xa0,  0xb2,
+                                     0xf4,  0x3f8, 0x4d0, 0x505,  0x510,  0x514, 0x600, 0x61,
+                                     0xcf8, 0xcfc, 0xcf9, 0xafe0, 0xc000, 0x1ce, 0x3b4, 0x3c0,
+                                     0x3c8, 0x3d0, 0x3d8, 0x1f0,  0x170,  0x3f0, 0xd000};
     unsigned n = (unsigned)take(in, 1);
 
     if (n < 8 * array_size(bases))
@@ -111,7 +111,7 @@ static void draw(struct pc_rig *pc)
 
 static void event(struct pc_rig *pc, struct input *in)
 {
-    switch (take(in, 1) % 7) {
+    switch (take(in, 1) % 10) {
     case 0:
         piix4_pm_power_button(pc->pm);
         break;
@@ -129,6 +129,24 @@ static void event(struct pc_rig *pc, struct input *in)
         break;
     case 5:
         pc->display->ops->text(pc->display, &screen.text);
+        break;
+    case 6:
+        block_drain(pc->slow_disc);
+        break;
+    case 7: /* another disc, sometimes one that takes its time, or none */
+        if (pc->cd->block)
+            block_drain(pc->cd->block);
+        switch (take(in, 1) % 3) {
+        case 0:
+            ata_cd_change(pc->cd, pc->slow_disc);
+            break;
+        case 1:
+            ata_cd_change(pc->cd, pc->disc);
+            break;
+        default:
+            ata_cd_change(pc->cd, NULL);
+            break;
+        }
         break;
     default:
         pci_set_intx(pc->function, (int)take(in, 1) & 1);

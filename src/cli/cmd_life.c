@@ -176,6 +176,29 @@ int verb_update(struct cli *cli, struct args *args)
     return for_each(cli, args, update_one);
 }
 
+int verb_media(struct cli *cli, struct args *args)
+{
+    bool eject = args_bool(args, "eject");
+    struct error err = {0};
+
+    if (strcmp(args->words[1], "cdrom") != 0) {
+        cli_complain(cli, "there is no drive \"%s\"; drives with media are: cdrom", args->words[1]);
+        return EXIT_USAGE;
+    }
+    if (eject == (args->word_count == 3)) {
+        cli_complain(cli, "either a file or --eject is needed");
+        return EXIT_USAGE;
+    }
+    if (!cli_home(cli))
+        return EXIT_FAILED;
+    if (instance_update(cli->home, args->words[0], args->words[1], eject ? "none" : args->words[2],
+                        &err) < 0) {
+        cli_error(cli, &err);
+        return EXIT_FAILED;
+    }
+    return 0;
+}
+
 int verb_rename(struct cli *cli, struct args *args)
 {
     struct error err = {0};

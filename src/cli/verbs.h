@@ -44,6 +44,7 @@ int verb_kill(struct cli *cli, struct args *args);
 int verb_pause(struct cli *cli, struct args *args);
 int verb_unpause(struct cli *cli, struct args *args);
 int verb_wait(struct cli *cli, struct args *args);
+int verb_media(struct cli *cli, struct args *args);
 int verb_rename(struct cli *cli, struct args *args);
 int verb_rm(struct cli *cli, struct args *args);
 int verb_prune(struct cli *cli, struct args *args);

@@ -49,6 +49,11 @@ static const struct option update_options[] = {
     END,
 };
 
+static const struct option media_options[] = {
+    FLAG("eject", 0, "Take the disc out"),
+    END,
+};
+
 static const struct option export_options[] = {
     VALUE(OPTION_TEXT, "output", 'o', "FILE", "Write to a file", .complete = COMPLETE_FILE),
     END,
@@ -127,6 +132,24 @@ const struct verb act_verbs[] = {
         .max = -1,
         .positional = COMPLETE_INSTANCE,
         .run = verb_wait,
+    },
+    {
+        .name = "media",
+        .group = "Act",
+        .synopsis = "INSTANCE DRIVE FILE | INSTANCE DRIVE --eject",
+        .brief = "Change a disc",
+        .help = "Put another disc into a drive of a virtual machine, or take the disc out.",
+        .man = "DRIVE is cdrom. The machine must have the drive: it was started with --cdrom FILE, "
+               "or with --cdrom none for an empty one. The guest is told as by a user who opens "
+               "the drive, and its lock does not hold. An instance that does not run finds the "
+               "disc when it starts.",
+        .options = media_options,
+        .examples = EXAMPLES({"isola media web cdrom second.iso", "Insert the second disc."},
+                             {"isola media web cdrom --eject", "Leave the drive empty."}),
+        .min = 2,
+        .max = 3,
+        .positional = COMPLETE_INSTANCE,
+        .run = verb_media,
     },
     {
         .name = "rename",

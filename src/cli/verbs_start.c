@@ -182,7 +182,13 @@
               .more = true, .complete = COMPLETE_DISK,                                             \
               .man = "Attach FILE as a virtio disk: the first is /dev/vda. After the file name "   \
                      "follow, separated by commas: ro (the guest cannot write), format=raw, "      \
-                     "serial=TEXT, cache=writeback or cache=unsafe, discard=on or discard=off."),  \
+                     "serial=TEXT, cache=writeback or cache=unsafe, discard=on or discard=off, "   \
+                     "bus=virtio, bus=ide or bus=ahci."),                                          \
+        VALUE(OPTION_TEXT, "cdrom", 0, "FILE", "Put a disc into a CD drive", .more = true,         \
+              .complete = COMPLETE_FILE,                                                           \
+              .man =                                                                               \
+                  "FILE is an ISO image; none is an empty drive, for \"isola media\". The drive "  \
+                  "is on the IDE bus; FILE,bus=ahci puts it on AHCI."),                            \
         CHOICE("accel", 0, "auto|interp|jit|kvm", "NAME", "What runs the processors",              \
                .more = true, .initial = "auto",                                                    \
                .man = "auto takes the fastest that works on this host; \"isola doctor\" says "     \

@@ -450,10 +450,11 @@ int instance_prune(struct instances *home, bool created,
 int instance_update(struct instances *home, const char *ref, const char *key, const char *value,
                     struct error *err)
 {
-    static const char *const allowed[] = {
-        "restart",   "stop-timeout", "label",      "memory",    "memory-swap", "memory-reservation",
-        "cpus",      "cpu-shares",   "cpu-period", "cpu-quota", "cpuset-cpus", "cpuset-mems",
-        "pids-limit"};
+    static const char *const allowed[] = {"restart",    "stop-timeout", "label",
+                                          "memory",     "memory-swap",  "memory-reservation",
+                                          "cpus",       "cpu-shares",   "cpu-period",
+                                          "cpu-quota",  "cpuset-cpus",  "cpuset-mems",
+                                          "pids-limit", "cdrom"};
     cleanup_free char *old = NULL, *new = NULL;
     struct instance *i = NULL;
     bool known = false;
@@ -464,8 +465,8 @@ int instance_update(struct instances *home, const char *ref, const char *key, co
     if (!known)
         return error_set(
             err, -ENOTSUP,
-            "\"%.40s\" can not be changed; restart, stop-timeout, label and the limits "
-            "of memory, processors and tasks can",
+            "\"%.40s\" can not be changed; restart, stop-timeout, label, the limits of memory, "
+            "processors and tasks, and media can",
             key);
     r = instance_find(home, ref, &i, err);
     if (r < 0)
@@ -477,6 +478,8 @@ int instance_update(struct instances *home, const char *ref, const char *key, co
     new = r == 0 ? spec_to_json(i->spec) : NULL;
     if (r == 0 && (!old || !new))
         r = error_set(err, -ENOMEM, "out of memory");
+    if (r == 0 && strcmp(key, "cdrom") == 0)
+        value = i->spec->cdrom; /* absolute: the supervisor is elsewhere */
     /* What the kernel refuses is not recorded. */
     if (r == 0 && lifecycle_supervised(i->state))
         r = client_update(home, i, key, value, err);

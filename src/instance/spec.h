@@ -44,7 +44,13 @@ enum spec_restart {
 };
 enum spec_cache { SPEC_CACHE_WRITEBACK, SPEC_CACHE_UNSAFE };
 
-/* FILE[,ro][,format=raw][,serial=TEXT][,cache=writeback|unsafe][,discard=on|off] */
+/* What a drive is plugged into; the values are those of enum machine_bus. */
+enum spec_bus { SPEC_BUS_VIRTIO, SPEC_BUS_IDE, SPEC_BUS_AHCI };
+
+/*
+ * FILE[,ro][,format=raw][,serial=TEXT][,cache=writeback|unsafe][,discard=on|off]
+ * [,bus=virtio|ide|ahci]
+ */
 struct spec_disk {
     char *path; /* absolute */
     char format[16];
@@ -52,6 +58,7 @@ struct spec_disk {
     bool readonly;
     bool discard;
     enum spec_cache cache;
+    enum spec_bus bus;
 };
 
 /*
@@ -130,6 +137,8 @@ struct spec {
     char *kernel, *initrd, *append;
     struct spec_disk disks[SPEC_DISKS];
     size_t disk_count;
+    char *cdrom;        /* absolute path of the disc, "none": an empty drive; NULL: no drive */
+    char *cdrom_bus;    /* NULL: ide */
     uint64_t memory;    /* bytes, 0: not said; see spec_vm_memory */
     uint64_t millicpus; /* thousandths of a processor, 0: not said; see spec_vm_cpus */
     enum spec_net net;

@@ -56,7 +56,7 @@ static inline bool spec_kind_is_text(enum spec_kind kind)
     return kind <= SPEC_KIND_PATH;
 }
 
-extern const char *const spec_cache_names[], *const spec_mount_names[];
+extern const char *const spec_cache_names[], *const spec_bus_names[], *const spec_mount_names[];
 
 /* NULL after the last. */
 const struct spec_field *spec_field_at(unsigned i);
@@ -73,6 +73,7 @@ int spec_field_text(struct spec *s, const struct spec_field *f, const char *text
                     struct error *err);
 int spec_field_number(struct spec *s, const struct spec_field *f, uint64_t n, struct error *err);
 int spec_add_disk(struct spec *s, const char *text, struct error *err);
+int spec_set_cdrom(struct spec *s, const char *text, struct error *err);
 /* The three ways to say a mount (spec_mount.c). */
 int spec_add_volume(struct spec *s, const char *text, struct error *err);
 int spec_add_tmpfs(struct spec *s, const char *text, struct error *err);

@@ -98,6 +98,8 @@ static json_t *disk_to_json(const struct spec_disk *d)
     json_object_set_new(o, "readonly", json_boolean(d->readonly));
     json_object_set_new(o, "discard", json_boolean(d->discard));
     json_object_set_new(o, "cache", json_string(spec_cache_names[d->cache]));
+    if (d->bus != SPEC_BUS_VIRTIO)
+        json_object_set_new(o, "bus", json_string(spec_bus_names[d->bus]));
     return o;
 }
 
@@ -252,20 +254,21 @@ static int field_from_json(struct spec *s, const struct spec_field *f, json_t *v
 /* A disk or port goes through its command-line form, where all the checks are. */
 static int disk_from_json(struct spec *s, json_t *o, struct error *err)
 {
-    const char *path, *format = "raw", *serial = "", *cache = "writeback";
+    const char *path, *format = "raw", *serial = "", *cache = "writeback", *bus = "virtio";
     int readonly = 0, discard = 1;
     struct spec_disk *d;
     json_error_t why;
     int r;
 
-    if (json_unpack_ex(o, &why, JSON_STRICT, "{s:s,s?s,s?s,s?b,s?b,s?s}", "path", &path, "format",
-                       &format, "serial", &serial, "readonly", &readonly, "discard", &discard,
-                       "cache", &cache) < 0)
+    if (json_unpack_ex(o, &why, JSON_STRICT, "{s:s,s?s,s?s,s?b,s?b,s?s,s?s}", "path", &path,
+                       "format", &format, "serial", &serial, "readonly", &readonly, "discard",
+                       &discard, "cache", &cache, "bus", &bus) < 0)
         return error_set(err, -EINVAL, "%s", why.text);
     cleanup_free char *text =
-        str_format("/,%s,format=%s,cache=%s,discard=%s%s%s", readonly ? "ro" : "rw", format, cache,
-                   discard ? "on" : "off", *serial ? ",serial=" : "", serial);
-    if (*path != '/' || strchr(format, ',') || strchr(serial, ',') || strchr(cache, ','))
+        str_format("/,%s,format=%s,cache=%s,bus=%s,discard=%s%s%s", readonly ? "ro" : "rw", format,
+                   cache, bus, discard ? "on" : "off", *serial ? ",serial=" : "", serial);
+    if (*path != '/' || strchr(format, ',') || strchr(serial, ',') || strchr(cache, ',') ||
+        strchr(bus, ','))
         return error_set(err, -EINVAL, "not an absolute path or not plain options");
     if (!text)
         return error_set(err, -ENOMEM, "out of memory");

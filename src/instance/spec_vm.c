@@ -11,6 +11,13 @@
 static const char *const nic_names[] = {"virtio", "e1000", NULL};
 static const char *const serial_names[] = {"console", "virtio", "none", NULL};
 const char *const spec_cache_names[] = {"writeback", "unsafe", NULL};
+const char *const spec_bus_names[] = {"virtio", "ide", "ahci", NULL};
+
+static int check_cdrom_bus(const char *text, struct error *err)
+{
+    unsigned choice;
+    return spec_parse_enum(spec_bus_names + 1, text, &choice, err);
+}
 
 #define FIELD(json, option, kind, member, ...)                                                     \
     {                                                                                              \
@@ -22,6 +29,8 @@ const struct spec_field spec_vm_fields[] = {
     FIELD("kernel", "kernel", PATH, kernel),
     FIELD("initrd", "initrd", PATH, initrd),
     FIELD("append", "append", STRING, append),
+    FIELD("cdrom", "cdrom", STRING, cdrom),
+    FIELD("cdrom_bus", NULL, WORD, cdrom_bus, .check = check_cdrom_bus),
     FIELD("mac", "mac", MAC, mac),
     FIELD("nic", "nic", ENUM, nic, .names = nic_names),
     FIELD("accel", "accel", WORD, accel),
@@ -89,8 +98,9 @@ static int disk_option(struct spec_disk *d, const char *key, const char *value, 
         return 0;
     }
     if (!value)
-        return error_set(err, -EINVAL,
-                         "\"%.40s\" is none of ro, rw, format=, serial=, cache=, discard=", key);
+        return error_set(
+            err, -EINVAL,
+            "\"%.40s\" is none of ro, rw, format=, serial=, cache=, discard=, bus=", key);
     if (strcmp(key, "format") == 0) {
         if (strcmp(value, "raw") != 0)
             return error_set(err, -ENOTSUP, "format \"%.20s\" is not supported; use raw", value);
@@ -113,6 +123,13 @@ static int disk_option(struct spec_disk *d, const char *key, const char *value, 
         d->cache = choice;
         return 0;
     }
+    if (strcmp(key, "bus") == 0) {
+        int r = spec_parse_enum(spec_bus_names, value, &choice, err);
+        if (r < 0)
+            return error_wrap(err, r, "bus");
+        d->bus = choice;
+        return 0;
+    }
     if (strcmp(key, "discard") == 0) {
         if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
             return error_set(err, -EINVAL, "discard \"%.20s\" is neither on nor off", value);
@@ -120,7 +137,7 @@ static int disk_option(struct spec_disk *d, const char *key, const char *value, 
         return 0;
     }
     return error_set(err, -EINVAL,
-                     "\"%.40s\" is none of ro, rw, format=, serial=, cache=, discard=", key);
+                     "\"%.40s\" is none of ro, rw, format=, serial=, cache=, discard=, bus=", key);
 }
 
 int spec_add_disk(struct spec *s, const char *text, struct error *err)
@@ -149,5 +166,43 @@ int spec_add_disk(struct spec *s, const char *text, struct error *err)
     if (r < 0)
         return r;
     s->disks[s->disk_count++] = d;
+    return 0;
+}
+
+/* Takes FILE or "none" apart from what is said after it. */
+static int medium_path(const char *text, char **ret, struct error *err)
+{
+    if (!*text)
+        return error_set(err, -EINVAL, "no file is named; an empty drive is \"none\"");
+    if (strcmp(text, "none") != 0)
+        return spec_absolute(text, ret, err);
+    *ret = strdup(text);
+    return *ret ? 0 : error_set(err, -ENOMEM, "out of memory");
+}
+
+int spec_set_cdrom(struct spec *s, const char *text, struct error *err)
+{
+    static const char option[] = ",bus=";
+    cleanup_free char *copy = strdup(text), *bus = NULL;
+    char *path, *at = copy ? strstr(copy, option) : NULL;
+    int r = copy ? 0 : error_set(err, -ENOMEM, "out of memory");
+
+    if (r == 0 && at) {
+        *at = 0;
+        r = check_cdrom_bus(at + strlen(option), err);
+        bus = strdup(at + strlen(option));
+        if (!bus)
+            r = error_set(err, -ENOMEM, "out of memory");
+    }
+    if (r == 0)
+        r = medium_path(copy, &path, err);
+    if (r < 0)
+        return r;
+    free(s->cdrom);
+    s->cdrom = path;
+    if (bus) {
+        free(s->cdrom_bus);
+        s->cdrom_bus = steal_ptr(&bus);
+    }
     return 0;
 }

@@ -154,6 +154,24 @@ static int do_exec(struct supervisor *s, struct control_client *client,
     return 0;
 }
 
+/* What can not be done live leaves the spec as it was; @text: the value of the key, when it is one.
+ */
+static int live_update(struct supervisor *s, const struct protocol_request *q, char **text,
+                       struct error *err)
+{
+    cleanup_free char *old = text && *text ? strdup(*text) : NULL;
+    int r = spec_set(s->i->spec, q->key, q->value, err);
+
+    if (r < 0 || !supervisor_alive(s))
+        return r;
+    r = s->ops->update(s->engine, err);
+    if (r < 0 && text) {
+        free(*text);
+        *text = steal_ptr(&old);
+    }
+    return r;
+}
+
 static int do_update(struct supervisor *s, const struct protocol_request *q, struct error *err)
 {
     struct spec *spec = s->i->spec;
@@ -169,11 +187,10 @@ static int do_update(struct supervisor *s, const struct protocol_request *q, str
     }
     if (strcmp(q->key, "restart") != 0 && strcmp(q->key, "stop-timeout") != 0 &&
         strcmp(q->key, "label") != 0) {
-        int r;
-        if (!s->ops->update)
+        bool medium = strcmp(q->key, "cdrom") == 0;
+        if (!s->ops->update || (spec->wall == SPEC_WALL_VM && !medium))
             return engine_unsupported(s->ops, "a live change of this", err);
-        r = spec_set(spec, q->key, q->value, err);
-        return r < 0 || !supervisor_alive(s) ? r : s->ops->update(s->engine, err);
+        return live_update(s, q, medium ? &spec->cdrom : NULL, err);
     }
     return spec_set(spec, q->key, q->value, err);
 }

@@ -40,7 +40,10 @@ struct vm {
     struct file_map kernel, initrd;
     uint8_t *vmlinux;
     struct block *drives[MACHINE_DRIVES];
+    enum machine_bus drive_bus[MACHINE_DRIVES];
     unsigned drive_count;
+    struct block *disc;
+    char *disc_path; /* what is in the CD drive, as in the spec */
     struct netdev *net;
     struct vm_image image; /* when the spec names one */
     struct vm_exec *execs; /* other processes in it */
@@ -117,6 +120,27 @@ static int open_image_drives(struct vm *vm, struct error *err)
     return r;
 }
 
+/* A disc or diskette; "none" is none. The old values of *ret and *ret_path are not touched. */
+static int open_medium(struct vm *vm, const char *path, bool readonly, struct block **ret,
+                       char **ret_path, struct error *err)
+{
+    const struct block_file_options o = {.readonly = readonly};
+    char *copy = strdup(path);
+
+    if (!copy)
+        return error_set(err, -ENOMEM, "out of memory");
+    *ret = NULL;
+    if (strcmp(path, "none") != 0) {
+        *ret = block_file_open(vm->env.loop, path, &o, err);
+        if (!*ret) {
+            free(copy);
+            return err->code;
+        }
+    }
+    *ret_path = copy;
+    return 0;
+}
+
 static int open_drives(struct vm *vm, struct error *err)
 {
     const struct spec *spec = vm->env.spec;
@@ -130,11 +154,12 @@ static int open_drives(struct vm *vm, struct error *err)
                                        .no_discard = !d->discard,
                                        .no_flush = d->cache == SPEC_CACHE_UNSAFE,
                                        .serial = d->serial[0] ? d->serial : NULL};
+        vm->drive_bus[vm->drive_count] = (enum machine_bus)d->bus;
         r = add_drive(vm, d->path, &o, err);
         if (r < 0)
             return r;
     }
-    return 0;
+    return spec->cdrom ? open_medium(vm, spec->cdrom, true, &vm->disc, &vm->disc_path, err) : 0;
 }
 
 static int from_hex(const char *id, uint8_t *bytes, size_t n)
@@ -260,6 +285,11 @@ static int configure(struct vm *vm, struct machine_config *c, struct error *err)
                                 .no_reboot = spec->no_reboot || has_image(vm),
                                 .random = fill_random};
     memcpy(c->drives, vm->drives, sizeof vm->drives);
+    memcpy(c->drive_bus, vm->drive_bus, sizeof vm->drive_bus);
+    c->cdrom = spec->cdrom != NULL;
+    c->cdrom_bus = spec->cdrom_bus && strcmp(spec->cdrom_bus, "ahci") == 0 ? MACHINE_BUS_AHCI
+                                                                           : MACHINE_BUS_IDE;
+    c->disc = vm->disc;
     if (has_image(vm)) { /* the console is the process's; what the kernel says is for the log */
         c->serials[0] = vm->env.debug_console;
         c->agent = agent_chardev(vm->image.agent);
@@ -310,6 +340,8 @@ static void vm_destroy(struct engine *e)
     machine_free(vm->machine);
     for (unsigned i = 0; i < vm->drive_count; i++)
         block_close(vm->drives[i]);
+    block_close(vm->disc);
+    free(vm->disc_path);
     netdev_close(vm->net);
     vm_exec_free_all(&vm->execs);
     vm_image_done(&vm->image);
@@ -440,6 +472,40 @@ static int vm_resume(struct engine *e, struct error *err)
     return 0;
 }
 
+/* Puts what the spec names now into a drive. */
+static int change_medium(struct vm *vm, enum machine_medium which, const char *path, bool readonly,
+                         struct block **now, char **now_path, struct error *err)
+{
+    struct block *new, *old;
+    char *new_path;
+    int r;
+
+    if (!path || (*now_path && strcmp(path, *now_path) == 0))
+        return 0;
+    r = open_medium(vm, path, readonly, &new, &new_path, err);
+    if (r < 0)
+        return r;
+    r = machine_set_medium(vm->machine, which, new, &old, err);
+    if (r < 0) {
+        block_close(new);
+        free(new_path);
+        return r;
+    }
+    block_close(old);
+    free(*now_path);
+    *now = new;
+    *now_path = new_path;
+    return 0;
+}
+
+static int vm_update(struct engine *e, struct error *err)
+{
+    struct vm *vm = vm_of(e);
+    const struct spec *spec = vm->env.spec;
+
+    return change_medium(vm, MACHINE_CDROM, spec->cdrom, true, &vm->disc, &vm->disc_path, err);
+}
+
 static int vm_stats(struct engine *e, struct instance_stats *ret, struct error *err)
 {
     struct vm *vm = vm_of(e);
@@ -475,6 +541,7 @@ const struct engine_ops vm_engine = {.wall = "vm",
                                      .pause = vm_pause,
                                      .resume = vm_resume,
                                      .stats = vm_stats,
+                                     .update = vm_update,
                                      .stop = vm_stop,
                                      .inspect = vm_inspect,
                                      .destroy = vm_destroy};

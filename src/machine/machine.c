@@ -295,6 +295,12 @@ const char *machine_end_text(const struct machine *m)
     return m->end_text;
 }
 
+int machine_set_medium(struct machine *m, enum machine_medium which, struct block *block,
+                       struct block **ret_old, struct error *err)
+{
+    return m->board->set_medium(m, which, block, ret_old, err);
+}
+
 void machine_power_button(struct machine *m)
 {
     m->board->power_button(m);

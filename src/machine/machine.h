@@ -35,6 +35,10 @@ enum machine_end {
 /* Which adapter a guest finds. */
 enum machine_nic_model { MACHINE_NIC_VIRTIO, MACHINE_NIC_E1000 };
 
+/* What a drive is plugged into, and what has a medium that can be taken out. */
+enum machine_bus { MACHINE_BUS_VIRTIO, MACHINE_BUS_IDE, MACHINE_BUS_AHCI };
+enum machine_medium { MACHINE_CDROM, MACHINE_FLOPPY };
+
 struct machine_nic {
     struct netdev *netdev; /* borrowed */
     enum machine_nic_model model;
@@ -68,7 +72,11 @@ struct machine_config {
     void *load_opaque;
     const char *append; /* kernel command line, NULL: "" */
     struct block *drives[MACHINE_DRIVES];
+    enum machine_bus drive_bus[MACHINE_DRIVES];
     unsigned drive_count;
+    bool cdrom; /* there is a CD drive */
+    enum machine_bus cdrom_bus;
+    struct block *disc; /* in it; NULL: none */
     struct machine_nic nics[MACHINE_NICS];
     unsigned nic_count;
     struct chardev *serials[MACHINE_SERIALS]; /* COM1..COM4; NULL: absent */
@@ -118,6 +126,13 @@ void machine_resume(struct machine *m);
 void machine_power_button(struct machine *m);
 /* Ends the machine at once (MACHINE_END_STOPPED); ended is still called. */
 void machine_stop(struct machine *m);
+/*
+ * Puts @block (NULL: nothing) into a drive, as a user does who opens it by force. *ret_old: what
+ * was in there, free of requests, for the caller to close. With the machine lock held. -ENODEV:
+ * there is no such drive.
+ */
+int machine_set_medium(struct machine *m, enum machine_medium which, struct block *block,
+                       struct block **ret_old, struct error *err);
 /* Takes the machine lock, as callbacks of the loop have it already. */
 void machine_lock(struct machine *m);
 void machine_unlock(struct machine *m);

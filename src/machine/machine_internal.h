@@ -27,6 +27,9 @@ struct board_ops {
     int (*boot)(struct machine *m, struct error *err);
     void (*power_button)(struct machine *m);
     void (*stats)(struct machine *m, struct machine_stats *ret);
+    /* As machine_set_medium. */
+    int (*set_medium)(struct machine *m, enum machine_medium which, struct block *block,
+                      struct block **ret_old, struct error *err);
     /* The processor that makes the accesses that follow (its local APIC answers). */
     void (*select_cpu)(struct machine *m, unsigned cpu);
     /* Fills the members of a struct x86_host that are the board's. */

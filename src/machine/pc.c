@@ -42,7 +42,7 @@ static void pc_gsi(void *opaque, unsigned gsi, int level)
 }
 
 /* An ISA interrupt: as a GSI, but the 8254's IRQ 0 is wired to I/O APIC pin 2. */
-static void pc_isa_irq(void *opaque, unsigned irq, int level)
+void pc_isa_irq(void *opaque, unsigned irq, int level)
 {
     struct pc *pc = opaque;
     struct irq_line line;
@@ -475,6 +475,8 @@ static int pc_create(struct machine *m, struct error *err)
     if (r == 0)
         r = create_fw_cfg(pc, err);
     if (r == 0)
+        r = pc_create_drives(pc, err);
+    if (r == 0)
         r = create_vga(pc, err);
     if (r == 0)
         r = pc_create_virtio(pc, err);
@@ -578,5 +580,6 @@ const struct board_ops pc_board = {
     .boot = pc_boot,
     .power_button = pc_power_button,
     .stats = pc_stats,
+    .set_medium = pc_set_medium,
     .select_cpu = pc_select_cpu,
     .fill_host = pc_fill_host};

@@ -2,11 +2,11 @@
 /*
  * Board pc: the wiring of QEMU's i440FX/PIIX machine, which firmware and drivers know.
  *
- *   00:00.0 i440FX host bridge   00:01.0 PIIX3 ISA bridge   00:01.3 PIIX4 power management (SCI:
- * IRQ 9) 00:02.0 VGA, if any, and on: virtio, in this order: network adapters, drives, console,
- * random numbers
- *   PCI interrupts A..D of a slot rotate over PIRQA..D; A and B go to IRQ 10, C and D to IRQ 11
- *   RAM from 0 to 3 GiB, what is more from 4 GiB on; 0xA0000-0xBFFFF is left to a display
+ *   00:00.0 i440FX host bridge   00:01.0 PIIX3 ISA bridge
+ *   00:01.1 PIIX3 IDE, when it has drives   00:01.3 PIIX4 power management (SCI: IRQ 9)
+ *   00:02.0 VGA, if any, and on: virtio, in this order: network adapters, drives, console, random
+ * numbers PCI interrupts A..D of a slot rotate over PIRQA..D; A and B go to IRQ 10, C and D to IRQ
+ * 11 RAM from 0 to 3 GiB, what is more from 4 GiB on; 0xA0000-0xBFFFF is left to a display
  */
 #ifndef MACHINE_PC_H
 #define MACHINE_PC_H
@@ -22,6 +22,7 @@ struct lapics;
 struct mc146818;
 struct pci_bus;
 struct virtio_blk;
+struct ata_drive;
 struct piix3;
 struct piix4_pm;
 struct vga;
@@ -43,11 +44,20 @@ struct pc {
     struct boot_range ranges[BOOT_RANGES];
     unsigned range_count;
     uint64_t low_memory;
-    struct virtio_blk *drives[MACHINE_DRIVES];
+    struct virtio_blk *drives[MACHINE_DRIVES]; /* NULL: on another bus */
+    struct ata_drive *ata[MACHINE_DRIVES + 1], *cd;
+    unsigned ata_count;
 };
 
 /* Creates the virtio devices of the machine's configuration (pc_virtio.c). */
 int pc_create_virtio(struct pc *pc, struct error *err);
+/* Creates the drives on other buses (pc_drives.c). */
+int pc_create_drives(struct pc *pc, struct error *err);
+void pc_drives_stats(struct pc *pc, struct machine_stats *ret);
+int pc_set_medium(struct machine *m, enum machine_medium which, struct block *block,
+                  struct block **ret_old, struct error *err);
+/* The wire of an ISA interrupt, as struct irq_line's set with struct pc. */
+void pc_isa_irq(void *opaque, unsigned irq, int level);
 /* Adds what the drives have moved. */
 void pc_stats(struct machine *m, struct machine_stats *ret);
 #endif

@@ -16,6 +16,7 @@
 
 enum { CONFIG_ADDRESS = 0xcf8, CONFIG_DATA = 0xcfc };
 enum { PCI_COMMAND = 0x04, PCI_HEADER = 0x0e, PCI_BAR0 = 0x10, PCI_LINE = 0x3c, PCI_PIN = 0x3d };
+enum { IDE_FUNCTION = 1 << 3 | 1 };
 enum { FIRST_IO = 0xc000, IO_END = 0xff00 };
 
 static uint32_t config_read(struct pc *pc, unsigned devfn, unsigned reg)
@@ -82,6 +83,11 @@ static int setup_pci(struct pc *pc, struct error *err)
     for (unsigned pirq = 0; pirq < 4; pirq++)
         piix3_route(pc->isa, pirq, pirq < 2 ? 10 : 11);
     i8259_set_elcr(pc->pic, 1 << PC_SCI | 1 << 10 | 1 << 11);
+    if ((config_read(pc, IDE_FUNCTION, 0) & 0xffff) != 0xffff) {
+        int r = setup_function(pc, IDE_FUNCTION, err);
+        if (r < 0)
+            return r;
+    }
     for (unsigned slot = 2; slot < 32; slot++) {
         int r;
         if ((config_read(pc, slot << 3, 0) & 0xffff) == 0xffff)

@@ -55,8 +55,10 @@ static int add_drives(struct pc *pc, unsigned *slot, struct error *err)
     struct machine *m = pc->machine;
 
     for (unsigned i = 0; i < m->config.drive_count; i++) {
-        struct virtio_blk *blk =
-            virtio_blk_new(pc->pci, (*slot)++, m->space, m->config.drives[i], err);
+        struct virtio_blk *blk;
+        if (m->config.drive_bus[i] != MACHINE_BUS_VIRTIO)
+            continue;
+        blk = virtio_blk_new(pc->pci, (*slot)++, m->space, m->config.drives[i], err);
         if (!blk)
             return -ENOMEM;
         pc->drives[i] = blk;
@@ -92,8 +94,11 @@ void pc_stats(struct machine *m, struct machine_stats *ret)
 {
     for (unsigned i = 0; i < m->config.drive_count; i++) {
         struct virtio_blk_stats stats;
+        if (!m->pc->drives[i])
+            continue;
         virtio_blk_stats(m->pc->drives[i], &stats);
         ret->block_read += stats.read_bytes;
         ret->block_written += stats.written_bytes;
     }
+    pc_drives_stats(m->pc, ret);
 }

@@ -24,10 +24,10 @@ static uint64_t random_next(uint64_t *state)
 /* One random access or event; returns what was read. */
 static uint64_t step(struct pc_rig *pc, uint64_t *seed)
 {
-    static const uint16_t ports[] = {0x20,  0xa0,  0x40,  0x60,   0x64,  0x70,  0x71,
-                                     0xb2,  0x92,  0xf4,  0x3f8,  0x3fc, 0x4d0, 0x505,
-                                     0x510, 0x600, 0x604, 0xafe0, 0x1ce, 0x1cf, 0x3b4,
-                                     0x3c0, 0x3c4, 0x3c6, 0x3c8,  0x3ce, 0x3d4, 0x3d8};
+    static const uint16_t ports[] = {
+        0x20,  0xa0,  0x40,  0x60,  0x64,  0x70,   0x71,  0xb2,  0x92,  0xf4,   0x3f8, 0x3fc,
+        0x4d0, 0x505, 0x510, 0x600, 0x604, 0xafe0, 0x1ce, 0x1cf, 0x3b4, 0x3c0,  0x3c4, 0x3c6,
+        0x3c8, 0x3ce, 0x3d4, 0x3d8, 0x1f0, 0x1f4,  0x170, 0x174, 0x3f4, 0xd000, 0xd008};
     static const uint32_t pages[] = {0xfee00000, 0xfec00000, 0xfed00000};
     uint64_t r = random_next(seed), value = random_next(seed), got = 0;
     uint16_t port =
@@ -126,6 +126,7 @@ static void loaded_state_goes_on_alike(void **state)
         assert_int_equal(space_load(b.rig.space, 0xe00000020, 2), 64);
         assert_int_equal(ports_read(b.rig.ports, 0xc004, 4), 16);
         b.resets = a.resets;
+        memcpy(b.disk_bytes, a.disk_bytes, sizeof(a.disk_bytes));
         b.ch.written_len = a.ch.written_len; /* the other end of the serial line */
         other = seed;
         for (unsigned i = 0; i < STEPS; i++) {

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "device/ata/ide.h"
 #include "device/debugcon.h"
 #include "device/fw_cfg.h"
 #include "device/hpet.h"
@@ -19,6 +20,7 @@
 #include "device/pvpanic.h"
 #include "device/uart16550.h"
 #include "device/vga.h"
+#include "io/block_mem.h"
 
 static void cpu_intr(void *opaque, unsigned cpu, int level)
 {
@@ -186,6 +188,24 @@ static void add_vga(struct pc_rig *pc)
     pc->display = vga_display(vga);
 }
 
+static void add_drives(struct pc_rig *pc)
+{
+    struct irq_line irqs[IDE_CHANNELS] = {gsi(pc, 14), gsi(pc, 15)};
+    struct ata_drive *drives[IDE_DRIVES] = {NULL};
+    struct ide *ide;
+
+    pc->disk = block_mem_new(pc->disk_bytes, PC_RIG_DISK, false, false, NULL);
+    pc->disc = block_mem_new(pc->disk_bytes, PC_RIG_DISK, true, false, NULL);
+    pc->slow_disc = block_mem_new(pc->disk_bytes, PC_RIG_DISK, true, true, NULL);
+    pc->hd = drives[0] = ata_drive_new("hd", pc->disk, false, NULL);
+    pc->cd = drives[2] = ata_drive_new("cd", pc->disc, true, NULL);
+    add(pc, ata_drive_device(pc->hd));
+    add(pc, ata_drive_device(pc->cd));
+    ide = ide_new(pc->bus, 1, 1, pc->rig.ports, pc->rig.space, drives, irqs, NULL);
+    add(pc, ide_device(ide));
+    pci_place_bar(ide_function(ide), 4, 0xd000, NULL);
+}
+
 static void add_pci(struct pc_rig *pc)
 {
     static const struct pci_ident ident = {.vendor = 0x1234, .device = 0x5678, .intx = true};
@@ -202,6 +222,7 @@ static void add_pci(struct pc_rig *pc)
     pc->pm = piix4_pm_new(pc->bus, 1, 3, pc->rig.ports, pc->rig.clock, &sci,
                           &(struct piix4_pm_ops){.poweroff = note_end, .opaque = pc}, NULL);
     add(pc, piix4_pm_device(pc->pm));
+    add_drives(pc);
     pc->function = pci_add(pc->bus, 2, 0, &ident, NULL, pc, NULL);
     pci_set_bar(pc->function, 0,
                 &(struct pci_bar){.kind = PCI_BAR_IO, .size = 32, .ports = &io, .dev = pc});
@@ -248,5 +269,8 @@ void pc_rig_tear_down(struct pc_rig *pc)
     }
     pci_bus_free(pc->bus);
     lapics_free(pc->apics);
+    block_close(pc->disk);
+    block_close(pc->disc);
+    block_close(pc->slow_disc);
     rig_tear_down(&pc->rig);
 }

@@ -3,12 +3,13 @@
 #ifndef TESTS_DEVICE_PC_RIG_H
 #define TESTS_DEVICE_PC_RIG_H
 
+#include "device/ata/ata.h"
 #include "device/lapic.h"
 #include "device/pci.h"
 #include "io/display.h"
 #include "rig.h"
 
-enum { PC_RIG_DEVICES = 32, PC_RIG_CPUS = 2 };
+enum { PC_RIG_DEVICES = 48, PC_RIG_CPUS = 2, PC_RIG_DISK = 32 << 10 };
 
 struct pc_rig {
     struct rig rig;
@@ -21,8 +22,11 @@ struct pc_rig {
     struct uart16550 *uart;
     struct lapics *apics;
     struct pci_bus *bus;
-    struct pci_function *function; /* one with all kinds of BARs, MSI-X and INTx */
-    struct display *display;       /* of the VGA at slot 3 */
+    struct ata_drive *hd, *cd;
+    uint8_t disk_bytes[PC_RIG_DISK];
+    struct block *disk, *disc, *slow_disc; /* slow: requests wait for block_drain */
+    struct pci_function *function;         /* one with all kinds of BARs, MSI-X and INTx */
+    struct display *display;               /* of the VGA at slot 3 */
     struct device *device[PC_RIG_DEVICES];
     unsigned devices;
     unsigned intr[PC_RIG_CPUS], nmis, inits, sipis, resets, ends; /* what was driven */
