@@ -20,6 +20,8 @@ int container_capability_set(const struct spec *spec, bool privileged, uint64_t 
  * no filter. Reads the file that the user named.
  */
 int container_seccomp(const struct spec *spec, struct str *out, struct error *err);
+/* Whether that is the default filter. */
+bool container_seccomp_is_default(const struct spec *spec);
 /* Adds --device, and with --privileged all devices of the host. Looks at the host's /dev. */
 int container_devices(const struct spec *spec, bool rootless, json_t *list, struct error *err);
 /* What the device cgroup allows. */

@@ -31,12 +31,14 @@
 #include "image/store.h"
 #include "instance/confine.h"
 #include "instance/container_config.h"
+#include "instance/container_config_internal.h"
 #include "instance/container_exec.h"
 #include "instance/container_files.h"
 #include "instance/container_health.h"
 #include "instance/container_io.h"
 #include "instance/container_net.h"
 #include "instance/container_root.h"
+#include "instance/container_sandbox.h"
 #include "instance/container_sources.h"
 #include "instance/engine.h"
 
@@ -287,16 +289,30 @@ static int container_engine_create(const struct engine_env *env, struct engine *
 
 /*
  * What a supervisor still does for a container that runs: end, freeze and count its processes, and
- * remove what is left of it. One that starts it again or runs checks in it keeps all.
+ * remove what is left of it. One that starts it again or runs checks in it keeps all, but for
+ * system calls that nothing here and in the container makes.
  */
 static int confine(const struct box *b, struct error *err)
 {
     const struct spec *spec = b->env.spec;
+    uint64_t capabilities = 0;
+    int r;
 
-    if (spec->restart != SPEC_RESTART_NO || spec->container.boot || b->health)
-        return 0;
-    return confine_capabilities(1ull << CAP_KILL | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FOWNER,
-                                err);
+    if (spec->restart != SPEC_RESTART_NO || container_boots(spec, b->parts.plan.image) ||
+        b->health) {
+        /* After a restart it is in force already. */
+        if (b->env.again || !container_seccomp_is_default(spec))
+            return 0;
+        r = container_capability_set(spec, false, &capabilities, err);
+        return r < 0 ? r : container_sandbox_open(capabilities, err);
+    }
+    *b->env.spent = true;
+    r = confine_capabilities(1ull << CAP_KILL | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FOWNER, err);
+    if (r < 0)
+        return r;
+    /* What ids of the user's own ranges wrote is removed by a process that has them. */
+    return b->parts.plan.rootless && spec->rm ? container_sandbox_open(0, err)
+                                              : container_sandbox_closed(err);
 }
 
 static int container_engine_start(struct engine *e, struct error *err)

@@ -129,6 +129,13 @@ static int read_profile(const char *path, uint64_t capabilities, struct str *out
     return 0;
 }
 
+bool container_seccomp_is_default(const struct spec *spec)
+{
+    const char *option = profile_option(spec);
+
+    return option ? strcmp(option, "builtin") == 0 : !spec->container.privileged;
+}
+
 int container_seccomp(const struct spec *spec, struct str *out, struct error *err)
 {
     const char *option = profile_option(spec);

@@ -29,6 +29,8 @@ struct engine_env {
     struct loop *loop;
     struct chardev *console;            /* the instance's console */
     bool paused;                        /* begins with its processors stopped */
+    bool again;                         /* this process has run it before: a restart */
+    bool *spent;                        /* set once another start is beyond its rights */
     struct chardev *errors;             /* standard error of what has no terminal */
     struct chardev *debug_console;      /* to the log as stream "debug" */
     const char *data_dir, *runtime_dir; /* of the home */

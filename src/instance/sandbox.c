@@ -2,11 +2,10 @@
 #include "instance/sandbox.h"
 
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -14,37 +13,16 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "instance/sandbox_filter.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
-    __has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
-#if defined(__x86_64__) && !defined(__ILP32__) && !defined(SANITIZED)
-
-#define LOAD(member)                                                                               \
-    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (unsigned)offsetof(struct seccomp_data, member))
-#define RETURN(action) BPF_STMT(BPF_RET | BPF_K, action)
-#define FAIL(number)   RETURN(SECCOMP_RET_ERRNO | (number))
-/* Skips @count instructions unless the accumulator is @value. */
-#define UNLESS(value, count) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, count)
-
-/* Stands for the process's id until the filter is installed. */
-#define OWN_PID 0x80706964u
+#ifdef SANDBOX_FILTERS
 
 enum {
     NAMESPACES = CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
                  CLONE_NEWUTS | CLONE_NEWCGROUP
 };
 
-/* Jumps reach 255 instructions only, so each allowed call is a compare and a return. */
-#define SYSCALL(name) UNLESS(__NR_##name, 1), RETURN(SECCOMP_RET_ALLOW),
-
-static const struct sock_filter filter[] = {
+static const struct sock_filter machine_special[] = {
     LOAD(arch),
     UNLESS(AUDIT_ARCH_X86_64, 1),
     BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0),
@@ -84,23 +62,64 @@ static const struct sock_filter filter[] = {
     UNLESS(TIOCSTI, 1),
     FAIL(EPERM),
     RETURN(SECCOMP_RET_ALLOW),
-#include "syscalls.inc"
-    FAIL(EPERM),
 };
 
-int sandbox_enter(struct error *err)
+static const unsigned machine_allowed[] = {
+#include "syscalls.inc"
+};
+
+static int compare(const void *a, const void *b)
+{
+    unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
+
+    return (x > y) - (x < y);
+}
+
+/*
+ * A search by halves: the kernel goes through the filter once for each call there is when it is
+ * installed, and through a list of compares that would take half as long as a container's start.
+ */
+static size_t add_search(struct sock_filter *f, size_t n, const unsigned *sorted, size_t count)
+{
+    size_t jump, half = count / 2;
+
+    if (count > 4) {
+        f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, sorted[half], 0, 1);
+        jump = n++;
+        n = add_search(f, n, sorted, half);
+        f[jump] = (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, (unsigned)(n - jump - 1));
+        return add_search(f, n, sorted + half, count - half);
+    }
+    for (size_t i = 0; i < count; i++) {
+        f[n++] = (struct sock_filter)UNLESS(sorted[i], 1);
+        f[n++] = (struct sock_filter)RETURN(SECCOMP_RET_ALLOW);
+    }
+    f[n++] = (struct sock_filter)FAIL(EPERM);
+    return n;
+}
+
+int sandbox_install(const struct sock_filter *special, size_t count, const unsigned *allowed,
+                    size_t allowed_count, struct error *err)
 {
     const char *off = getenv("ISOLA_SECCOMP");
-    struct sock_filter mine[array_size(filter)];
-    struct sock_fprog program = {.len = array_size(filter), .filter = mine};
+    /* Two for a call, and three for each two to four of them and the half they are in. */
+    struct sock_filter f[SANDBOX_SPECIAL_MAX + 4 * SANDBOX_ALLOWED_MAX];
+    unsigned sorted[SANDBOX_ALLOWED_MAX];
+    struct sock_fprog program = {.filter = f};
     long r;
 
     if (off && strcmp(off, "off") == 0)
         return 0;
-    memcpy(mine, filter, sizeof filter);
-    for (size_t i = 0; i < array_size(filter); i++)
-        if (mine[i].k == OWN_PID)
-            mine[i].k = (unsigned)getpid();
+    if (count > SANDBOX_SPECIAL_MAX || allowed_count > SANDBOX_ALLOWED_MAX)
+        return error_set(err, -E2BIG, "install the system call filter: it is too long");
+    memcpy(f, special, count * sizeof *f);
+    for (size_t i = 0; i < count; i++)
+        if (f[i].k == OWN_PID)
+            f[i].k = (unsigned)getpid();
+    if (allowed_count)
+        memcpy(sorted, allowed, allowed_count * sizeof *sorted);
+    qsort(sorted, allowed_count, sizeof *sorted, compare);
+    program.len = (unsigned short)add_search(f, count, sorted, allowed_count);
     r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
     if (r > 0)
         return error_set(err, -EBUSY, "install the system call filter: thread %ld refuses it", r);
@@ -110,6 +129,12 @@ int sandbox_enter(struct error *err)
         return 0;
     }
     return r < 0 ? error_set_errno(err, -errno, "install the system call filter") : 0;
+}
+
+int sandbox_enter(struct error *err)
+{
+    return sandbox_install(machine_special, array_size(machine_special), machine_allowed,
+                           array_size(machine_allowed), err);
 }
 
 #else

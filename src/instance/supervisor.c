@@ -122,6 +122,8 @@ static int engine_up(struct supervisor *s, bool again, struct error *err)
                              .name = s->i->name,
                              .loop = s->loop,
                              .paused = s->i->spec->paused && !again,
+                             .again = again,
+                             .spent = &s->spent,
                              .console = console_chardev(s->console),
                              .debug_console = console_debug(s->console),
                              .ended = engine_ended,
@@ -219,6 +221,13 @@ static bool wants_restart(const struct supervisor *s)
         return false;
     if (s->reboot)
         return true;
+    if (s->spent && spec->restart != SPEC_RESTART_NO) {
+        log_warn("supervisor",
+                 "%s was started without a restart policy and gave up the rights for it: the new "
+                 "one holds from the next start on",
+                 s->i->name);
+        return false;
+    }
     switch (spec->restart) {
     case SPEC_RESTART_NO:
         return false;

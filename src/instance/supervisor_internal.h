@@ -31,6 +31,7 @@ struct supervisor {
     bool ending, asked, killed; /* the end came; a command asked for it; by force */
     bool over;                  /* the last record is written */
     bool reboot;                /* it asked for its next start itself */
+    bool spent;                 /* this process cannot start it again */
     bool forgotten;             /* the record is deleted (--rm); its directory is still there */
     int exit_code;
     int start_code; /* what a start that failed means */

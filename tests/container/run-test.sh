@@ -170,6 +170,13 @@ part_walls() {
     gives 0 '' run --rm --read-only --tmpfs /tmp bb touch /tmp/x
     gives 1 '*' run --rm bb mount -t tmpfs none /tmp
     gives 1 '*' run --rm bb sh -c 'echo 1 >/proc/sys/kernel/panic'
+    local inherited
+    inherited=$(sed -n 's/^Seccomp:\t//p' /proc/self/status)
+    i run -d --name plain bb sleep 100 >/dev/null
+    i run -d --name policy --restart always bb sleep 100 >/dev/null
+    i run -d --name wide --privileged --restart always bb sleep 100 >/dev/null
+    is "filter of a supervisor" "$(filter_of plain) $(filter_of policy) $(filter_of wide)" "2 2 $inherited"
+    i rm -f plain policy wide >/dev/null
     is "masked" "$(i run --rm bb sh -c 'head -c 1 /proc/kcore 2>/dev/null | wc -c')" 0
     is "processes" "$(i run --rm bb sh -c 'ls /proc | grep -c "^[0-9]"')" '[234]'
     is "devices" "$(i run --rm bb sh -c 'ls /dev | tr "\n" " "')" '*null*'
@@ -284,7 +291,17 @@ part_restart() {
     is "stop ends restarts" "$(i inspect -f '{{.State.Status}}' always)" exited
     i update --restart no re >/dev/null && ok || bad "update --restart"
     gives 0 '*ExecStart=*start --attach*' generate systemd re
+    # Who gave up the rights to start it again does not try; the new policy holds from the next start on.
+    i run -d --name late bb sleep 0.5 >/dev/null
+    i update --restart always late >/dev/null
+    soon state_is late exited && ok || bad "policy that came late: $(i ps -a)"
+    i start late >/dev/null
+    soon sh -c "[ \"\$('$isola' inspect -f '{{.Restarts}}' late)\" -ge 1 ]" && ok || bad "policy after a start: $(i ps -a)"
+    i rm -f late >/dev/null
 }
+
+# The mode of its supervisor's filter: 2, or 0 where there is none.
+filter_of() { sed -n 's/^Seccomp:\t//p' "/proc/$(i inspect -f '{{.State.Pid}}' "$1")/status"; }
 
 part_health() {
     i run -d --name sick --health-cmd 'test -e /tmp/well' --health-interval 200ms --health-retries 2 bb sleep 100 >/dev/null
