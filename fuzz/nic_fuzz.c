@@ -115,7 +115,8 @@ static void step(struct nic_rig *n, struct input *in)
         frame(n, in);
         break;
     case OP_PASS:
-        rig_pass(&n->rig, take(in, 2) * 64);
+        n->rig.ns += take(in, 2) * 64;
+        gclock_run(n->rig.clock);
         break;
     case OP_LINK:
         n->net.client->link(n->net.client->opaque, take(in, 1) & 1);

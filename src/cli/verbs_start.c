@@ -203,10 +203,10 @@
         VALUE(OPTION_TEXT, "uuid", 0, "UUID", "UUID of the machine (SMBIOS)", .more = true,        \
               .man = "Made from the instance's id when none is given."),                           \
         VALUE(OPTION_TEXT, "mac", 0, "ADDRESS", "Address of the network card", .more = true),      \
-        CHOICE("nic", 0, "virtio|e1000", "MODEL", "Network card of the machine", .more = true,     \
-               .initial = "virtio",                                                                \
+        CHOICE("nic", 0, "virtio|e1000|rtl8139", "MODEL", "Network card of the machine",           \
+               .more = true, .initial = "virtio",                                                  \
                .man = "virtio is the fastest. Systems without a driver for it know e1000 (Intel "  \
-                      "82540EM)."),                                                                \
+                      "82540EM) or, from before 2002, rtl8139 (Realtek RTL8139C)."),               \
         FLAG("no-reboot", 0, "End instead of rebooting", .more = true,                             \
              .man = "A reboot ends the instance with status 0, a triple fault with status 102."),  \
         FLAG("paused", 0, "Start with stopped processors", .more = true,                           \

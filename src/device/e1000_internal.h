@@ -4,6 +4,7 @@
 #define DEVICE_E1000_INTERNAL_H
 
 #include "device/e1000.h"
+#include "device/eeprom93c46.h"
 
 /* R(name, offset, bits that software may write, value after reset) */
 #define E1000_REGISTERS(R)                                                                         \
@@ -131,8 +132,7 @@ enum {
     E1000_VFTA = 128, /* words of the VLAN filter table */
     E1000_RA = 32,    /* RAL and RAH of 16 receive addresses */
     E1000_STATS = (STAT_LAST - STAT_FIRST) / 4 + 1,
-    E1000_PHY = 32,    /* registers of the PHY */
-    E1000_EEPROM = 64, /* words */
+    E1000_PHY = 32, /* registers of the PHY */
     E1000_DESCRIPTOR = 16,
     E1000_HEADER_MAX = 256, /* of a packet to be segmented: HDRLEN is a byte */
     E1000_FCS = 4,
@@ -159,10 +159,7 @@ struct e1000 {
     uint64_t quiet_until;          /* guest ns: the next interrupt comes no earlier (ITR) */
     uint64_t rx_latest, tx_latest; /* the absolute ends of the delays that run */
     uint64_t context[2];           /* the last context descriptor */
-    uint32_t eeprom_in;            /* bits clocked in since chip select */
-    uint8_t eeprom_bits;           /* how many, up to a whole command */
-    uint8_t eeprom_reading;
-    uint16_t eeprom_at; /* the bit to come out: word * 16 + bit from the top */
+    struct eeprom93c46 eeprom;
     struct gtimer throttle, rx_delay, tx_delay, tx_more;
     /* Work space. */
     uint8_t header[E1000_HEADER_MAX];

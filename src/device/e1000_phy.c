@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The EEPROM (5.0: 64 words, read by EERD or clocked bit by bit through EECD as a 93C46) and the
+ * The EEPROM (5.0: 64 words, read by EERD or clocked bit by bit through EECD) and the
  * PHY (Marvell 88E1011, read through MDIC). Auto-negotiation is over as soon as it begins.
  */
 #include "base/mem.h"
@@ -9,11 +9,6 @@
 enum { EECD_SK = 1 << 0, EECD_CS = 1 << 1, EECD_DI = 1 << 2, EECD_DO = 1 << 3 };
 enum { EECD_FWE = 1 << 4, EECD_REQ = 1 << 6, EECD_GNT = 1 << 7, EECD_PRES = 1 << 8 };
 enum { EERD_START = 1 << 0, EERD_DONE = 1 << 4 };
-/* A command of the 93C46: start bit, two bits of operation, six of address. */
-enum { COMMAND_BITS = 9, OPERATION_READ = 2 };
-/* eeprom_reading: the dummy bit before the data stands at the output, or bit eeprom_at. */
-enum { READING_DUMMY = 1, READING_DATA = 2 };
-
 enum {
     MDIC_DATA = 0xffff,
     MDIC_REG_SHIFT = 16,
@@ -71,10 +66,10 @@ uint16_t e1000_eeprom_word(const struct e1000 *e, unsigned n)
 {
     uint16_t sum = 0;
 
-    n %= E1000_EEPROM;
-    if (n != E1000_EEPROM - 1)
+    n %= EEPROM93C46_WORDS;
+    if (n != EEPROM93C46_WORDS - 1)
         return plain_word(e, n);
-    for (unsigned i = 0; i < E1000_EEPROM - 1; i++)
+    for (unsigned i = 0; i < EEPROM93C46_WORDS - 1; i++)
         sum = (uint16_t)(sum + plain_word(e, i));
     return (uint16_t)(0xbaba - sum); /* 5.6.35: all words add up to this */
 }
@@ -86,51 +81,23 @@ void e1000_eerd_write(struct e1000 *e, uint32_t value)
             (value & 0xff00) | EERD_DONE | (uint32_t)e1000_eeprom_word(e, value >> 8 & 0xff) << 16;
 }
 
-uint32_t e1000_eecd_read(const struct e1000 *e)
+static uint16_t word_of(const void *opaque, unsigned n)
 {
-    uint32_t value = e->reg[E1000_EECD] & ~(uint32_t)EECD_DO;
-    bool out = true; /* idle: high */
-
-    if (e->eeprom_reading == READING_DUMMY)
-        out = false;
-    else if (e->eeprom_reading)
-        out = e1000_eeprom_word(e, e->eeprom_at / 16) >> (15 - e->eeprom_at % 16) & 1;
-    return value | EECD_FWE | EECD_PRES | (out ? EECD_DO : 0) | (value & EECD_REQ ? EECD_GNT : 0);
+    return e1000_eeprom_word(opaque, n);
 }
 
-/* The rising edge of the clock: one bit goes in or comes out. */
-static void eeprom_clock(struct e1000 *e, bool bit)
+uint32_t e1000_eecd_read(const struct e1000 *e)
 {
-    if (e->eeprom_reading == READING_DUMMY) {
-        e->eeprom_reading = READING_DATA;
-        return;
-    }
-    if (e->eeprom_reading) { /* the next word follows by itself */
-        e->eeprom_at = (uint16_t)((e->eeprom_at + 1) % (E1000_EEPROM * 16));
-        return;
-    }
-    if (e->eeprom_bits >= COMMAND_BITS || (!e->eeprom_bits && !bit))
-        return; /* a command that is not ours to obey; or no start bit yet */
-    e->eeprom_in = e->eeprom_in << 1 | bit;
-    if (++e->eeprom_bits < COMMAND_BITS || (e->eeprom_in >> 6 & 3) != OPERATION_READ)
-        return;
-    e->eeprom_reading = READING_DUMMY;
-    e->eeprom_at = (uint16_t)((e->eeprom_in & (E1000_EEPROM - 1)) * 16);
+    uint32_t value = e->reg[E1000_EECD];
+
+    return value | EECD_FWE | EECD_PRES | (value & EECD_REQ ? EECD_GNT : 0) |
+           (eeprom93c46_output(&e->eeprom, word_of, e) ? EECD_DO : 0);
 }
 
 void e1000_eecd_write(struct e1000 *e, uint32_t value)
 {
-    uint32_t old = e->reg[E1000_EECD];
-
     e->reg[E1000_EECD] = value & (EECD_SK | EECD_CS | EECD_DI | EECD_REQ);
-    if (!(value & EECD_CS) || !(old & EECD_CS)) {
-        e->eeprom_in = 0;
-        e->eeprom_bits = e->eeprom_reading = 0;
-        if (!(value & EECD_CS))
-            return;
-    }
-    if (value & EECD_SK && !(old & EECD_SK))
-        eeprom_clock(e, value & EECD_DI);
+    eeprom93c46_set(&e->eeprom, value & EECD_CS, value & EECD_SK, value & EECD_DI);
 }
 
 /* ---- PHY ---- */

@@ -8,14 +8,22 @@
  * takes it (netdev.tx_super); otherwise it leaves in segments of MSS bytes as the hardware sends
  * it.
  *
- * One call sends a bounded amount of data: with more in the ring a timer goes on, so that a driver
+ * One call does a bounded amount of work: with more in the ring a timer goes on, so that a driver
  * cannot hold the machine lock for long.
  */
 #include "base/mem.h"
 #include "device/checksum.h"
 #include "device/e1000_internal.h"
 
-enum { BYTES_PER_CALL = 1 << 20, PACKET_DESCRIPTORS = 1024, IPV4_MAX = 65535, MAC_HEADER = 14 };
+enum {
+    WORK_PER_CALL = 1 << 20,
+    WORK_PER_DESCRIPTOR = 256,
+    WORK_PER_SEGMENT = 256,
+    PAUSE_NS = 20000
+};
+enum { PACKET_DESCRIPTORS = 1024, IPV4_MAX = 65535, MAC_HEADER = 14 };
+/* More than any driver asks to have segmented, so that one packet is a bounded amount of work. */
+enum { MSS_MIN = 16, SEGMENTED_MAX = 256 << 10 };
 enum { TAG_AT = 12 }; /* the 802.1Q tag follows the addresses */
 
 /* Bits of a descriptor's second quadword. DCMD of data, TUCMD of context and CMD of legacy
@@ -237,6 +245,10 @@ static void gather(struct e1000 *e, struct packet *p, uint64_t address, size_t l
 {
     while (len && !p->broken) {
         size_t top = sizeof(e->frame), n;
+        if (p->sent > SEGMENTED_MAX) {
+            p->broken = true;
+            return;
+        }
         if (p->segmented && p->len < p->context.header)
             top = p->context.header;
         else if (p->segmented)
@@ -272,7 +284,7 @@ static void begin_packet(struct e1000 *e, struct packet *p)
     if (e->netdev->tx_super && c->tcp && c->ipv4 && c->mss && !is_loopback(e) &&
         c->header < IPV4_MAX)
         p->body = (IPV4_MAX - c->header) / c->mss * c->mss;
-    if (!c->mss || c->header < MAC_HEADER || p->body + c->header > sizeof(e->frame))
+    if (c->mss < MSS_MIN || c->header < MAC_HEADER || p->body + c->header > sizeof(e->frame))
         p->broken = true; /* nothing that a driver would ask for */
     else
         e1000_count(e, STAT_TSCTC, 1);
@@ -358,7 +370,7 @@ static size_t send_packet(struct e1000 *e, const struct ring *r, unsigned count,
         size_t len;
         if (read_descriptor(e, r, r->head + i, d) < 0)
             break;
-        work += E1000_DESCRIPTOR;
+        work += WORK_PER_DESCRIPTOR;
         if (is_context(d[1])) {
             memcpy(e->context, d, sizeof(d));
             continue;
@@ -374,7 +386,7 @@ static size_t send_packet(struct e1000 *e, const struct ring *r, unsigned count,
     }
     if (begun && !p.broken && last & D_EOP)
         send_frame(e, &p, true);
-    return work;
+    return work + p.segments * (size_t)WORK_PER_SEGMENT;
 }
 
 void e1000_transmit(struct e1000 *e)
@@ -388,8 +400,8 @@ void e1000_transmit(struct e1000 *e)
         int count = packet_length(e, &r, &last);
         if (count <= 0)
             break;
-        if (work >= BYTES_PER_CALL) {
-            gtimer_set(&e->tx_more, gclock_now(e->clock));
+        if (work >= WORK_PER_CALL) {
+            gtimer_set(&e->tx_more, gclock_now(e->clock) + PAUSE_NS);
             break;
         }
         work += send_packet(e, &r, (unsigned)count, last);

@@ -35,7 +35,7 @@ enum spec_net { SPEC_NET_NAT, SPEC_NET_NONE, SPEC_NET_HOST, SPEC_NET_CONTAINER }
 enum spec_serial { SPEC_SERIAL_CONSOLE, SPEC_SERIAL_VIRTIO, SPEC_SERIAL_NONE };
 
 /* The network adapter that a virtual machine finds. */
-enum spec_nic { SPEC_NIC_VIRTIO, SPEC_NIC_E1000 };
+enum spec_nic { SPEC_NIC_VIRTIO, SPEC_NIC_E1000, SPEC_NIC_RTL8139 };
 enum spec_restart {
     SPEC_RESTART_NO,
     SPEC_RESTART_ON_FAILURE,

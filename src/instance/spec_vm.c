@@ -8,7 +8,7 @@
 #include "base/str.h"
 #include "instance/spec_internal.h"
 
-static const char *const nic_names[] = {"virtio", "e1000", NULL};
+static const char *const nic_names[] = {"virtio", "e1000", "rtl8139", NULL};
 static const char *const serial_names[] = {"console", "virtio", "none", NULL};
 const char *const spec_cache_names[] = {"writeback", "unsafe", NULL};
 const char *const spec_bus_names[] = {"virtio", "ide", "ahci", NULL};

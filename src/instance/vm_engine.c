@@ -262,8 +262,9 @@ static int load_guest(void *opaque, struct machine_guest *ret, struct error *err
     return 0;
 }
 
-static const enum machine_nic_model nic_models[] = {
-    [SPEC_NIC_VIRTIO] = MACHINE_NIC_VIRTIO, [SPEC_NIC_E1000] = MACHINE_NIC_E1000};
+static const enum machine_nic_model nic_models[] = {[SPEC_NIC_VIRTIO] = MACHINE_NIC_VIRTIO,
+                                                    [SPEC_NIC_E1000] = MACHINE_NIC_E1000,
+                                                    [SPEC_NIC_RTL8139] = MACHINE_NIC_RTL8139};
 
 static int configure(struct vm *vm, struct machine_config *c, struct error *err)
 {

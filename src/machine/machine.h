@@ -33,7 +33,7 @@ enum machine_end {
 };
 
 /* Which adapter a guest finds. */
-enum machine_nic_model { MACHINE_NIC_VIRTIO, MACHINE_NIC_E1000 };
+enum machine_nic_model { MACHINE_NIC_VIRTIO, MACHINE_NIC_E1000, MACHINE_NIC_RTL8139 };
 
 /* What a drive is plugged into, and what has a medium that can be taken out. */
 enum machine_bus { MACHINE_BUS_VIRTIO, MACHINE_BUS_IDE, MACHINE_BUS_AHCI };

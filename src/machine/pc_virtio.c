@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "device/e1000.h"
+#include "device/rtl8139.h"
 #include "device/virtio/virtio_blk.h"
 #include "device/virtio/virtio_console.h"
 #include "device/virtio/virtio_net.h"
@@ -27,11 +28,15 @@ static struct device *new_nic(struct pc *pc, const struct machine_nic *nic, unsi
     struct machine *m = pc->machine;
     struct virtio_net *net;
     struct e1000 *e;
+    struct rtl8139 *r;
 
     switch (nic->model) {
     case MACHINE_NIC_E1000:
         e = e1000_new(pc->pci, slot, m->space, m->clock, nic->netdev, nic->mac, err);
         return e ? e1000_device(e) : NULL;
+    case MACHINE_NIC_RTL8139:
+        r = rtl8139_new(pc->pci, slot, m->space, m->clock, nic->netdev, nic->mac, err);
+        return r ? rtl8139_device(r) : NULL;
     case MACHINE_NIC_VIRTIO:
         break;
     }

@@ -5,21 +5,24 @@
 #include <string.h>
 
 #include "device/e1000.h"
+#include "device/rtl8139.h"
 
 static void make(struct nic_rig *n, enum nic_model model)
 {
     static const uint8_t mac[6] = {0x52, 0x54, 0, 0xaa, 0xbb, 0xcc};
 
-    switch (model) {
-    case NIC_E1000:
-    case NIC_MODELS: {
+    if (model == NIC_RTL8139) {
+        struct rtl8139 *r =
+            rtl8139_new(n->bus, NIC_SLOT, n->rig.space, n->rig.clock, &n->net.netdev, mac, NULL);
+        assert(r);
+        n->device = rtl8139_device(r);
+        n->function = rtl8139_function(r);
+    } else {
         struct e1000 *e =
             e1000_new(n->bus, NIC_SLOT, n->rig.space, n->rig.clock, &n->net.netdev, mac, NULL);
         assert(e);
         n->device = e1000_device(e);
         n->function = e1000_function(e);
-        break;
-    }
     }
 }
 

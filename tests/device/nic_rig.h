@@ -6,7 +6,7 @@
 #include "device/pci.h"
 #include "rig.h"
 
-enum nic_model { NIC_E1000, NIC_MODELS };
+enum nic_model { NIC_E1000, NIC_RTL8139, NIC_MODELS };
 enum { NIC_SLOT = 3, NIC_WIRE = NIC_SLOT * 4, NIC_MMIO = 0xe0000000, NIC_IO = 0xc000 };
 
 struct nic_rig {

@@ -28,7 +28,12 @@ static unsigned pick(enum nic_model model, uint64_t r)
                                      0x282c, 0x3810, 0x3818, 0x3820, 0x382c, 0x4074, 0x4088,
                                      0x408c, 0x5000, 0x5200, 0x5400, 0x5404, 0x5600, 0x2800};
 
-    (void)model;
+    static const uint8_t rtl8139[] = {0x00, 0x08, 0x10, 0x14, 0x18, 0x1c, 0x20, 0x24,
+                                      0x30, 0x34, 0x38, 0x3c, 0x40, 0x44, 0x48, 0x4c,
+                                      0x50, 0x54, 0x58, 0x5c, 0x60, 0x64, 0x74};
+
+    if (model == NIC_RTL8139)
+        return rtl8139[r % array_size(rtl8139)];
     return e1000[r % array_size(e1000)];
 }
 
@@ -142,6 +147,8 @@ static void reset_forgets(void **state)
             step(&a, model, &seed);
         a.net.client->link(a.net.client->opaque, true);
         nic_rig_set_up(&fresh, model);
+        fresh.rig.ns = a.rig.ns;
+        gclock_set(fresh.rig.clock, gclock_now(a.rig.clock));
         device_reset(a.device);
         device_reset(fresh.device);
         compare(&a, &fresh);

@@ -48,3 +48,4 @@ exit 6"
     ok "$model${3:+ ($3)}"
 }
 check e1000 e1000
+check rtl8139 8139too
