@@ -341,6 +341,34 @@ struct gmem_layer *gmem_freeze(struct gmem *gm, struct error *err)
     return layer;
 }
 
+struct gmem_layer *gmem_layer_map(int fd, uint64_t offset, uint64_t bytes, uint8_t *present,
+                                  struct error *err)
+{
+    struct gmem_layer *layer = mem_new(struct gmem_layer);
+    int r = layer ? 0 : error_set(err, -ENOMEM, "map saved guest memory: out of memory");
+
+    if (r == 0)
+        r = gmem_host_map(&layer->host, fd, offset, bytes, err);
+    if (r < 0) {
+        free(layer);
+        free(present);
+        return NULL;
+    }
+    layer->refs = 1;
+    layer->present = present;
+    return layer;
+}
+
+uint64_t gmem_layer_pages(const struct gmem_layer *layer)
+{
+    return layer->host.bytes >> GMEM_PAGE_BITS;
+}
+
+const uint8_t *gmem_layer_page(const struct gmem_layer *layer, uint64_t gfn)
+{
+    return gfn < gmem_layer_pages(layer) ? layer_page(layer, gfn) : NULL;
+}
+
 uint64_t gmem_delta_pages(const struct gmem *gm)
 {
     uint64_t count = 0;

@@ -107,6 +107,19 @@ struct gmem_layer *gmem_freeze(struct gmem *gm, struct error *err);
 struct gmem *gmem_new_on(struct gmem_layer *layer, struct error *err);
 void gmem_layer_unref(struct gmem_layer *layer);
 
+/*
+ * A layer whose pages lie in a file (borrowed; mapped, so that they are read when they are used):
+ * page n at byte @offset + n * 4096 of @fd where @present[n] (taken, from malloc, @bytes / 4096
+ * entries) is 1. Whoever can change the file changes the guest. NULL with @err set on failure,
+ * @present is freed then.
+ */
+struct gmem_layer *gmem_layer_map(int fd, uint64_t offset, uint64_t bytes, uint8_t *present,
+                                  struct error *err);
+/* Pages of a layer, and page @gfn in it or in what it was made on; NULL: zeroes, or out of range.
+ */
+uint64_t gmem_layer_pages(const struct gmem_layer *layer);
+const uint8_t *gmem_layer_page(const struct gmem_layer *layer, uint64_t gfn);
+
 /* Pages of the delta that are present (the private memory of this machine). */
 uint64_t gmem_delta_pages(const struct gmem *gm);
 

@@ -33,6 +33,17 @@ int gmem_host_new(struct gmem_host *h, uint64_t bytes, struct error *err)
     return 0;
 }
 
+int gmem_host_map(struct gmem_host *h, int fd, uint64_t offset, uint64_t bytes, struct error *err)
+{
+    void *data = mmap(NULL, bytes, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, (off_t)offset);
+
+    if (data == MAP_FAILED)
+        return error_set_errno(err, -errno, "map %llu MiB of saved guest memory",
+                               (unsigned long long)(bytes >> 20));
+    *h = (struct gmem_host){.data = data, .bytes = bytes, .fd = -1};
+    return 0;
+}
+
 void gmem_host_done(struct gmem_host *h)
 {
     if (h->data)

@@ -20,7 +20,11 @@ struct device {
     void (*reset)(
         struct device *dev);          /* NULL: state_reset(dev->state, dev) is all there is to do */
     void (*free)(struct device *dev); /* frees dev itself */
-    struct device *next;              /* the machine's list */
+    /* Waits for what is in flight, so that the state table says all; NULL: nothing ever is. */
+    void (*settle)(struct device *dev);
+    /* After settle, or after the states of all devices were loaded: looks for work again. */
+    void (*go_on)(struct device *dev);
+    struct device *next; /* the machine's list */
 };
 
 static inline void device_reset(struct device *dev)

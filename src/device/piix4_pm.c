@@ -295,6 +295,12 @@ static const struct state_table pm_state = {.name = "piix4-pm",
                                             .field_count = array_size(pm_fields),
                                             .after = after};
 
+/* What the timer did since it was last looked at shows in the status register. */
+static void pm_settle(struct device *dev)
+{
+    update(container_of(dev, struct piix4_pm, dev));
+}
+
 static void pm_reset(struct device *dev)
 {
     struct piix4_pm *pm = container_of(dev, struct piix4_pm, dev);
@@ -337,8 +343,11 @@ struct piix4_pm *piix4_pm_new(struct pci_bus *bus, unsigned slot, unsigned fn, s
         error_set(err, -ENOMEM, "create piix4-pm: out of memory");
         return NULL;
     }
-    pm->dev =
-        (struct device){.state = &pm_state, .name = "piix4-pm", .reset = pm_reset, .free = pm_free};
+    pm->dev = (struct device){.state = &pm_state,
+                              .name = "piix4-pm",
+                              .reset = pm_reset,
+                              .settle = pm_settle,
+                              .free = pm_free};
     pm->ports = ports;
     pm->clock = clock;
     pm->sci = *sci;

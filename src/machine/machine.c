@@ -113,6 +113,12 @@ static uint64_t default_time(void *opaque)
 
 /* ---- making and freeing ---- */
 
+/* Video memory follows the RAM that the board maps. */
+static uint64_t ram_bytes(const struct machine_config *c)
+{
+    return c->memory + (c->vga ? VGA_MEMORY : 0);
+}
+
 static int check_config(const struct machine_config *c, struct error *err)
 {
     if (c->cpus < 1 || c->cpus > MACHINE_CPUS)
@@ -122,7 +128,11 @@ static int check_config(const struct machine_config *c, struct error *err)
         return error_set(err, -EINVAL,
                          "memory is a whole number of MiB, from 1 MiB to 1 TiB, not %llu bytes",
                          (unsigned long long)c->memory);
-    if (!c->load && !c->guest.kernel)
+    if (c->saved_memory && gmem_layer_pages(c->saved_memory) << GMEM_PAGE_BITS != ram_bytes(c))
+        return error_set(err, -EINVAL, "restore: the saved memory is %llu MiB, the machine's %llu",
+                         (unsigned long long)(gmem_layer_pages(c->saved_memory) >> 8),
+                         (unsigned long long)(ram_bytes(c) >> 20));
+    if (!c->load && !c->guest.kernel && !c->saved)
         return error_set(err, -EINVAL, "there is nothing to boot: give a kernel");
     if (c->drive_count > MACHINE_DRIVES || c->nic_count > MACHINE_NICS)
         return error_set(err, -EINVAL, "at most %d drives and %d network adapters", MACHINE_DRIVES,
@@ -164,8 +174,8 @@ static int create_parts(struct machine *m, struct error *err)
                           m->config.time_opaque);
     if (!m->clock)
         return error_set(err, -ENOMEM, "out of memory");
-    /* Video memory follows the RAM that the board maps. */
-    m->ram = gmem_new(m->config.memory + (m->config.vga ? VGA_MEMORY : 0), err);
+    m->ram = m->config.saved_memory ? gmem_new_on(m->config.saved_memory, err)
+                                    : gmem_new(ram_bytes(&m->config), err);
     m->space = m->ram ? space_new(m->ram, err) : NULL;
     m->ports = m->space ? ports_new(err) : NULL;
     m->vm = m->ports ? x86_vm_new(m->space, m->ports, &host, model, m->config.cpus, TSC_KHZ, err)
@@ -174,7 +184,8 @@ static int create_parts(struct machine *m, struct error *err)
         return -ENOMEM;
     m->vm->pv_cpuid = pvclock_cpuid;
     m->vm->pv_cpuid_count = PVCLOCK_CPUID_LEAVES;
-    m->rtc_base = (int64_t)time(NULL) + m->config.rtc_offset;
+    m->rtc_base =
+        m->config.rtc_base ? m->config.rtc_base : (int64_t)time(NULL) + m->config.rtc_offset;
     pvclock_init(&m->pvclock, m->vm, m->clock, m->rtc_base * 1000000000);
     if (m->accel->create_vm)
         return m->accel->create_vm(m->vm, err);
@@ -193,7 +204,8 @@ struct machine *machine_new(const struct machine_config *config, struct error *e
         return NULL;
     }
     if (copy_config(m, config, err) < 0 || create_parts(m, err) < 0 ||
-        m->board->create(m, err) < 0 || machine_reset(m, err) < 0) {
+        m->board->create(m, err) < 0 ||
+        (config->saved ? machine_load_state(m, err) : machine_reset(m, err)) < 0) {
         machine_free(m);
         return NULL;
     }

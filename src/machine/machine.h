@@ -13,6 +13,7 @@
 #include "io/chardev.h"
 #include "io/netdev.h"
 
+struct gmem_layer;
 struct loop;
 
 enum { MACHINE_DRIVES = 16, MACHINE_NICS = 8, MACHINE_CPUS = 8, MACHINE_SERIALS = 4 };
@@ -92,6 +93,7 @@ struct machine_config {
     bool no_reboot;
     uint8_t uuid[16];
     int64_t rtc_offset; /* seconds added to the host's UTC */
+    int64_t rtc_base;   /* seconds of UTC at power-on; 0: the host's clock and rtc_offset */
     /* Monotonic nanoseconds for the guest clock; NULL: the host's. */
     uint64_t (*time_source)(void *opaque);
     void *time_opaque;
@@ -101,6 +103,13 @@ struct machine_config {
     void *random_opaque;
     uint64_t random_seed;
     bool no_kaslr; /* leave the kernel where it was linked */
+    /*
+     * Go on from a saved state (machine/snapshot.h) instead of booting: what machine_save_state
+     * wrote, and the memory of that instant (gets a reference). NULL: boot.
+     */
+    const uint8_t *saved;
+    size_t saved_len;
+    struct gmem_layer *saved_memory;
 };
 
 struct machine;

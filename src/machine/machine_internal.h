@@ -26,6 +26,13 @@ struct board_ops {
     /* After all devices were reset: what firmware would set up, then the guest's kernel. */
     int (*boot)(struct machine *m, struct error *err);
     void (*power_button)(struct machine *m);
+    /* Every part with state of its own, beside processors: the devices and what lies below them. */
+    struct device *(*part)(struct machine *m, unsigned index);
+    /*
+     * After all parts were loaded in order: the interrupt controllers among them, last to be loaded
+     * again. Loading a device drives its lines, and controllers see edges that never were.
+     */
+    bool (*settles_last)(const struct machine *m, const struct device *part);
     void (*stats)(struct machine *m, struct machine_stats *ret);
     /* As machine_set_medium. */
     int (*set_medium)(struct machine *m, enum machine_medium which, struct block *block,
@@ -85,6 +92,8 @@ void machine_end(struct machine *m, enum machine_end end, int value, const char 
 void machine_want_reset(struct machine *m, bool triple_fault);
 /* Resets devices, processors and memory and loads the guest again. */
 int machine_reset(struct machine *m, struct error *err);
+/* snapshot.c: takes the state of config.saved in place of a reset. */
+int machine_load_state(struct machine *m, struct error *err);
 /* Wakes whoever runs the processors, and kicks them out of guest code. */
 void machine_kick(struct machine *m);
 /*

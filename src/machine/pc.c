@@ -567,6 +567,29 @@ static void pc_power_button(struct machine *m)
     piix4_pm_power_button(m->pc->pm);
 }
 
+static struct device *pc_part(struct machine *m, unsigned index)
+{
+    struct pci_function *f = NULL;
+
+    for (struct device *dev = m->devices; dev; dev = dev->next)
+        if (index-- == 0)
+            return dev;
+    while ((f = pci_next(m->pc->pci, f)))
+        if (index-- == 0)
+            return pci_function_device(f);
+    return NULL;
+}
+
+/* From the source of an interrupt to the processor. */
+static bool pc_settles_last(const struct machine *m, const struct device *part)
+{
+    bool last = part == i8259_device(m->pc->pic) || part == ioapic_device(m->pc->ioapic);
+
+    for (unsigned i = 0; i < m->vm->cpu_count; i++)
+        last |= part == lapic_device(m->pc->lapics, i);
+    return last;
+}
+
 static void pc_select_cpu(struct machine *m, unsigned cpu)
 {
     lapics_select(m->pc->lapics, cpu);
@@ -579,6 +602,8 @@ const struct board_ops pc_board = {
     .destroy = pc_destroy,
     .boot = pc_boot,
     .power_button = pc_power_button,
+    .part = pc_part,
+    .settles_last = pc_settles_last,
     .stats = pc_stats,
     .set_medium = pc_set_medium,
     .select_cpu = pc_select_cpu,

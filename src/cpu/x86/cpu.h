@@ -349,6 +349,7 @@ struct x86_cpu {
     uint8_t exit_reason;             /* enum x86_exit, set before X86_STOP */
     uint8_t sipi_vector;
     bool nmi_blocked;    /* until IRET */
+    uint8_t edges;       /* of attention, the part that is state: see state.c */
     uint64_t insn_count; /* instructions retired */
 
     /* Debug exceptions (debugreg.c). */

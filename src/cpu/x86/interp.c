@@ -247,8 +247,10 @@ enum x86_exit x86_interp_run(struct x86_cpu *c, uint64_t budget)
     uint64_t limit = c->insn_count + budget, turns = 0;
 
     x86_enter_thread(c);
+    /* Blocks count as a whole when they are entered: the last instructions are stepped, so that the
+     * budget is met exactly and a run can be repeated. */
     if (en)
-        en->limit = limit;
+        en->limit = budget > X86_BLOCK_MAX ? limit - X86_BLOCK_MAX : 0;
     for (;;) {
         unsigned attention = atomic_load_explicit(&c->attention, memory_order_acquire);
         enum x86_result r;
@@ -262,7 +264,7 @@ enum x86_exit x86_interp_run(struct x86_cpu *c, uint64_t budget)
         /* Turns count, too: a handler that faults on its first instruction never completes one. */
         if (unlikely(c->insn_count >= limit || turns++ >= budget))
             return X86_EXIT_BUDGET;
-        if (unlikely(!cached ||
+        if (unlikely(!cached || c->insn_count >= en->limit ||
                      (atomic_load_explicit(&c->attention, memory_order_relaxed) & X86_ATTN_SLOW)))
             r = step(c);
         else

@@ -8,6 +8,11 @@
 
 enum { ISR_QUEUE = 1, ISR_CONFIG = 2 };
 
+static void virtio_go_on(struct device *dev)
+{
+    virtio_kick_all(container_of(dev, struct virtio_device, dev));
+}
+
 int virtio_init(struct virtio_device *vd, const struct virtio_class *class, struct pci_bus *bus,
                 unsigned slot, struct space *space, uint64_t features, struct error *err)
 {
@@ -22,6 +27,7 @@ int virtio_init(struct virtio_device *vd, const struct virtio_class *class, stru
         vd->queue[n].size_max = class->queue_size;
     }
     vd->dev.reset = virtio_reset;
+    vd->dev.go_on = virtio_go_on;
     r = virtio_pci_add(vd, bus, slot, err);
     if (r < 0)
         return error_wrap(err, r, "add %s", vd->dev.name);

@@ -434,6 +434,12 @@ static void blk_free(struct device *dev)
     free(blk);
 }
 
+/* What ends meanwhile leaves room for requests that wait in the ring: they stay there. */
+static void blk_settle(struct device *dev)
+{
+    blk_stop(&container_of(dev, struct virtio_blk, vd.dev)->vd);
+}
+
 static void fill_config(struct virtio_blk *blk)
 {
     uint8_t *config = blk->vd.config;
@@ -481,6 +487,7 @@ struct virtio_blk *virtio_blk_new(struct pci_bus *bus, unsigned slot, struct spa
     }
     blk->vd.dev.state = &state;
     blk->vd.dev.free = blk_free;
+    blk->vd.dev.settle = blk_settle;
     snprintf(blk->vd.dev.name, sizeof(blk->vd.dev.name), "virtio-blk@%u", slot);
     fill_config(blk);
     if (virtio_init(&blk->vd, &class, bus, slot, space, features, err) < 0) {
