@@ -20,10 +20,18 @@
 /* "Isol" in ASCII: marks the file for file(1) and refuses a foreign database. */
 enum { STORE_APPLICATION = 0x49736f6c, STORE_BUSY_MS = 10000 };
 
+/*
+ * Whoever opens a store that nobody has open reads all of the log, 2 us a page: short enough not to
+ * be felt, long enough for one wait for the disk in many changes. A change itself does not wait
+ * before the log is long.
+ */
+enum { STORE_LOG_TIDY = 100, STORE_LOG_MAX = 1000 };
+
 struct store {
     sqlite3 *db;
     char *path;
     bool readonly;
+    int log_pages; /* in the log after our last change */
 };
 
 #define COLUMNS                                                                                    \
@@ -185,6 +193,23 @@ static int open_either(struct store *s, struct error *err)
     return sqlite3_open_v2(s->path, &s->db, flags | SQLITE_OPEN_READONLY, NULL);
 }
 
+static int on_change(void *opaque, sqlite3 *db, const char *name, int pages)
+{
+    struct store *s = opaque;
+
+    s->log_pages = pages;
+    /* What fails here is done by a later one. */
+    if (pages >= STORE_LOG_MAX)
+        sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return SQLITE_OK;
+}
+
+void store_tidy(struct store *s)
+{
+    if (s->db && s->log_pages >= STORE_LOG_TIDY)
+        sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
 static int store_connect(struct store *s, struct error *err)
 {
     int r = -EIO, rc;
@@ -196,6 +221,7 @@ static int store_connect(struct store *s, struct error *err)
         /* The log and its index stay, so that no close waits for the disk, and readers without the
          * right to make files find them. */
         sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        sqlite3_wal_hook(s->db, on_change, s);
         s->readonly = sqlite3_db_readonly(s->db, "main") == 1;
         r = store_setup(s, err);
         if (r < 0 && s->readonly && open_immutable(s) == SQLITE_OK)

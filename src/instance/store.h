@@ -29,6 +29,11 @@ void store_close(struct store *store);
  * taken along.
  */
 void store_rest(struct store *store);
+/*
+ * Shortens the log when it has become long: waits for the disk, so it is for a process with nothing
+ * else to do.
+ */
+void store_tidy(struct store *store);
 bool store_readonly(const struct store *store);
 
 /* -EEXIST when the name is taken. */

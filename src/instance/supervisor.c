@@ -561,8 +561,10 @@ int instance_supervise(struct instances *home, const char *id)
         report(starter, r < 0 ? r : -ENOMEM, &err);
     } else {
         s.starter = control_add(s.control, steal_fd(&starter), &err);
-        if (s.starter)
+        if (s.starter) {
             status = supervise(&s);
+            store_tidy(home->store);
+        }
     }
     crash_point();
     tear_down(&s);

@@ -216,6 +216,66 @@ static void names_are_generated_and_fit(void **state)
     instance_list_free(list, n);
 }
 
+static off_t log_size(void)
+{
+    char log[160];
+    struct stat st;
+
+    snprintf(log, sizeof log, "%s-wal", path);
+    assert_int_equal(stat(log, &st), 0);
+    return st.st_size;
+}
+
+static void rename_often(struct store *s, const struct instance *i, unsigned times)
+{
+    for (unsigned n = 0; n < times; n++)
+        assert_int_equal(store_rename(s, i->id, n % 2 ? "t" : "u", &err), 0);
+}
+
+/* What was carried over is written over. */
+static void a_long_log_is_tidied(void **state)
+{
+    struct store *s = store_open(path, &err);
+    struct instance *i = NULL;
+    off_t size;
+
+    fake_make(home, "t", "", false);
+    assert_int_equal(store_find(s, "t", &i, &err), 0);
+    rename_often(s, i, 200);
+    size = log_size();
+    rename_often(s, i, 20);
+    assert_true(log_size() > size);
+    size = log_size();
+    store_tidy(s);
+    rename_often(s, i, 20);
+    assert_int_equal(log_size(), size);
+    instance_free(i);
+    store_close(s);
+    assert_int_equal(instance_rm(home, "t", false, &err), 0);
+}
+
+/* A connection that rests is made again by whatever needs it, in a child as well. */
+static void a_store_that_rests_wakes(void **state)
+{
+    struct store *s = store_open(path, &err);
+    struct instance *i = NULL;
+    int status;
+    pid_t child;
+
+    fake_make(home, "r", "", false);
+    store_rest(s);
+    child = fork();
+    if (child == 0)
+        _exit(store_find(s, "r", &i, NULL) != 0);
+    assert_int_equal(store_find(s, "r", &i, &err), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    instance_free(i);
+    store_rest(s);
+    store_close(s);
+    assert_int_equal(instance_rm(home, "r", false, &err), 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +287,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(many_writers),
         cmocka_unit_test(created_once),
         cmocka_unit_test(names_are_generated_and_fit),
+        cmocka_unit_test(a_long_log_is_tidied),
+        cmocka_unit_test(a_store_that_rests_wakes),
     };
     int r = fake_supervisor_main(argc, argv);
 
