@@ -41,12 +41,12 @@ static struct {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct input {
+struct bytes {
     const uint8_t *at;
     size_t left;
 };
 
-static uint64_t take(struct input *in, unsigned n)
+static uint64_t take(struct bytes *in, unsigned n)
 {
     uint64_t value = 0;
 
@@ -56,7 +56,7 @@ static uint64_t take(struct input *in, unsigned n)
 }
 
 /* Ports of the devices by index, others by number. */
-static uint16_t take_port(struct input *in)
+static uint16_t take_port(struct bytes *in)
 {
     static const uint16_t bases[] = {0x20,  0x40,  0x60,  0x64,   0x70,   0x92,  0xa0,  0xb2,
                                      0xf4,  0x3f8, 0x4d0, 0x505,  0x510,  0x514, 0x600, 0x61,
@@ -69,7 +69,7 @@ static uint16_t take_port(struct input *in)
     return (uint16_t)take(in, 2);
 }
 
-static uint64_t take_address(struct input *in)
+static uint64_t take_address(struct bytes *in)
 {
     static const uint64_t bases[] = {0xfee00000, 0xfec00000, 0xfed00000, 0xe0000000, 0xe00000000,
                                      0xa0000,    0xb8000,    0xf0000000, 0xf1000000};
@@ -79,7 +79,7 @@ static uint64_t take_address(struct input *in)
 }
 
 /* Loads a saved state of which some bytes were changed, as a damaged snapshot would be. */
-static void tamper(struct pc_rig *pc, struct input *in)
+static void tamper(struct pc_rig *pc, struct bytes *in)
 {
     struct device *dev = pc->device[take(in, 1) % pc->devices];
     struct str saved = {0};
@@ -109,9 +109,9 @@ static void draw(struct pc_rig *pc)
     }
 }
 
-static void event(struct pc_rig *pc, struct input *in)
+static void event(struct pc_rig *pc, struct bytes *in)
 {
-    switch (take(in, 1) % 10) {
+    switch (take(in, 1) % 12) {
     case 0:
         piix4_pm_power_button(pc->pm);
         break;
@@ -148,13 +148,23 @@ static void event(struct pc_rig *pc, struct input *in)
             break;
         }
         break;
+    case 9:
+        pc->keyboard->input.ops->key(&pc->keyboard->input, (unsigned)take(in, 1), take(in, 1) & 1);
+        break;
+    case 10:
+        pc->mouse->input.ops->pointer(&pc->mouse->input,
+                                      &(struct input_pointer){.dx = (int)(uint32_t)take(in, 4),
+                                                              .dy = (int8_t)take(in, 1),
+                                                              .wheel = (int8_t)take(in, 1),
+                                                              .buttons = (uint8_t)take(in, 1)});
+        break;
     default:
         pci_set_intx(pc->function, (int)take(in, 1) & 1);
         break;
     }
 }
 
-static void input_bytes(struct pc_rig *pc, struct input *in)
+static void input_bytes(struct pc_rig *pc, struct bytes *in)
 {
     const struct chardev_client *client = pc->ch.client;
     uint8_t bytes[16];
@@ -168,7 +178,7 @@ static void input_bytes(struct pc_rig *pc, struct input *in)
     client->writable(client->opaque);
 }
 
-static void msr(struct pc_rig *pc, struct input *in)
+static void msr(struct pc_rig *pc, struct bytes *in)
 {
     static const uint32_t known[] = {0x1b, 0x6e0};
     unsigned cpu = (unsigned)take(in, 1), n = (unsigned)take(in, 1);
@@ -181,7 +191,7 @@ static void msr(struct pc_rig *pc, struct input *in)
         lapic_wrmsr(pc->apics, cpu & 3, index, take(in, 8));
 }
 
-static void step(struct pc_rig *pc, struct input *in)
+static void step(struct pc_rig *pc, struct bytes *in)
 {
     unsigned op = (unsigned)take(in, 1), size = 1u << op / OPS % 4, cpu;
     uint16_t port;
@@ -255,7 +265,7 @@ static void place_vga(struct pc_rig *pc)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct pc_rig pc;
-    struct input in = {.at = data, .left = size};
+    struct bytes in = {.at = data, .left = size};
 
     if (!screen.frame.pixels)
         screen.frame.pixels = mem_alloc(DISPLAY_MAX_PIXELS, sizeof(*screen.frame.pixels));

@@ -3,12 +3,16 @@
  * Commands and bits as in the AT Technical Reference (1-48 ff.); the second port's as on a PS/2.
  * A byte sent to a device that is not there gives a time-out answer (0xFE, "resend", with the
  * time-out bit), at once.
+ *
+ * A device's byte stays in the device's queue until the guest has read it from the output buffer:
+ * an answer of the controller that takes its place meanwhile does not lose it.
  */
 #include "device/i8042.h"
 
 #include <errno.h>
 
 #include "base/mem.h"
+#include "device/ps2_scan.h"
 
 enum {
     STATUS_OUTPUT_FULL = 1 << 0,
@@ -24,10 +28,15 @@ enum {
     MODE_SYSTEM = 1 << 2,
     MODE_NO_KEYBOARD = 1 << 4,
     MODE_NO_AUX = 1 << 5,
+    MODE_TRANSLATE = 1 << 6,
 };
 enum { OUT_NOT_RESET = 1 << 0, OUT_A20 = 1 << 1, OUT_AUX_FULL = 1 << 5, OUT_FULL = 1 << 4 };
 enum { SELF_TEST_OK = 0x55, INTERFACE_OK = 0x00, RESEND = 0xfe };
+enum { BREAK2 = 0xf0, BREAK1 = 0x80 };
 enum { RAM_SIZE = 32 };
+
+/* Whose byte stands in the output buffer. */
+enum { FROM_CONTROLLER, FROM_KEYBOARD, FROM_AUX };
 
 struct i8042 {
     struct device dev;
@@ -37,7 +46,9 @@ struct i8042 {
     struct i8042_ops ops;
     uint8_t ram[RAM_SIZE]; /* byte 0 is the command byte (mode) */
     uint8_t status, output, output_port;
-    uint8_t command; /* waits for its data byte, 0 when none does */
+    uint8_t command;                     /* waits for its data byte, 0 when none does */
+    uint8_t from, broken;                /* FROM_*; set 2's break prefix went by */
+    struct ps2_device *keyboard, *mouse; /* NULL: not attached */
 };
 
 static void update_irq(struct i8042 *k)
@@ -51,9 +62,51 @@ static void update_irq(struct i8042 *k)
 static void answer(struct i8042 *k, uint8_t byte, uint8_t flags)
 {
     k->output = byte;
+    k->from = FROM_CONTROLLER;
     k->status =
         (uint8_t)((k->status & ~(STATUS_AUX | STATUS_TIMEOUT)) | STATUS_OUTPUT_FULL | flags);
     update_irq(k);
+}
+
+/* The keyboard's next byte as the guest gets it: codes of set 1, when they are translated. */
+static bool keyboard_byte(struct i8042 *k, uint8_t *ret)
+{
+    uint8_t byte;
+
+    while (ps2_peek(k->keyboard, &byte)) {
+        *ret = byte;
+        if (!(k->ram[0] & MODE_TRANSLATE))
+            return true;
+        if (byte == BREAK2) {
+            k->broken = BREAK1;
+            ps2_pop(k->keyboard);
+            continue;
+        }
+        *ret = ps2_set1_of_set2[byte] | (byte < BREAK1 + 5 ? k->broken : 0);
+        return true;
+    }
+    return false;
+}
+
+/* Fetches the next byte of a device when there is room for it. */
+static void fetch(struct i8042 *k)
+{
+    uint8_t byte;
+
+    if (k->status & STATUS_OUTPUT_FULL)
+        return;
+    if (k->keyboard && !(k->ram[0] & MODE_NO_KEYBOARD) && keyboard_byte(k, &byte)) {
+        answer(k, byte, 0);
+        k->from = FROM_KEYBOARD;
+    } else if (k->mouse && !(k->ram[0] & MODE_NO_AUX) && ps2_peek(k->mouse, &byte)) {
+        answer(k, byte, STATUS_AUX);
+        k->from = FROM_AUX;
+    }
+}
+
+static void device_ready(void *opaque)
+{
+    fetch(opaque);
 }
 
 static void set_output_port(struct i8042 *k, uint8_t value)
@@ -79,6 +132,7 @@ static void write_mode(struct i8042 *k, uint8_t value)
     k->ram[0] = value;
     k->status = (uint8_t)((k->status & ~STATUS_SYSTEM) | (value & MODE_SYSTEM ? STATUS_SYSTEM : 0));
     update_irq(k);
+    fetch(k);
 }
 
 static void command_write(void *dev, uint16_t offset, unsigned size, uint32_t value32)
@@ -104,7 +158,7 @@ static void command_write(void *dev, uint16_t offset, unsigned size, uint32_t va
         write_mode(k,
                    (uint8_t)(value == 0xa7 ? k->ram[0] | MODE_NO_AUX : k->ram[0] & ~MODE_NO_AUX));
         break;
-    case 0xa9: /* interface tests: the wires are fine, nothing hangs on them */
+    case 0xa9: /* interface tests: the wires are fine */
     case 0xab:
         answer(k, INTERFACE_OK, 0);
         break;
@@ -138,6 +192,16 @@ static void command_write(void *dev, uint16_t offset, unsigned size, uint32_t va
     }
 }
 
+/* A command may empty a device's queue: what the output buffer shows of it is its own from here. */
+static void send_to(struct i8042 *k, struct ps2_device *d, unsigned from, uint8_t byte)
+{
+    if (k->from == from) {
+        k->from = FROM_CONTROLLER;
+        ps2_pop(d);
+    }
+    d->receive(d, byte);
+}
+
 static void data_write(void *dev, uint16_t offset, unsigned size, uint32_t value32)
 {
     struct i8042 *k = dev;
@@ -146,8 +210,14 @@ static void data_write(void *dev, uint16_t offset, unsigned size, uint32_t value
     k->command = 0;
     k->status &= (uint8_t)~STATUS_COMMAND;
     switch (command) {
-    case 0: /* to the keyboard */
-        answer(k, RESEND, STATUS_TIMEOUT);
+    case 0: /* to the keyboard, whose clock that starts */
+        if (k->keyboard) {
+            write_mode(k, k->ram[0] & (uint8_t)~MODE_NO_KEYBOARD);
+            k->broken = 0;
+            send_to(k, k->keyboard, FROM_KEYBOARD, value);
+        } else {
+            answer(k, RESEND, STATUS_TIMEOUT);
+        }
         break;
     case 0x60:
         write_mode(k, value);
@@ -162,7 +232,12 @@ static void data_write(void *dev, uint16_t offset, unsigned size, uint32_t value
         answer(k, value, STATUS_AUX);
         break;
     case 0xd4:
-        answer(k, RESEND, STATUS_AUX | STATUS_TIMEOUT);
+        if (k->mouse) {
+            write_mode(k, k->ram[0] & (uint8_t)~MODE_NO_AUX);
+            send_to(k, k->mouse, FROM_AUX, value);
+        } else {
+            answer(k, RESEND, STATUS_AUX | STATUS_TIMEOUT);
+        }
         break;
     default:
         k->ram[command & 31] = value;
@@ -173,10 +248,21 @@ static void data_write(void *dev, uint16_t offset, unsigned size, uint32_t value
 static uint32_t data_read(void *dev, uint16_t offset, unsigned size)
 {
     struct i8042 *k = dev;
+    uint8_t value = k->output, from = k->from;
 
+    if (!(k->status & STATUS_OUTPUT_FULL))
+        return value;
     k->status &= (uint8_t) ~(STATUS_OUTPUT_FULL | STATUS_AUX | STATUS_TIMEOUT);
     update_irq(k);
-    return k->output;
+    k->from = FROM_CONTROLLER;
+    if (from == FROM_KEYBOARD) {
+        k->broken = 0;
+        ps2_pop(k->keyboard);
+    } else if (from == FROM_AUX) {
+        ps2_pop(k->mouse);
+    }
+    fetch(k);
+    return value;
 }
 
 static uint32_t status_read(void *dev, uint16_t offset, unsigned size)
@@ -196,19 +282,25 @@ static const struct state_field i8042_fields[] = {
     STATE_FIELD(struct i8042, output, 0),
     STATE_FIELD(struct i8042, output_port, OUT_NOT_RESET | OUT_A20 | 0xcc),
     STATE_FIELD(struct i8042, command, 0),
+    STATE_FIELD(struct i8042, from, FROM_CONTROLLER),
+    STATE_FIELD(struct i8042, broken, 0),
 };
 
 static void after(void *dev)
 {
     struct i8042 *k = dev;
 
+    if (k->from > FROM_AUX || (k->from == FROM_KEYBOARD && !k->keyboard) ||
+        (k->from == FROM_AUX && !k->mouse))
+        k->from = FROM_CONTROLLER;
+    k->broken &= BREAK1;
     if (k->ops.a20)
         k->ops.a20(k->ops.opaque, (k->output_port & OUT_A20) != 0);
     update_irq(k);
 }
 
 static const struct state_table i8042_state = {.name = "i8042",
-                                               .version = 1,
+                                               .version = 2,
                                                .fields = i8042_fields,
                                                .field_count = array_size(i8042_fields),
                                                .after = after};
@@ -255,6 +347,20 @@ struct i8042 *i8042_new(struct ports *ports, const struct irq_line *irq1,
     }
     i8042_reset(&k->dev);
     return k;
+}
+
+void i8042_attach(struct i8042 *k, struct ps2_device *keyboard, struct ps2_device *mouse)
+{
+    k->keyboard = keyboard;
+    k->mouse = mouse;
+    if (keyboard) {
+        keyboard->ready = device_ready;
+        keyboard->opaque = k;
+    }
+    if (mouse) {
+        mouse->ready = device_ready;
+        mouse->opaque = k;
+    }
 }
 
 struct device *i8042_device(struct i8042 *kbc)

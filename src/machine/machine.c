@@ -15,6 +15,7 @@
 #include "cpu/x86/access.h"
 #include "cpu/x86/model.h"
 #include "device/vga.h"
+#include "io/input.h"
 #include "machine/machine_internal.h"
 
 enum { TSC_KHZ = 1000000 }; /* one tick a nanosecond: conversion is exact and free */
@@ -295,6 +296,28 @@ int machine_reset(struct machine *m, struct error *err)
 struct display *machine_display(struct machine *m)
 {
     return m->display;
+}
+
+bool machine_key(struct machine *m, unsigned key, bool down)
+{
+    return m->keyboard && m->keyboard->ops->key(m->keyboard, key, down);
+}
+
+void machine_pointer(struct machine *m, const struct input_pointer *p, unsigned width,
+                     unsigned height)
+{
+    struct input_pointer step = *p;
+
+    /* In whole dots, so that steps add up to the way. */
+    step.dx = (int)(p->x * width / INPUT_PLACE_MAX) - (int)(m->pointer_x * width / INPUT_PLACE_MAX);
+    step.dy =
+        (int)(p->y * height / INPUT_PLACE_MAX) - (int)(m->pointer_y * height / INPUT_PLACE_MAX);
+    m->pointer_x = p->x;
+    m->pointer_y = p->y;
+    if (m->tablet && m->tablet->ready)
+        m->tablet->ops->pointer(m->tablet, &step);
+    else if (m->mouse)
+        m->mouse->ops->pointer(m->mouse, &step);
 }
 
 int machine_end_value(const struct machine *m)

@@ -84,8 +84,9 @@ struct machine_config {
     struct chardev *console;                  /* virtio-console; NULL: absent */
     struct chardev *agent;                    /* its port MACHINE_AGENT_PORT; NULL: absent */
     struct chardev *debug_console;            /* port 0x402; NULL: absent */
-    /* A standard VGA at 00:02.0 (device/vga.h). A kernel that is loaded directly finds it in a
-     * linear mode. The ROM (a power of two from 4 KiB on) may be absent. */
+    /* A standard VGA, PS/2 keyboard and mouse, and a virtio tablet; the VGA at 00:02.0
+     * (device/vga.h). A kernel that is loaded directly finds it in a linear mode. The ROM (a power
+     * of two from 4 KiB on) may be absent. */
     bool vga;
     const uint8_t *vga_rom;
     size_t vga_rom_len;
@@ -114,6 +115,7 @@ struct machine_config {
 
 struct machine;
 struct display;
+struct input_pointer;
 
 /* Builds the machine in reset state and loads the guest. NULL with @err set. */
 struct machine *machine_new(const struct machine_config *config, struct error *err);
@@ -155,6 +157,14 @@ enum machine_end machine_step(struct machine *m, uint64_t budget, uint64_t *ret_
 
 /* The picture of its display, NULL without one; used with the machine lock held. */
 struct display *machine_display(struct machine *m);
+/*
+ * Its keyboard and pointers, with the machine lock held. A key (io/input.h) is refused with false
+ * when the guest does not take any now, or there is no keyboard. A pointer's place counts (x, y);
+ * a guest without a driver for the tablet gets the way there on a screen of @width x @height.
+ */
+bool machine_key(struct machine *m, unsigned key, bool down);
+void machine_pointer(struct machine *m, const struct input_pointer *p, unsigned width,
+                     unsigned height);
 
 /* The code of MACHINE_END_DEBUG_EXIT and the text of MACHINE_END_ERROR. */
 int machine_end_value(const struct machine *m);

@@ -65,9 +65,11 @@ struct machine {
     struct gclock *clock;
     struct x86_vm *vm;
     struct pvclock pvclock;
-    struct device *devices;  /* owned, in order of creation */
-    struct pc *pc;           /* the board's own */
-    struct display *display; /* of one of the devices; NULL: none */
+    struct device *devices;                  /* owned, in order of creation */
+    struct pc *pc;                           /* the board's own */
+    struct display *display;                 /* of one of the devices; NULL: none */
+    struct input *keyboard, *mouse, *tablet; /* the same */
+    uint16_t pointer_x, pointer_y;           /* where it was last, as io/input.h has it */
     struct boot_entry entry;
     uint64_t rng;     /* state of the seeded generator */
     int64_t rtc_base; /* seconds of UTC at guest time 0 */

@@ -357,6 +357,25 @@ static int create_serials(struct pc *pc, struct error *err)
     return 0;
 }
 
+/* Keyboard and mouse, where there is a screen to use them with. */
+static int add_input(struct pc *pc, struct i8042 *kbc, struct error *err)
+{
+    struct machine *m = pc->machine;
+    struct ps2_device *keyboard = ps2_keyboard_new(m->clock, err), *mouse;
+
+    if (!keyboard)
+        return -ENOMEM;
+    ADD(pc, &keyboard->dev);
+    mouse = ps2_mouse_new(err);
+    if (!mouse)
+        return -ENOMEM;
+    ADD(pc, &mouse->dev);
+    i8042_attach(kbc, keyboard, mouse);
+    m->keyboard = &keyboard->input;
+    m->mouse = &mouse->input;
+    return 0;
+}
+
 static int create_extras(struct pc *pc, struct error *err)
 {
     struct machine *m = pc->machine;
@@ -368,6 +387,8 @@ static int create_extras(struct pc *pc, struct error *err)
     if (!kbc)
         return -ENOMEM;
     ADD(pc, i8042_device(kbc));
+    if (m->config.vga && add_input(pc, kbc, err) < 0)
+        return -ENOMEM;
     panic = pvpanic_new(m->ports, PC_PVPANIC_PORT, pc_panic, pc, err);
     if (!panic)
         return -ENOMEM;

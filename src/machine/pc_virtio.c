@@ -8,12 +8,13 @@
 #include "device/rtl8139.h"
 #include "device/virtio/virtio_blk.h"
 #include "device/virtio/virtio_console.h"
+#include "device/virtio/virtio_input.h"
 #include "device/virtio/virtio_net.h"
 #include "device/virtio/virtio_rng.h"
 #include "machine/pc.h"
 
 enum { FIRST_SLOT = 2 }; /* one more when a VGA stands there */
-_Static_assert(FIRST_SLOT + MACHINE_NICS + MACHINE_DRIVES + 3 <= 32, "each has a slot of its own");
+_Static_assert(FIRST_SLOT + MACHINE_NICS + MACHINE_DRIVES + 4 <= 32, "each has a slot of its own");
 
 static int fill_random(void *opaque, void *bytes, size_t len)
 {
@@ -77,6 +78,7 @@ int pc_create_virtio(struct pc *pc, struct error *err)
     struct machine *m = pc->machine;
     unsigned slot = FIRST_SLOT + (pc->vga ? 1 : 0);
     struct virtio_rng *rng;
+    struct virtio_input *tablet;
 
     if (add_nics(pc, &slot, err) < 0 || add_drives(pc, &slot, err) < 0)
         return -ENOMEM;
@@ -92,6 +94,13 @@ int pc_create_virtio(struct pc *pc, struct error *err)
     if (!rng)
         return -ENOMEM;
     machine_add_device(m, virtio_rng_device(rng));
+    if (!m->config.vga)
+        return 0;
+    tablet = virtio_input_new(pc->pci, slot + 1, m->space, err);
+    if (!tablet)
+        return -ENOMEM;
+    machine_add_device(m, virtio_input_device(tablet));
+    m->tablet = virtio_input_input(tablet);
     return 0;
 }
 

@@ -35,7 +35,7 @@ static uint64_t step(struct pc_rig *pc, uint64_t *seed)
     uint64_t address = pages[(r >> 8) % 3] + (r >> 20 & 0x3f) * 16;
     unsigned size = 1u << (r >> 32) % 3;
 
-    switch (r % 10) {
+    switch (r % 11) {
     case 0:
     case 1:
     case 2:
@@ -57,6 +57,16 @@ static uint64_t step(struct pc_rig *pc, uint64_t *seed)
     case 8:
         pc_rig_gsi(pc, 3 + (unsigned)(value % 13), (int)(value >> 8 & 1));
         pci_set_intx(pc->function, (int)(value >> 9 & 1));
+        break;
+    case 9:
+        if (value & 1)
+            pc->keyboard->input.ops->key(&pc->keyboard->input, value >> 8 & 0x7f, value >> 16 & 1);
+        else
+            pc->mouse->input.ops->pointer(&pc->mouse->input,
+                                          &(struct input_pointer){.dx = (int8_t)(value >> 8),
+                                                                  .dy = (int8_t)(value >> 16),
+                                                                  .wheel = (int)(value >> 24 & 1),
+                                                                  .buttons = value >> 32 & 31});
         break;
     default:
         lapics_select(pc->apics, (unsigned)(value & 1));

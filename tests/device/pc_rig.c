@@ -241,8 +241,14 @@ static void add_ports(struct pc_rig *pc)
 
     fw_cfg_add_file(fw, "etc/x", "content", 7, NULL);
     add(pc, fw_cfg_device(fw));
-    add(pc, i8042_device(i8042_new(pc->rig.ports, &irq1, &irq12,
-                                   &(struct i8042_ops){.reset = note_reset, .opaque = pc}, NULL)));
+    pc->kbc = i8042_new(pc->rig.ports, &irq1, &irq12,
+                        &(struct i8042_ops){.reset = note_reset, .opaque = pc}, NULL);
+    add(pc, i8042_device(pc->kbc));
+    pc->keyboard = ps2_keyboard_new(pc->rig.clock, NULL);
+    pc->mouse = ps2_mouse_new(NULL);
+    add(pc, &pc->keyboard->dev);
+    add(pc, &pc->mouse->dev);
+    i8042_attach(pc->kbc, pc->keyboard, pc->mouse);
     rig_char_init(&pc->ch);
     pc->uart = uart16550_new(pc->rig.ports, 0x3f8, pc->rig.clock, &irq4, &pc->ch.ch, NULL);
     add(pc, uart16550_device(pc->uart));

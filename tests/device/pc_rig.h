@@ -6,6 +6,7 @@
 #include "device/ata/ata.h"
 #include "device/lapic.h"
 #include "device/pci.h"
+#include "device/ps2.h"
 #include "io/display.h"
 #include "rig.h"
 
@@ -22,6 +23,8 @@ struct pc_rig {
     struct uart16550 *uart;
     struct lapics *apics;
     struct pci_bus *bus;
+    struct i8042 *kbc;
+    struct ps2_device *keyboard, *mouse;
     struct ata_drive *hd, *cd;
     uint8_t disk_bytes[PC_RIG_DISK];
     struct block *disk, *disc, *slow_disc; /* slow: requests wait for block_drain */

@@ -17,7 +17,7 @@
 
 enum { VIRTIO_BAR_IO = 0, VIRTIO_BAR_MSIX = 1, VIRTIO_BAR_MMIO = 4 };
 enum { VIRTIO_IO_SIZE = 128, VIRTIO_MMIO_SIZE = 0x4000 };
-enum { VIRTIO_QUEUES = 6, VIRTIO_CONFIG_MAX = 96 };
+enum { VIRTIO_QUEUES = 6, VIRTIO_CONFIG_MAX = 136 };
 
 /* Device status (2.1). */
 enum {
@@ -44,7 +44,7 @@ struct virtio_device;
 struct virtio_class {
     const char *name;     /* "virtio-blk" */
     uint16_t type;        /* virtio device type (5) */
-    uint16_t pci_device;  /* transitional PCI device id (4.1.2.1) */
+    uint16_t pci_device;  /* transitional PCI device id (4.1.2.1), or from 0x1040 on a modern one */
     uint32_t pci_class;   /* 24 bits */
     unsigned queues;      /* at most VIRTIO_QUEUES */
     uint16_t queue_size;  /* the largest, of each queue */

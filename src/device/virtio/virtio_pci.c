@@ -401,6 +401,9 @@ static unsigned add_cap(struct virtio_device *vd, uint8_t type, unsigned page, u
     return pci_add_capability(vd->pci, CAP_VENDOR, cap, wmask, cap[2]);
 }
 
+/* PCI ids of devices without a legacy interface (4.1.2.1). */
+enum { FIRST_MODERN = 0x1040 };
+
 int virtio_pci_add(struct virtio_device *vd, struct pci_bus *bus, unsigned slot, struct error *err)
 {
     const struct virtio_class *class = vd->class;
@@ -409,15 +412,18 @@ int virtio_pci_add(struct virtio_device *vd, struct pci_bus *bus, unsigned slot,
                                     .subsystem_vendor = 0x1af4,
                                     .subsystem = class->type, /* how legacy drivers know it */
                                     .class_code = class->pci_class,
+                                    .revision = class->pci_device >= FIRST_MODERN,
                                     .intx = true};
     int r;
 
     vd->pci = pci_add(bus, slot, 0, &ident, &function_ops, vd, err);
     if (!vd->pci)
         return err && err->code ? err->code : -EINVAL;
-    pci_set_bar(vd->pci, VIRTIO_BAR_IO,
-                &(struct pci_bar){
-                    .kind = PCI_BAR_IO, .size = VIRTIO_IO_SIZE, .ports = &legacy_ops, .dev = vd});
+    if (class->pci_device < FIRST_MODERN)
+        pci_set_bar(
+            vd->pci, VIRTIO_BAR_IO,
+            &(struct pci_bar){
+                .kind = PCI_BAR_IO, .size = VIRTIO_IO_SIZE, .ports = &legacy_ops, .dev = vd});
     pci_set_bar(
         vd->pci, VIRTIO_BAR_MMIO,
         &(struct pci_bar){
