@@ -56,6 +56,7 @@ struct box {
     struct loop_fd *exit_watch;
     struct loop_timer *drain;
     int exit_pidfd;
+    int root; /* while it runs: its overlay, see container_engine_hold */
     bool ended, drained, reported, stopping;
     int exit_code;
 };
@@ -175,6 +176,8 @@ static void container_engine_destroy(struct engine *e)
     container_parts_done(&b->parts);
     if (b->exit_pidfd >= 0)
         close(b->exit_pidfd);
+    if (b->root >= 0)
+        close(b->root);
     free(b);
 }
 
@@ -253,6 +256,24 @@ static int make_container(struct box *b, struct error *err)
     return r;
 }
 
+/* -1 where it may not be looked at before its program runs: without root. */
+static int open_root(struct container *c)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/%d/root", (int)container_pid(c));
+    return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/*
+ * The last user of an overlay writes back all that is dirty on the disk below, whoever's it is.
+ * Were that the container's first process, its end would be known only after that.
+ */
+static int container_engine_hold(struct engine *e)
+{
+    return steal_fd(&box_of(e)->root);
+}
+
 static int container_engine_create(const struct engine_env *env, struct engine **ret,
                                    struct error *err)
 {
@@ -268,7 +289,7 @@ static int container_engine_create(const struct engine_env *env, struct engine *
         return error_set(err, -ENOMEM, "out of memory");
     b->engine.ops = &container_engine;
     b->env = *env;
-    b->exit_pidfd = -1;
+    b->exit_pidfd = b->root = -1;
     b->drain = loop_timer_new(env->loop, drain_late, b);
     r = b->drain ? container_parts_make(&place, &b->parts, err)
                  : error_set(err, -ENOMEM, "out of memory");
@@ -283,6 +304,8 @@ static int container_engine_create(const struct engine_env *env, struct engine *
         container_engine_destroy(&b->engine);
         return r;
     }
+    if (b->parts.has_overlay)
+        b->root = open_root(b->container);
     *ret = &b->engine;
     return 0;
 }
@@ -472,6 +495,7 @@ const struct engine_ops container_engine = {.wall = "container",
                                             .stats = container_engine_stats,
                                             .update = container_engine_update,
                                             .stop = container_engine_stop,
+                                            .hold = container_engine_hold,
                                             .inspect = container_engine_inspect,
                                             .exec = container_exec_serve,
                                             .root = container_root_open,

@@ -111,6 +111,12 @@ struct engine_ops {
     int (*snapshot)(struct engine *e, const char *path, struct error *err);
     /* Asks the guest to end (power button); it may take its time or refuse. */
     int (*stop)(struct engine *e, struct error *err);
+    /*
+     * After the end, before destroy: a descriptor (new, or -1) that holds what takes long to let go
+     * of, as a file system that is written back then. It is closed once clients know of the end,
+     * and before anything is started again.
+     */
+    int (*hold)(struct engine *e);
     /* Adds what it knows of itself as one JSON object. */
     int (*inspect)(struct engine *e, struct str *out, struct error *err);
     /* Ends what runs, without a word, and frees @e. NULL is fine. */

@@ -108,6 +108,12 @@ static void engine_event(void *opaque, const char *action)
     event_append(s->home, action, s->i, -1, NULL);
 }
 
+static void let_go(struct supervisor *s)
+{
+    if (s->held >= 0)
+        close(steal_fd(&s->held));
+}
+
 static int engine_up(struct supervisor *s, bool again, struct error *err)
 {
     struct engine_env env = {.spec = s->i->spec,
@@ -129,6 +135,7 @@ static int engine_up(struct supervisor *s, bool again, struct error *err)
                              .ended = engine_ended,
                              .opaque = s};
 
+    let_go(s);
     s->ending = s->killed = s->asked = s->reboot = false;
     s->start_code = INSTANCE_EXIT_OWN;
     return s->ops->create(&env, &s->engine, err);
@@ -136,6 +143,9 @@ static int engine_up(struct supervisor *s, bool again, struct error *err)
 
 static void engine_down(struct supervisor *s)
 {
+    let_go(s);
+    if (s->engine && s->ops->hold)
+        s->held = s->ops->hold(s->engine);
     if (s->engine)
         s->ops->destroy(s->engine);
     s->engine = NULL;
@@ -418,6 +428,7 @@ static int supervise(struct supervisor *s)
             control_ended(s->control, s->exit_code, s->reason);
             if (s->forgotten)
                 record_clear(s->home, s->i);
+            let_go(s);
             retire(s);
             last_words(s);
             return 0;
@@ -503,6 +514,7 @@ static void tear_down(struct supervisor *s)
 {
     if (s->engine)
         engine_down(s);
+    let_go(s);
     if (s->socket && s->control)
         unlink(s->socket);
     if (s->control)
@@ -537,7 +549,7 @@ static void report(int fd, int code, const struct error *err)
 
 int instance_supervise(struct instances *home, const char *id)
 {
-    struct supervisor s = {.home = home, .lock = -1, .signals = -1};
+    struct supervisor s = {.home = home, .lock = -1, .signals = -1, .held = -1};
     cleanup_fd int starter = SUPERVISOR_STARTER_FD;
     struct error err = {0};
     int r = confine_begin(&err), status = INSTANCE_EXIT_OWN;

@@ -21,6 +21,7 @@ struct supervisor {
     struct control *control;
     const struct engine_ops *ops;
     struct engine *engine;
+    int held; /* what the last engine left to be closed, -1 */
     char *socket, *dir;
     struct loop_timer *timer; /* stop timeout, back-off or last words: one at a time */
     struct loop_fd *signal_watch;
