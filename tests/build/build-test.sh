@@ -231,7 +231,7 @@ tar -C "$work/tree" -czf tree.tar.gz .
 tar -C "$work/tree" --transform 's,^./sub/file,../../../../escaped,' -cf escape.tar ./sub/file 2>/dev/null
 gzip -c a.txt >plain.gz
 echo served >"$work/www/served.txt"
-python3 -m http.server --bind 127.0.0.1 --directory "$work/www" 0 >"$work/server" 2>&1 &
+python3 -u -m http.server --bind 127.0.0.1 --directory "$work/www" 0 >"$work/server" 2>&1 &
 server=$!
 trap 'kill $server; rm -rf "$work"' EXIT
 n=0

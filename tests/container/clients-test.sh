@@ -199,7 +199,7 @@ containerd -c "$work/containerd.toml" -l warn >"$work/containerd.log" 2>&1 &
 daemon=$!
 if soon ctr version; then
     check "ctr image import" ctr image import "$work/image.tar"
-    run="timeout -k 5 60 ctr -a $work/containerd.sock -n $name"
+    run="timeout --foreground -k 5 60 ctr -a $work/containerd.sock -n $name"
     args="--runtime io.containerd.runc.v2 --runc-binary $runtime --runc-root $work/runc --rlimit-nofile 1024"
     ctr run --help 2>/dev/null | grep -q rlimit-nofile || args="--runtime io.containerd.runc.v2 --runc-binary $runtime --runc-root $work/runc"
     # shellcheck disable=SC2086

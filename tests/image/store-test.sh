@@ -20,6 +20,11 @@ trap cleanup EXIT
 trap 'exit 1' INT TERM
 cd "$work" || exit 1
 
+# Other users run it below: from a copy where they cannot reach the build.
+if ! setpriv --reuid 54321 --regid 54321 --clear-groups test -x "$isola" 2>/dev/null; then
+    mkdir programs && cp "$isola" "$(dirname "$isola")/isola-image" programs && isola=$work/programs/isola
+fi
+
 pass() { passed=$((passed + 1)); echo "ok: $1"; }
 fail() { failed=$((failed + 1)); echo "FAILED: $1"; }
 skip() { skipped=$((skipped + 1)); echo "skipped: $1: $2"; }
