@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "io/block_file_sys.h"
+#include "io/disk_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +12,25 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/own.h"
+#include "io/disk_probe.h"
 
 enum { IOV_AT_ONCE = 64, ZEROES = 64 << 10 };
+
+struct disk_file {
+    struct disk disk;
+    int fd;
+    char *path;          /* for messages */
+    uint64_t file_bytes; /* when opened; between this and the size there are zeroes */
+    bool growing, guarded, no_flush;
+    bool flush_failed; /* atomic: an fdatasync failed, so nothing is sure any more */
+    bool no_zero_range, no_punch, no_nowait, told; /* atomic: found out on the way */
+};
+
+static struct disk_file *file_of(const struct disk *d)
+{
+    return container_of((struct disk *)(uintptr_t)d, struct disk_file, disk);
+}
 
 static bool get_flag(const bool *flag)
 {
@@ -26,7 +43,7 @@ static void set_flag(bool *flag)
 }
 
 /* Says once for each drive why requests of the guest fail: it sees no more than an I/O error. */
-static int failed(struct block_file_data *d, int code, const char *what)
+static int failed(struct disk_file *d, int code, const char *what)
 {
     if (!__atomic_exchange_n(&d->told, true, __ATOMIC_RELAXED))
         log_warn("block", "%s: %s", d->path, what);
@@ -49,58 +66,68 @@ static int lock_file(int fd, bool readonly, struct error *err)
     return error_set_errno(err, -errno, "lock");
 }
 
-static int device_limits(struct block_file_data *d, struct block *ret, struct error *err)
+static int device_limits(struct disk_file *d, struct error *err)
 {
     unsigned physical = 512;
 
     if (ioctl(d->fd, BLKGETSIZE64, &d->file_bytes) < 0)
         return error_set_errno(err, -errno, "read the size of the device");
     (void)ioctl(d->fd, BLKPBSZGET, &physical);
-    ret->physical_block = physical;
+    d->disk.physical_block = physical;
     return 0;
 }
 
-int block_file_open_data(struct block_file_data *d, const struct block_file_options *options,
-                         struct block *ret, struct error *err)
+/* Opens what is no directory, fifo or the like. */
+static int open_path(struct disk_file *d, const struct disk_file_options *o, struct error *err)
 {
-    int flags = (options->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, r;
+    int flags =
+        (o->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | o->open_flags;
     struct stat st;
 
-    if (stat(d->path, &st) < 0)
-        return error_set_errno(err, -errno, "look at it");
-    if (S_ISDIR(st.st_mode))
-        return error_set(err, -EISDIR, "it is a directory");
-    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-        return error_set(err, -EINVAL, "it is neither a file nor a block device");
-    if (S_ISBLK(st.st_mode) && !options->readonly)
-        flags |= O_EXCL; /* refused while the host has it mounted */
-    d->fd = open(d->path, flags);
+    if (!o->open_flags) {
+        if (stat(d->path, &st) < 0)
+            return error_set_errno(err, -errno, "look at it");
+        if (S_ISDIR(st.st_mode))
+            return error_set(err, -EISDIR, "it is a directory");
+        if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+            return error_set(err, -EINVAL, "it is neither a file nor a block device");
+        if (S_ISBLK(st.st_mode) && !o->readonly)
+            flags |= O_EXCL; /* refused while the host has it mounted */
+    }
+    d->fd = open(d->path, flags, 0600);
     if (d->fd < 0 && errno == EBUSY)
         return error_set(err, -EBUSY, "in use: the host has it mounted or open");
     if (d->fd < 0)
         return error_set_errno(err, -errno, "open for %s",
-                               options->readonly ? "reading" : "reading and writing");
-    if (fstat(d->fd, &st) < 0)
-        return error_set_errno(err, -errno, "look at it");
-    if (!options->no_lock) {
-        r = lock_file(d->fd, options->readonly, err);
-        if (r < 0)
-            return r;
-    }
-    ret->physical_block = 4096;
+                               o->readonly ? "reading" : "reading and writing");
+    return 0;
+}
+
+static int open_file(struct disk_file *d, const struct disk_file_options *o, struct error *err)
+{
+    struct stat st;
+    int r = open_path(d, o, err);
+
+    if (r == 0 && fstat(d->fd, &st) < 0)
+        r = error_set_errno(err, -errno, "look at it");
+    if (r == 0 && !o->no_lock)
+        r = lock_file(d->fd, o->readonly, err);
+    if (r < 0)
+        return r;
+    d->disk.physical_block = 4096;
     d->file_bytes = (uint64_t)st.st_size;
-    if (S_ISBLK(st.st_mode)) {
-        r = device_limits(d, ret, err);
-        if (r < 0)
-            return r;
-    }
-    if (!d->file_bytes)
+    if (S_ISBLK(st.st_mode))
+        r = device_limits(d, err);
+    if (r < 0)
+        return r;
+    if (!d->file_bytes && !o->growing)
         return error_set(err, -EINVAL, "it is empty");
-    d->size = (d->file_bytes + 511) & ~511ull;
-    ret->size = d->size;
-    ret->readonly = options->readonly;
-    d->no_flush = options->no_flush;
-    ret->can_discard = !options->readonly && !options->no_discard;
+    d->disk.size = o->growing ? d->file_bytes : (d->file_bytes + 511) & ~511ull;
+    d->disk.readonly = o->readonly;
+    d->disk.can_discard = !o->readonly && !o->no_discard;
+    d->growing = o->growing;
+    d->guarded = o->guarded;
+    d->no_flush = o->no_flush;
     return 0;
 }
 
@@ -130,15 +157,15 @@ static void zero_rest(const struct block_request *r, size_t done)
 }
 
 /* A read met the end of the file @done bytes in. */
-static int read_at_end(struct block_file_data *d, const struct block_request *r, size_t done)
+static int read_at_end(struct disk_file *d, const struct block_request *r, size_t done)
 {
-    if (r->offset + done < d->file_bytes)
+    if (!d->growing && r->offset + done < d->file_bytes)
         return failed(d, -EIO, "the file became shorter while in use");
     zero_rest(r, done); /* the last, partial sector */
     return 0;
 }
 
-static int transfer(struct block_file_data *d, const struct block_request *r)
+static int transfer(struct disk_file *d, const struct block_request *r)
 {
     size_t done = 0;
 
@@ -165,12 +192,13 @@ static int transfer(struct block_file_data *d, const struct block_request *r)
     return 0;
 }
 
-int block_file_read_cached(struct block_file_data *d, const struct block_request *r)
+static int file_attempt(struct disk *disk, const struct block_request *r)
 {
+    struct disk_file *d = file_of(disk);
     struct iovec iov[IOV_AT_ONCE];
     ssize_t n;
 
-    if (get_flag(&d->no_nowait) || r->span_count > IOV_AT_ONCE)
+    if (r->op != BLOCK_READ || get_flag(&d->no_nowait) || r->span_count > IOV_AT_ONCE)
         return BLOCK_WOULD_WAIT;
     n = preadv2(d->fd, iov, gather(r, 0, iov), (off_t)r->offset, RWF_NOWAIT);
     if (n == (ssize_t)r->len)
@@ -180,7 +208,7 @@ int block_file_read_cached(struct block_file_data *d, const struct block_request
     return BLOCK_WOULD_WAIT;
 }
 
-static int flush(struct block_file_data *d)
+static int flush(struct disk_file *d)
 {
     if (d->no_flush)
         return 0;
@@ -202,7 +230,7 @@ static int flush(struct block_file_data *d)
 }
 
 /* fallocate that remembers in @unable when the file system does not do this. */
-static int allocate(struct block_file_data *d, bool *unable, int mode, uint64_t at, uint64_t len)
+static int allocate(struct disk_file *d, bool *unable, int mode, uint64_t at, uint64_t len)
 {
     if (get_flag(unable))
         return -EOPNOTSUPP;
@@ -218,7 +246,7 @@ static int allocate(struct block_file_data *d, bool *unable, int mode, uint64_t 
     return 0;
 }
 
-static int write_zeroes(struct block_file_data *d, const struct block_request *r)
+static int write_zeroes(struct disk_file *d, const struct block_request *r)
 {
     static const uint8_t zeroes[ZEROES];
     int result = -EOPNOTSUPP;
@@ -245,13 +273,39 @@ static int write_zeroes(struct block_file_data *d, const struct block_request *r
     return 0;
 }
 
-int block_file_do(struct block_file_data *d, const struct block_request *r)
+/* Whether a write would make a raw drive whose format was guessed look like another format. */
+static bool disguises(struct disk_file *d, const struct block_request *r)
 {
+    uint8_t head[DISK_PROBE_HEAD] = {0};
+    size_t have = 0;
+
+    if (!d->guarded || r->op != BLOCK_WRITE || r->offset >= sizeof head)
+        return false;
+    if (r->offset && pread(d->fd, head, (size_t)r->offset, 0) < 0)
+        return true;
+    have = (size_t)r->offset;
+    for (unsigned i = 0; i < r->span_count && have < sizeof head; i++) {
+        size_t n = min_of(r->spans[i].len, sizeof head - have);
+        memcpy(head + have, r->spans[i].data, n);
+        have += n;
+    }
+    if (have < sizeof head && pread(d->fd, head + have, sizeof head - have, (off_t)have) < 0)
+        return true;
+    return disk_probe_head(head, sizeof head) != NULL;
+}
+
+static int file_run(struct disk *disk, const struct block_request *r)
+{
+    struct disk_file *d = file_of(disk);
     int result;
 
     switch (r->op) {
     case BLOCK_READ:
     case BLOCK_WRITE:
+        if (disguises(d, r))
+            return failed(d, -EIO,
+                          "refusing to write the header of another disk format into a drive whose "
+                          "format was guessed; say format=raw if the guest may");
         return transfer(d, r);
     case BLOCK_FLUSH:
         return flush(d);
@@ -264,4 +318,59 @@ int block_file_do(struct block_file_data *d, const struct block_request *r)
         return r->len ? write_zeroes(d, r) : 0;
     }
     return -EINVAL;
+}
+
+/* Holes are zeroes. */
+static uint64_t file_zeroes(struct disk *disk, uint64_t offset, uint64_t len)
+{
+    struct disk_file *d = file_of(disk);
+    off_t data = lseek(d->fd, (off_t)offset, SEEK_DATA);
+
+    if (data < 0)
+        return errno == ENXIO ? len : 0;
+    return min_of((uint64_t)data - offset, len) & ~511ull;
+}
+
+static int file_close(struct disk *disk)
+{
+    struct disk_file *d = file_of(disk);
+
+    close_fd(&d->fd);
+    free(d->path);
+    free(d);
+    return 0;
+}
+
+static const struct disk_ops file_ops = {
+    .attempt = file_attempt,
+    .run = file_run,
+    .zeroes = file_zeroes,
+    .close = file_close,
+};
+
+int disk_file_fd(const struct disk *d)
+{
+    return d->ops == &file_ops ? file_of(d)->fd : -1;
+}
+
+struct disk *disk_file_open(const char *path, const struct disk_file_options *options,
+                            struct error *err)
+{
+    struct disk_file *d = mem_new(struct disk_file);
+
+    if (!d) {
+        error_set(err, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    d->disk.ops = &file_ops;
+    d->disk.format = "raw";
+    d->fd = -1;
+    d->path = strdup(path);
+    if (!d->path)
+        error_set(err, -ENOMEM, "out of memory");
+    if (!d->path || open_file(d, options, err) < 0) {
+        file_close(&d->disk);
+        return NULL;
+    }
+    return &d->disk;
 }

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/disk_probe.h"
+
+#include "base/mem.h"
+
+static const struct mark {
+    const char *format;
+    unsigned offset, len;
+    const char *bytes;
+} marks[] = {
+    {"qcow2", 0, 4, "QFI\xfb"},
+    {"qed", 0, 4, "QED\0"},
+    {"vmdk", 0, 4, "KDMV"},
+    {"vmdk", 0, 4, "COWD"},
+    {"vmdk", 0, 21, "# Disk DescriptorFile"},
+    {"vdi", 64, 4, "\x7f\x10\xda\xbe"},
+    {"vhdx", 0, 8, "vhdxfile"},
+    {"vhd", 0, 8, "conectix"},
+    {"parallels", 0, 16, "WithoutFreeSpace"},
+    {"parallels", 0, 16, "WithouFreSpacExt"},
+    {"luks", 0, 6, "LUKS\xba\xbe"},
+};
+
+const char *disk_probe_head(const uint8_t *head, size_t len)
+{
+    for (size_t i = 0; i < array_size(marks); i++) {
+        const struct mark *m = &marks[i];
+        if (m->offset + m->len <= len && memcmp(head + m->offset, m->bytes, m->len) == 0)
+            return m->format;
+    }
+    return NULL;
+}
+
+static int bears(struct disk *d, uint64_t at, const char *mark, bool *ret)
+{
+    uint8_t sector[512];
+    size_t n = strlen(mark);
+    int r;
+
+    *ret = false;
+    if (at / 512 * 512 + sizeof sector > d->size)
+        return 0;
+    r = disk_read(d, at / 512 * 512, sector, sizeof sector);
+    if (r == 0)
+        *ret = memcmp(sector + at % 512, mark, n) == 0;
+    return r;
+}
+
+int disk_probe(struct disk *d, const char **ret_format)
+{
+    uint8_t head[DISK_PROBE_HEAD] = {0};
+    const char *format;
+    bool found = false;
+    int r = disk_read(d, 0, head, (size_t)min_of(d->size, (uint64_t)sizeof head));
+
+    if (r < 0)
+        return r;
+    format = disk_probe_head(head, sizeof head);
+    if (!format) {
+        r = bears(d, 257, "ustar", &found);
+        format = found ? "ova" : NULL;
+    }
+    if (r == 0 && !format) {
+        r = bears(d, 32769, "CD001", &found); /* ECMA-119 8.1.2 */
+        format = found ? "iso" : NULL;
+    }
+    if (r == 0 && !format && d->size >= 512) {
+        r = bears(d, d->size / 512 * 512 - 512, "conectix", &found);
+        format = found ? "vhd" : NULL;
+    }
+    if (r == 0)
+        *ret_format = format ? format : "raw";
+    return r;
+}
