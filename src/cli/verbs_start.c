@@ -180,10 +180,21 @@
                      "terminal that --tty and --interactive connect."),                            \
         VALUE(OPTION_LIST, "disk", 0, "FILE[,ro,...]", "Attach a disk image; repeatable",          \
               .more = true, .complete = COMPLETE_DISK,                                             \
-              .man = "Attach FILE as a virtio disk: the first is /dev/vda. After the file name "   \
-                     "follow, separated by commas: ro (the guest cannot write), format=raw, "      \
-                     "serial=TEXT, cache=writeback or cache=unsafe, discard=on or discard=off, "   \
-                     "bus=virtio, bus=ide or bus=ahci."),                                          \
+              .man =                                                                               \
+                  "Attach FILE as a virtio disk: the first is /dev/vda. After the file name "      \
+                  "follow, separated by commas: ro (the guest cannot write); temporary (what it "  \
+                  "writes is forgotten at the end); format=raw or format=qcow2; serial=TEXT; "     \
+                  "cache=writeback (a flush of the guest makes writes durable), writethrough "     \
+                  "(each write is at once) or unsafe (the host decides: fast); discard=on or "     \
+                  "off; bus=virtio, bus=ide or bus=ahci.\n\nWithout a format the file is looked "  \
+                  "at: a qcow2 image says so at its "                                              \
+                  "beginning, what bears no known mark is raw. A drive that was guessed to be "    \
+                  "raw refuses writes that would give it such a mark, so that a guest cannot "     \
+                  "choose what its drive is taken for at the next start; format=raw allows "       \
+                  "them. Images of other programs are converted by \"isola disk convert\"."),      \
+        FLAG("temporary", 0, "Forget what is written to disks", .more = true,                      \
+             .man = "All --disk are as if \"temporary\" was said: the guest's writes go to an "    \
+                    "overlay without a name, in the instance's directory."),                       \
         VALUE(OPTION_TEXT, "cdrom", 0, "FILE", "Put a disc into a CD drive", .more = true,         \
               .complete = COMPLETE_FILE,                                                           \
               .man =                                                                               \

@@ -42,20 +42,21 @@ enum spec_restart {
     SPEC_RESTART_ALWAYS,
     SPEC_RESTART_UNLESS_STOPPED
 };
-enum spec_cache { SPEC_CACHE_WRITEBACK, SPEC_CACHE_UNSAFE };
+enum spec_cache { SPEC_CACHE_WRITEBACK, SPEC_CACHE_WRITETHROUGH, SPEC_CACHE_UNSAFE };
 
 /* What a drive is plugged into; the values are those of enum machine_bus. */
 enum spec_bus { SPEC_BUS_VIRTIO, SPEC_BUS_IDE, SPEC_BUS_AHCI };
 
 /*
- * FILE[,ro][,format=raw][,serial=TEXT][,cache=writeback|unsafe][,discard=on|off]
- * [,bus=virtio|ide|ahci]
+ * FILE[,ro][,temporary][,format=auto|raw|qcow2][,serial=TEXT][,cache=writeback|writethrough|unsafe]
+ * [,discard=on|off][,bus=virtio|ide|ahci]
  */
 struct spec_disk {
     char *path; /* absolute */
     char format[16];
     char serial[21];
     bool readonly;
+    bool temporary; /* writes are forgotten when the instance ends */
     bool discard;
     enum spec_cache cache;
     enum spec_bus bus;
@@ -155,6 +156,7 @@ struct spec {
     bool paused; /* is created with its processors stopped */
     bool rm;     /* is removed when it ends */
     bool tty, interactive;
+    bool temporary;     /* of all disks */
     bool debug_exit;    /* port 0xf4 */
     bool debug_console; /* port 0x402, written to the log as stream "debug" */
     enum spec_restart restart;

@@ -96,6 +96,8 @@ static json_t *disk_to_json(const struct spec_disk *d)
     if (d->serial[0])
         json_object_set_new(o, "serial", json_string(d->serial));
     json_object_set_new(o, "readonly", json_boolean(d->readonly));
+    if (d->temporary)
+        json_object_set_new(o, "temporary", json_true());
     json_object_set_new(o, "discard", json_boolean(d->discard));
     json_object_set_new(o, "cache", json_string(spec_cache_names[d->cache]));
     if (d->bus != SPEC_BUS_VIRTIO)
@@ -255,18 +257,19 @@ static int field_from_json(struct spec *s, const struct spec_field *f, json_t *v
 static int disk_from_json(struct spec *s, json_t *o, struct error *err)
 {
     const char *path, *format = "raw", *serial = "", *cache = "writeback", *bus = "virtio";
-    int readonly = 0, discard = 1;
+    int readonly = 0, discard = 1, temporary = 0;
     struct spec_disk *d;
     json_error_t why;
     int r;
 
-    if (json_unpack_ex(o, &why, JSON_STRICT, "{s:s,s?s,s?s,s?b,s?b,s?s,s?s}", "path", &path,
-                       "format", &format, "serial", &serial, "readonly", &readonly, "discard",
-                       &discard, "cache", &cache, "bus", &bus) < 0)
+    if (json_unpack_ex(o, &why, JSON_STRICT, "{s:s,s?s,s?s,s?b,s?b,s?b,s?s,s?s}", "path", &path,
+                       "format", &format, "serial", &serial, "readonly", &readonly, "temporary",
+                       &temporary, "discard", &discard, "cache", &cache, "bus", &bus) < 0)
         return error_set(err, -EINVAL, "%s", why.text);
     cleanup_free char *text =
-        str_format("/,%s,format=%s,cache=%s,bus=%s,discard=%s%s%s", readonly ? "ro" : "rw", format,
-                   cache, bus, discard ? "on" : "off", *serial ? ",serial=" : "", serial);
+        str_format("/,%s%s,format=%s,cache=%s,bus=%s,discard=%s%s%s", readonly ? "ro" : "rw",
+                   temporary ? ",temporary" : "", format, cache, bus, discard ? "on" : "off",
+                   *serial ? ",serial=" : "", serial);
     if (*path != '/' || strchr(format, ',') || strchr(serial, ',') || strchr(cache, ',') ||
         strchr(bus, ','))
         return error_set(err, -EINVAL, "not an absolute path or not plain options");

@@ -10,7 +10,7 @@
 
 static const char *const nic_names[] = {"virtio", "e1000", "rtl8139", NULL};
 static const char *const serial_names[] = {"console", "virtio", "none", NULL};
-const char *const spec_cache_names[] = {"writeback", "unsafe", NULL};
+const char *const spec_cache_names[] = {"writeback", "writethrough", "unsafe", NULL};
 const char *const spec_bus_names[] = {"virtio", "ide", "ahci", NULL};
 
 static int check_cdrom_bus(const char *text, struct error *err)
@@ -40,6 +40,7 @@ const struct spec_field spec_vm_fields[] = {
     FIELD("uuid", "uuid", UUID, uuid),
     FIELD("no_reboot", "no-reboot", BOOL, no_reboot),
     FIELD("paused", "paused", BOOL, paused),
+    FIELD("temporary", "temporary", BOOL, temporary),
     FIELD("debug_exit", "debug-exit", BOOL, debug_exit),
     FIELD("debug_console", "debug-console", BOOL, debug_console),
     {0},
@@ -97,13 +98,23 @@ static int disk_option(struct spec_disk *d, const char *key, const char *value, 
         d->readonly = key[1] == 'o';
         return 0;
     }
+    if (strcmp(key, "temporary") == 0) {
+        if (value)
+            return error_set(err, -EINVAL, "\"temporary\" takes no value");
+        d->temporary = true;
+        return 0;
+    }
     if (!value)
         return error_set(
             err, -EINVAL,
-            "\"%.40s\" is none of ro, rw, format=, serial=, cache=, discard=, bus=", key);
+            "\"%.40s\" is none of ro, rw, temporary, format=, serial=, cache=, discard=, bus=",
+            key);
     if (strcmp(key, "format") == 0) {
-        if (strcmp(value, "raw") != 0)
-            return error_set(err, -ENOTSUP, "format \"%.20s\" is not supported; use raw", value);
+        if (strcmp(value, "auto") != 0 && strcmp(value, "raw") != 0 && strcmp(value, "qcow2") != 0)
+            return error_set(err, -ENOTSUP,
+                             "format \"%.20s\" is not supported; use auto, raw or qcow2, and isola "
+                             "disk convert for images of other programs",
+                             value);
         strcpy(d->format, value);
         return 0;
     }
@@ -136,14 +147,15 @@ static int disk_option(struct spec_disk *d, const char *key, const char *value, 
         d->discard = value[1] == 'n';
         return 0;
     }
-    return error_set(err, -EINVAL,
-                     "\"%.40s\" is none of ro, rw, format=, serial=, cache=, discard=, bus=", key);
+    return error_set(
+        err, -EINVAL,
+        "\"%.40s\" is none of ro, rw, temporary, format=, serial=, cache=, discard=, bus=", key);
 }
 
 int spec_add_disk(struct spec *s, const char *text, struct error *err)
 {
     cleanup_free char *copy = strdup(text);
-    struct spec_disk d = {.format = "raw", .discard = true};
+    struct spec_disk d = {.format = "auto", .discard = true};
     char *save = NULL, *part;
     int r;
 

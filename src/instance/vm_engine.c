@@ -18,7 +18,9 @@
 #include "instance/vm_exec.h"
 #include "instance/vm_image.h"
 #include "instance/vm_net.h"
+#include "io/block_disk.h"
 #include "io/block_file.h"
+#include "io/disk_image.h"
 #include "io/kernel_file.h"
 #include "machine/machine.h"
 
@@ -141,6 +143,29 @@ static int open_medium(struct vm *vm, const char *path, bool readonly, struct bl
     return 0;
 }
 
+static int open_disk(struct vm *vm, const struct spec_disk *d, struct error *err)
+{
+    bool temporary = !d->readonly && (d->temporary || vm->env.spec->temporary);
+    const struct disk_image_options o = {.format =
+                                             strcmp(d->format, "auto") == 0 ? NULL : d->format,
+                                         .readonly = d->readonly || temporary,
+                                         .discard = d->discard,
+                                         .no_flush = d->cache == SPEC_CACHE_UNSAFE};
+    const struct block_disk_options b = {.serial = d->serial[0] ? d->serial : NULL,
+                                         .write_through = d->cache == SPEC_CACHE_WRITETHROUGH};
+    struct disk *disk = disk_image_open(d->path, &o, err);
+    struct block *block;
+
+    if (disk && temporary)
+        disk = disk_image_temporary(disk, vm->env.dir, err);
+    block = disk ? block_disk_new(vm->env.loop, disk, d->path, &b, err) : NULL;
+    if (!block)
+        return error_wrap(err, err->code, "open drive %s", d->path);
+    vm->drive_bus[vm->drive_count] = (enum machine_bus)d->bus;
+    vm->drives[vm->drive_count++] = block;
+    return 0;
+}
+
 static int open_drives(struct vm *vm, struct error *err)
 {
     const struct spec *spec = vm->env.spec;
@@ -148,17 +173,10 @@ static int open_drives(struct vm *vm, struct error *err)
 
     if (r < 0)
         return r;
-    for (size_t i = 0; i < spec->disk_count; i++) {
-        const struct spec_disk *d = &spec->disks[i];
-        struct block_file_options o = {.readonly = d->readonly,
-                                       .no_discard = !d->discard,
-                                       .no_flush = d->cache == SPEC_CACHE_UNSAFE,
-                                       .serial = d->serial[0] ? d->serial : NULL};
-        vm->drive_bus[vm->drive_count] = (enum machine_bus)d->bus;
-        r = add_drive(vm, d->path, &o, err);
-        if (r < 0)
-            return r;
-    }
+    for (size_t i = 0; r == 0 && i < spec->disk_count; i++)
+        r = open_disk(vm, &spec->disks[i], err);
+    if (r < 0)
+        return r;
     return spec->cdrom ? open_medium(vm, spec->cdrom, true, &vm->disc, &vm->disc_path, err) : 0;
 }
 

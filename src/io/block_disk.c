@@ -36,6 +36,7 @@ struct block_disk {
     struct block block;
     struct disk *disk;
     char *name;
+    bool write_through;
     int wakefd;
     struct loop_fd *watch;
     pthread_mutex_t mutex;
@@ -110,6 +111,15 @@ static void on_wake(void *opaque, int fd, unsigned events)
     complete(opaque);
 }
 
+static int do_request(struct block_disk *f, const struct block_request *r)
+{
+    int result = disk_run(f->disk, r);
+
+    if (result == 0 && f->write_through && r->op != BLOCK_READ && r->op != BLOCK_FLUSH)
+        result = disk_flush(f->disk);
+    return result;
+}
+
 static void *worker(void *opaque)
 {
     struct block_disk *f = opaque;
@@ -124,7 +134,7 @@ static void *worker(void *opaque)
             f->running++;
             f->unsettled |= r->op != BLOCK_READ && f->disk->ops->settle;
             pthread_mutex_unlock(&f->mutex);
-            result = disk_run(f->disk, r);
+            result = do_request(f, r);
             pthread_mutex_lock(&f->mutex);
             f->running--;
             set_result(r, result);
@@ -305,9 +315,10 @@ static int watch_ends(struct block_disk *f, struct loop *loop, struct error *err
 }
 
 struct block *block_disk_new(struct loop *loop, struct disk *disk, const char *name,
-                             const char *serial, struct error *err)
+                             const struct block_disk_options *options, struct error *err)
 {
     struct block_disk *f = drive_alloc(name);
+    const char *serial = options->serial;
     struct error local = {0};
     int r = 0;
 
@@ -319,6 +330,7 @@ struct block *block_disk_new(struct loop *loop, struct disk *disk, const char *n
         return NULL;
     }
     f->disk = disk;
+    f->write_through = options->write_through;
     f->block.size = disk->size;
     f->block.physical_block = disk->physical_block;
     f->block.readonly = disk->readonly;

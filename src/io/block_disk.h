@@ -6,12 +6,16 @@
 #include "base/loop.h"
 #include "io/disk.h"
 
+struct block_disk_options {
+    const char *serial; /* at most 20 characters; NULL: none */
+    bool write_through; /* a write has ended when it is durable */
+};
+
 /*
  * A drive over @disk, which it takes (also when it fails). Requests that must wait run on threads
- * and complete on @loop, under its lock. @name is for messages, @serial has at most 20 characters
- * or is NULL. NULL with @err set on failure.
+ * and complete on @loop, under its lock. @name is for messages. NULL with @err set on failure.
  */
 struct block *block_disk_new(struct loop *loop, struct disk *disk, const char *name,
-                             const char *serial, struct error *err);
+                             const struct block_disk_options *options, struct error *err);
 
 #endif

@@ -11,6 +11,7 @@ struct block *block_file_open(struct loop *loop, const char *path,
                                         .no_discard = options->no_discard,
                                         .no_lock = options->no_lock,
                                         .no_flush = options->no_flush};
+    const struct block_disk_options d = {.serial = options->serial};
     struct error local = {0};
     struct disk *disk;
     struct block *b;
@@ -18,7 +19,7 @@ struct block *block_file_open(struct loop *loop, const char *path,
     if (!err)
         err = &local;
     disk = disk_file_open(path, &o, err);
-    b = disk ? block_disk_new(loop, disk, path, options->serial, err) : NULL;
+    b = disk ? block_disk_new(loop, disk, path, &d, err) : NULL;
     if (!b)
         error_wrap(err, err->code, "open drive %s", path);
     return b;
