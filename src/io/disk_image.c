@@ -102,32 +102,37 @@ static int open_backing(const char *path, const struct qcow2_info *info, const s
 }
 
 static struct disk *open_qcow2(const char *path, const struct disk_image_options *o,
-                               struct disk *file, const struct chain *above, struct error *err)
+                               struct disk *file, const struct chain *here, struct error *err)
 {
     const struct qcow2_options options = {
         .readonly = o->readonly, .discard = o->discard, .check = o->check};
-    struct chain here = {.above = above, .depth = above ? above->depth + 1 : 0};
     struct disk *backing = NULL;
     struct qcow2_info info;
-    struct stat st;
     int r = qcow2_info(file, &info, err);
 
-    if (r == 0 && fstat(disk_file_fd(file), &st) < 0)
-        r = error_set_errno(err, -errno, "look at it");
-    if (r == 0) {
-        here.dev = st.st_dev;
-        here.ino = st.st_ino;
-        for (const struct chain *c = above; c; c = c->above)
-            if (c->dev == here.dev && c->ino == here.ino)
-                r = error_set(err, -ELOOP, "it is its own backing file");
-    }
     if (r == 0 && info.backing[0] && !o->alone)
-        r = open_backing(path, &info, &here, &backing, err);
+        r = open_backing(path, &info, here, &backing, err);
     if (r < 0) {
         disk_close(file);
         return NULL;
     }
     return qcow2_open(file, backing, path, &options, err);
+}
+
+/* Asked before the file is locked: its own lock would be in the way, and a poor reason. */
+static int enter_chain(const char *path, const struct chain *above, struct chain *ret,
+                       struct error *err)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return error_set_errno(err, -errno, "look at it");
+    *ret = (struct chain){
+        .above = above, .dev = st.st_dev, .ino = st.st_ino, .depth = above ? above->depth + 1 : 0};
+    for (const struct chain *c = above; c; c = c->above)
+        if (c->dev == ret->dev && c->ino == ret->ino)
+            return error_set(err, -ELOOP, "it is its own backing file");
+    return 0;
 }
 
 static struct disk *open_one(const char *path, const struct disk_image_options *o,
@@ -137,10 +142,11 @@ static struct disk *open_one(const char *path, const struct disk_image_options *
                                   .no_discard = !o->discard,
                                   .no_flush = o->no_flush,
                                   .no_lock = o->shared};
+    struct chain here;
     const char *format;
     struct disk *file;
 
-    if (settle_format(path, o, &format, err) < 0)
+    if (enter_chain(path, above, &here, err) < 0 || settle_format(path, o, &format, err) < 0)
         return NULL;
     if (strcmp(format, "raw") != 0 && strcmp(format, "qcow2") != 0) {
         error_set(err, -ENOTSUP, "format %.20s is not supported; raw and qcow2 are", format);
@@ -149,7 +155,7 @@ static struct disk *open_one(const char *path, const struct disk_image_options *
     f.growing = format[0] == 'q';
     f.guarded = !o->format;
     file = disk_file_open(path, &f, err);
-    return !file || format[0] == 'r' ? file : open_qcow2(path, o, file, above, err);
+    return !file || format[0] == 'r' ? file : open_qcow2(path, o, file, &here, err);
 }
 
 struct disk *disk_image_open(const char *path, const struct disk_image_options *options,

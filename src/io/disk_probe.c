@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/disk_probe.h"
 
+#include <errno.h>
+#include <strings.h>
+
 #include "base/mem.h"
 
 static const struct mark {
@@ -71,4 +74,61 @@ int disk_probe(struct disk *d, const char **ret_format)
     if (r == 0)
         *ret_format = format ? format : "raw";
     return r;
+}
+
+enum { TAR_BLOCK = 512, TAR_NAME = 100, TAR_SIZE = 124, TAR_SIZE_LEN = 12, TAR_TYPE = 156 };
+enum { MEMBERS_MAX = 4096 };
+
+/* The size in a header: octal digits, or binary when the first bit is set (GNU tar). */
+static uint64_t member_size(const uint8_t *field)
+{
+    uint64_t size = 0;
+
+    for (unsigned i = 0; i < TAR_SIZE_LEN; i++) {
+        if (field[0] & 0x80)
+            size = size << 8 | (i ? field[i] : field[i] & 0x7fu);
+        else if (field[i] >= '0' && field[i] <= '7')
+            size = size << 3 | (field[i] - '0');
+    }
+    return size;
+}
+
+static const char *format_by_name(const char *name)
+{
+    static const char *const formats[] = {"vmdk", "vhd", "vdi"};
+    const char *dot = strrchr(name, '.');
+
+    for (size_t i = 0; dot && i < array_size(formats); i++)
+        if (strcasecmp(dot + 1, formats[i]) == 0)
+            return formats[i];
+    return NULL;
+}
+
+int disk_find_member(struct disk *d, struct disk_member *ret, struct error *err)
+{
+    uint64_t at = 0;
+
+    for (unsigned n = 0; n < MEMBERS_MAX && at + TAR_BLOCK <= d->size; n++) {
+        uint8_t head[TAR_BLOCK];
+        char name[TAR_NAME + 1] = {0};
+        const char *format;
+        uint64_t size;
+        int r = disk_read(d, at, head, sizeof head);
+        if (r < 0)
+            return error_set_errno(err, r, "read the archive");
+        if (memcmp(head + 257, "ustar", 5) != 0)
+            break;
+        memcpy(name, head, TAR_NAME);
+        size = member_size(head + TAR_SIZE);
+        at += TAR_BLOCK;
+        if (size > d->size - at)
+            return error_set(err, -EINVAL, "the archive is cut off");
+        format = head[TAR_TYPE] == '0' || !head[TAR_TYPE] ? format_by_name(name) : NULL;
+        if (format) {
+            *ret = (struct disk_member){.offset = at, .size = size, .format = format};
+            return 0;
+        }
+        at += (size + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK;
+    }
+    return error_set(err, -EINVAL, "there is no disk image in the archive");
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
 #include "io/disk.h"
 
 enum { DISK_PROBE_HEAD = 512 };
@@ -21,5 +22,15 @@ const char *disk_probe_head(const uint8_t *head, size_t len);
  * "ova" (a tar archive). "raw" when nothing is recognized. 0 or a negative errno from reading.
  */
 int disk_probe(struct disk *d, const char **ret_format);
+
+/* A file in an archive. */
+struct disk_member {
+    uint64_t offset, size;
+    const char *format;
+};
+
+/* The first disk image in the tar archive @d: a file named *.vmdk, *.vhd or *.vdi. 0 or negative.
+ */
+int disk_find_member(struct disk *d, struct disk_member *ret, struct error *err) error_must_check;
 
 #endif
