@@ -53,6 +53,7 @@ static void round_trip(void **state)
         {"append", "console=ttyS0 \"x\\y\" \t"},
         {"disk", "/a.img"},
         {"disk", "/b.img,ro,format=raw,serial=S1,cache=unsafe,discard=off"},
+        {"disk", "/c.qcow2,temporary,format=qcow2,cache=writethrough"},
         {"memory", "1g"},
         {"cpus", "8"},
         {"net", "nat"},
@@ -91,7 +92,7 @@ static void round_trip(void **state)
     again = spec_to_json(back);
     assert_string_equal(json, again);
     assert_string_equal(back->append, "console=ttyS0 \"x\\y\" \t");
-    assert_int_equal(back->disk_count, 2);
+    assert_int_equal(back->disk_count, 3);
     assert_true(back->disks[1].readonly && !back->disks[1].discard);
     assert_int_equal(back->disks[1].cache, SPEC_CACHE_UNSAFE);
     assert_string_equal(back->disks[1].serial, "S1");
@@ -244,7 +245,7 @@ static void bad_values_are_refused(void **state)
                                          {"disk", ",ro", "names no file"},
                                          {"disk", "a,rox", "none of"},
                                          {"disk", "a,ro=1", "no value"},
-                                         {"disk", "a,format=qcow2", "not supported"},
+                                         {"disk", "a,format=vmdk", "not supported"},
                                          {"disk", "a,serial=123456789012345678901", "20"},
                                          {"disk", "a,cache=fast", "writeback"},
                                          {"disk", "a,discard=maybe", "neither"},
