@@ -95,8 +95,9 @@ expect 0 "$id_fresh" isola create --vm --kernel k
 expect 125 'isola: create: unknown option --detach; *' isola create --vm --kernel k --detach
 
 # A terminal: script gives one.
+export TERM=xterm
 if command -v script > /dev/null; then
-    tty() { TERM=xterm script -qec "$*" /dev/null < /dev/null | tr -d '\r'; }
+    tty() { script -qec "$*" /dev/null < /dev/null | tr -d '\r'; }
     expect 0 'isola: run: interpreting *console input=1 tty=1 proxy=0 keys=default replay=0' \
         tty isola run --vm --kernel k -it
     expect 0 'console input=1 *' tty isola run --vm --kernel k -it --accel interp
