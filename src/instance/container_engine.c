@@ -56,7 +56,7 @@ struct box {
     struct loop_fd *exit_watch;
     struct loop_timer *drain;
     int exit_pidfd;
-    int root; /* while it runs: its overlay, see container_engine_hold */
+    int mounts; /* its mount namespace, see container_engine_hold */
     bool ended, drained, reported, stopping;
     int exit_code;
 };
@@ -176,8 +176,8 @@ static void container_engine_destroy(struct engine *e)
     container_parts_done(&b->parts);
     if (b->exit_pidfd >= 0)
         close(b->exit_pidfd);
-    if (b->root >= 0)
-        close(b->root);
+    if (b->mounts >= 0)
+        close(b->mounts);
     free(b);
 }
 
@@ -257,21 +257,22 @@ static int make_container(struct box *b, struct error *err)
 }
 
 /* -1 where it may not be looked at before its program runs: without root. */
-static int open_root(struct container *c)
+static int open_mounts(struct container *c)
 {
     char path[64];
 
-    snprintf(path, sizeof path, "/proc/%d/root", (int)container_pid(c));
-    return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    snprintf(path, sizeof path, "/proc/%d/ns/mnt", (int)container_pid(c));
+    return open(path, O_RDONLY | O_CLOEXEC);
 }
 
 /*
- * The last user of an overlay writes back all that is dirty on the disk below, whoever's it is.
- * Were that the container's first process, its end would be known only after that.
+ * Who uses a mount namespace last takes it apart, and who uses an overlay last writes back all that
+ * is dirty on the disk below, whoever's it is. Were that the container's first process, its end
+ * would be known only after that.
  */
 static int container_engine_hold(struct engine *e)
 {
-    return steal_fd(&box_of(e)->root);
+    return steal_fd(&box_of(e)->mounts);
 }
 
 static int container_engine_create(const struct engine_env *env, struct engine **ret,
@@ -289,7 +290,7 @@ static int container_engine_create(const struct engine_env *env, struct engine *
         return error_set(err, -ENOMEM, "out of memory");
     b->engine.ops = &container_engine;
     b->env = *env;
-    b->exit_pidfd = b->root = -1;
+    b->exit_pidfd = b->mounts = -1;
     b->drain = loop_timer_new(env->loop, drain_late, b);
     r = b->drain ? container_parts_make(&place, &b->parts, err)
                  : error_set(err, -ENOMEM, "out of memory");
@@ -304,8 +305,7 @@ static int container_engine_create(const struct engine_env *env, struct engine *
         container_engine_destroy(&b->engine);
         return r;
     }
-    if (b->parts.has_overlay)
-        b->root = open_root(b->container);
+    b->mounts = open_mounts(b->container);
     *ret = &b->engine;
     return 0;
 }
