@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The drives of board pc that are not virtio: the PIIX3's IDE channels at 00:01.1. A CD drive is
- * the master of the second channel, disks take the other places in order. A controller without
- * drives is left out.
+ * The drives of board pc that are not virtio: on the PIIX3's IDE channels (00:01.1), where a CD
+ * drive is the master of the second channel, and on AHCI (00:1f.0), where it has the last port.
+ * Disks take the other places in order. A controller without drives is left out.
  */
 #include <errno.h>
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "device/ata/ahci.h"
 #include "device/ata/ide.h"
 #include "machine/pc.h"
 
-enum { CD_PLACE = 2 };
+enum { IDE_CD = 2, AHCI_CD = AHCI_PORTS - 1, AHCI_SLOT = 31 };
 
 static struct irq_line isa_irq(struct pc *pc, unsigned irq)
 {
@@ -32,31 +33,43 @@ static struct ata_drive *add_drive(struct pc *pc, const char *name, struct block
     return d;
 }
 
-static int fill_ide(struct pc *pc, struct ata_drive *places[IDE_DRIVES], struct error *err)
+/* Puts the drives of @bus into @places. */
+static int fill(struct pc *pc, enum machine_bus bus, struct ata_drive **places, unsigned count,
+                unsigned cd_place, struct error *err)
 {
     const struct machine_config *c = &pc->machine->config;
+    const char *kind = bus == MACHINE_BUS_IDE ? "ide" : "ahci";
     unsigned place = 0;
     char name[32];
 
-    if (c->cdrom && c->cdrom_bus == MACHINE_BUS_IDE) {
-        places[CD_PLACE] = add_drive(pc, "ide-1.0", c->disc, true, err);
-        if (!places[CD_PLACE])
+    if (c->cdrom && c->cdrom_bus == bus) {
+        snprintf(name, sizeof(name), "%s-cd", kind);
+        places[cd_place] = add_drive(pc, name, c->disc, true, err);
+        if (!places[cd_place])
             return -ENOMEM;
     }
     for (unsigned i = 0; i < c->drive_count; i++) {
-        if (c->drive_bus[i] != MACHINE_BUS_IDE)
+        if (c->drive_bus[i] != bus)
             continue;
-        while (place < IDE_DRIVES && places[place])
+        while (place < count && places[place])
             place++;
-        if (place == IDE_DRIVES)
-            return error_set(err, -ENOSPC, "more IDE drives than its %d places, CD drive included",
-                             IDE_DRIVES);
-        snprintf(name, sizeof(name), "ide-%u.%u", place / 2, place % 2);
+        if (place == count)
+            return error_set(err, -ENOSPC, "bus %s has %u places for disks and the CD drive", kind,
+                             count);
+        snprintf(name, sizeof(name), "%s-disk%u", kind, place);
         places[place] = add_drive(pc, name, c->drives[i], false, err);
         if (!places[place])
             return -ENOMEM;
     }
     return 0;
+}
+
+static bool any(struct ata_drive *const *places, unsigned count)
+{
+    while (count--)
+        if (places[count])
+            return true;
+    return false;
 }
 
 static int create_ide(struct pc *pc, struct error *err)
@@ -65,12 +78,10 @@ static int create_ide(struct pc *pc, struct error *err)
     struct ata_drive *places[IDE_DRIVES] = {NULL};
     struct irq_line irqs[IDE_CHANNELS] = {isa_irq(pc, 14), isa_irq(pc, 15)};
     struct ide *ide;
-    int r = fill_ide(pc, places, err);
+    int r = fill(pc, MACHINE_BUS_IDE, places, IDE_DRIVES, IDE_CD, err);
 
-    if (r < 0)
+    if (r < 0 || !any(places, IDE_DRIVES))
         return r;
-    if (!places[0] && !places[1] && !places[2] && !places[3])
-        return 0;
     ide = ide_new(pc->pci, 1, 1, m->ports, m->space, places, irqs, err);
     if (!ide)
         return -ENOMEM;
@@ -78,9 +89,26 @@ static int create_ide(struct pc *pc, struct error *err)
     return 0;
 }
 
+static int create_ahci(struct pc *pc, struct error *err)
+{
+    struct ata_drive *places[AHCI_PORTS] = {NULL};
+    struct ahci *ahci;
+    int r = fill(pc, MACHINE_BUS_AHCI, places, AHCI_PORTS, AHCI_CD, err);
+
+    if (r < 0 || !any(places, AHCI_PORTS))
+        return r;
+    ahci = ahci_new(pc->pci, AHCI_SLOT, pc->machine->space, places, err);
+    if (!ahci)
+        return -ENOMEM;
+    machine_add_device(pc->machine, ahci_device(ahci));
+    return 0;
+}
+
 int pc_create_drives(struct pc *pc, struct error *err)
 {
-    return create_ide(pc, err);
+    int r = create_ide(pc, err);
+
+    return r < 0 ? r : create_ahci(pc, err);
 }
 
 void pc_drives_stats(struct pc *pc, struct machine_stats *ret)

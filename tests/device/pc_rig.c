@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "device/ata/ahci.h"
 #include "device/ata/ide.h"
 #include "device/debugcon.h"
 #include "device/fw_cfg.h"
@@ -191,7 +192,8 @@ static void add_vga(struct pc_rig *pc)
 static void add_drives(struct pc_rig *pc)
 {
     struct irq_line irqs[IDE_CHANNELS] = {gsi(pc, 14), gsi(pc, 15)};
-    struct ata_drive *drives[IDE_DRIVES] = {NULL};
+    struct ata_drive *drives[IDE_DRIVES] = {NULL}, *ports[AHCI_PORTS] = {NULL};
+    struct ahci *ahci;
     struct ide *ide;
 
     pc->disk = block_mem_new(pc->disk_bytes, PC_RIG_DISK, false, false, NULL);
@@ -204,6 +206,12 @@ static void add_drives(struct pc_rig *pc)
     ide = ide_new(pc->bus, 1, 1, pc->rig.ports, pc->rig.space, drives, irqs, NULL);
     add(pc, ide_device(ide));
     pci_place_bar(ide_function(ide), 4, 0xd000, NULL);
+    pc->slow_disk = block_mem_new(pc->disk_bytes, PC_RIG_DISK, false, true, NULL);
+    ports[0] = ata_drive_new("sata", pc->slow_disk, false, NULL);
+    add(pc, ata_drive_device(ports[0]));
+    ahci = ahci_new(pc->bus, 31, pc->rig.space, ports, NULL);
+    add(pc, ahci_device(ahci));
+    pci_place_bar(ahci_function(ahci), 5, 0xe0010000, NULL);
 }
 
 static void add_pci(struct pc_rig *pc)
@@ -278,5 +286,6 @@ void pc_rig_tear_down(struct pc_rig *pc)
     block_close(pc->disk);
     block_close(pc->disc);
     block_close(pc->slow_disc);
+    block_close(pc->slow_disk);
     rig_tear_down(&pc->rig);
 }

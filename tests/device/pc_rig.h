@@ -27,9 +27,9 @@ struct pc_rig {
     struct ps2_device *keyboard, *mouse;
     struct ata_drive *hd, *cd;
     uint8_t disk_bytes[PC_RIG_DISK];
-    struct block *disk, *disc, *slow_disc; /* slow: requests wait for block_drain */
-    struct pci_function *function;         /* one with all kinds of BARs, MSI-X and INTx */
-    struct display *display;               /* of the VGA at slot 3 */
+    struct block *disk, *disc, *slow_disc, *slow_disk; /* slow: requests wait for block_drain */
+    struct pci_function *function; /* one with all kinds of BARs, MSI-X and INTx */
+    struct display *display;       /* of the VGA at slot 3 */
     struct device *device[PC_RIG_DEVICES];
     unsigned devices;
     unsigned intr[PC_RIG_CPUS], nmis, inits, sipis, resets, ends; /* what was driven */

@@ -23,6 +23,7 @@ enum kind {
     K_TRIM,
     K_POWER,
     K_SEEK,
+    K_LOG,
     K_DIAGNOSTIC,
     K_RESET,
     K_NOTHING,
@@ -48,6 +49,7 @@ static const struct op {
     {0x24, K_READ, DISK | EXT},
     {0x25, K_READ, DISK | EXT | DMA},
     {0x29, K_READ, DISK | EXT | MULTI},
+    {0x2f, K_LOG, DISK | EXT},
     {0x30, K_WRITE, DISK},
     {0x31, K_WRITE, DISK},
     {0x34, K_WRITE, DISK | EXT},
@@ -88,7 +90,7 @@ static const struct op *find_op(const struct ata_drive *d, uint8_t code)
 {
     for (unsigned i = 0; i < array_size(ops); i++)
         if (ops[i].code == code)
-            return ops[i].flags & (d->cd ? CD : DISK) && (d->queued || !(ops[i].flags & QUEUED))
+            return ops[i].flags & (d->cd ? CD : DISK) && (d->sata || !(ops[i].flags & QUEUED))
                        ? &ops[i]
                        : NULL;
     return NULL;
@@ -247,6 +249,49 @@ static void do_trim(const struct ata_drive *d, const struct ata_regs *r, struct 
     a->len = blocks * (uint64_t)ATA_SECTOR;
 }
 
+/* READ LOG EXT (7.24): the directory and the error log of queued commands. */
+static bool read_log(const struct ata_drive *d, const struct ata_regs *r, struct ata_action *a)
+{
+    enum { DIRECTORY = 0, QUEUED_ERROR = 0x10 };
+    uint8_t sum = 0;
+
+    if (r->count[0] != 1 || r->count[1] || r->lba[0][1] || r->lba[1][1] || !d->sata)
+        return false;
+    switch (r->lba[0][0]) {
+    case DIRECTORY:
+        a->data[0] = 1; /* version */
+        a->data[2 * QUEUED_ERROR] = 1;
+        break;
+    case QUEUED_ERROR:
+        memcpy(a->data, d->error_log, sizeof(d->error_log));
+        for (unsigned i = 0; i < ATA_DATA - 1; i++)
+            sum = (uint8_t)(sum + a->data[i]);
+        a->data[ATA_DATA - 1] = (uint8_t)-sum;
+        break;
+    default:
+        return false;
+    }
+    a->protocol = ATA_P_PIO_IN;
+    a->source = ATA_S_DATA;
+    a->len = a->drq = ATA_DATA;
+    return true;
+}
+
+void ata_log_error(struct ata_drive *d, unsigned tag, const struct ata_regs *r)
+{
+    uint8_t *log = d->error_log;
+
+    memset(log, 0, sizeof(d->error_log));
+    log[0] = (uint8_t)tag;
+    log[2] = r->status;
+    log[3] = r->error;
+    memcpy(log + 4, r->lba[0], 3);
+    log[7] = r->device;
+    memcpy(log + 8, r->lba[1], 3);
+    log[12] = r->count[0];
+    log[13] = r->count[1];
+}
+
 static void do_op(struct ata_drive *d, const struct op *op, struct ata_regs *r,
                   struct ata_action *a)
 {
@@ -286,6 +331,9 @@ static void do_op(struct ata_drive *d, const struct op *op, struct ata_regs *r,
         r->count[0] = 0xff; /* active or idle */
         break;
     case K_SEEK:
+        break;
+    case K_LOG:
+        good = read_log(d, r, a);
         break;
     case K_DIAGNOSTIC:
         a->protocol = ATA_P_DIAGNOSTIC;
@@ -394,17 +442,17 @@ static void identify_disk(const struct ata_drive *d, uint8_t *data)
     store_le32(data + 2 * 57, (uint32_t)min_of(translated, (uint64_t)0x0fffffff));
     put(data, 59, d->multiple ? 0x100u | d->multiple : 0);
     store_le32(data + 2 * 60, few);
-    if (d->queued) {
+    if (d->sata) {
         put(data, 75, ATA_QUEUE - 1);
         put(data, 76, 1 << 8 | 3 << 1); /* native queuing; 1.5 and 3 Gb/s */
     }
     put(data, 80, 0x1f0);
     put(data, 82, 1 << 5 | 1 << 6);                       /* write cache, look-ahead */
     put(data, 83, 1 << 14 | 1 << 13 | 1 << 12 | 1 << 10); /* flush ext, flush, 48 bits */
-    put(data, 84, 1 << 14 | 1 << 6);                      /* FUA */
+    put(data, 84, (unsigned)(1 << 14 | 1 << 6 | (d->sata ? 1 << 5 : 0))); /* FUA */
     put(data, 85, (unsigned)(d->write_cache << 5 | d->look_ahead << 6));
     put(data, 86, 1 << 13 | 1 << 12 | 1 << 10);
-    put(data, 87, 1 << 14 | 1 << 6);
+    put(data, 87, (unsigned)(1 << 14 | 1 << 6 | (d->sata ? 1 << 5 : 0)));
     store_le64(data + 2 * 100, sectors);
     while (ratio < 8 && 512u << ratio < d->block->physical_block)
         ratio++;
@@ -446,7 +494,8 @@ void ata_identify(const struct ata_drive *d, uint8_t data[ATA_DATA])
     for (unsigned word = 65; word <= 68; word++)
         put(data, word, 120); /* ns of a cycle */
     put(data, 88, 0x3fu | (unsigned)d->udma << 8);
-    put(data, 93, 1 << 14 | 1 << 13 | 1);
+    if (!d->sata)
+        put(data, 93, 1 << 14 | 1 << 13 | 1); /* the result of the reset, by the cable's pins */
     if (d->cd)
         identify_cd(data);
     else
@@ -461,12 +510,19 @@ void ata_identify(const struct ata_drive *d, uint8_t data[ATA_DATA])
 
 #define FIELD(field, reset_value) STATE_FIELD(struct ata_drive, field, reset_value)
 static const struct state_field fields[] = {
-    FIELD(multiple, ATA_MULTIPLE), FIELD(write_cache, 1),
-    FIELD(look_ahead, 1),          FIELD(mwdma, 0),
-    FIELD(udma, 1 << 5),           FIELD(heads, HEADS),
-    FIELD(sectors, SECTORS),       STATE_ARRAY(struct ata_drive, sense, 0),
-    FIELD(attention, 0),           FIELD(locked, 0),
-    FIELD(tray_open, 0),           FIELD(media_event, 0),
+    FIELD(multiple, ATA_MULTIPLE),
+    FIELD(write_cache, 1),
+    FIELD(look_ahead, 1),
+    FIELD(mwdma, 0),
+    FIELD(udma, 1 << 5),
+    FIELD(heads, HEADS),
+    FIELD(sectors, SECTORS),
+    STATE_ARRAY(struct ata_drive, sense, 0),
+    FIELD(attention, 0),
+    FIELD(locked, 0),
+    FIELD(tray_open, 0),
+    FIELD(media_event, 0),
+    STATE_BLOB(struct ata_drive, error_log),
 };
 
 /* Keeps what was loaded within what the arithmetic needs. */

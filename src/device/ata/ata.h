@@ -71,7 +71,7 @@ struct ata_action {
 struct ata_drive {
     struct device dev;
     struct block *block; /* borrowed; a CD: the disc, NULL when there is none */
-    bool cd, queued;     /* queued: the cable can do native queuing */
+    bool cd, sata;       /* sata: on a serial cable, with native queuing */
     char serial[21];
     /* State. */
     uint8_t multiple, write_cache, look_ahead;
@@ -80,6 +80,7 @@ struct ata_drive {
     uint8_t sense[3];       /* key, additional code, qualifier */
     uint8_t attention;      /* additional code of a pending unit attention: 0x28, 0x29 */
     uint8_t locked, tray_open, media_event;
+    uint8_t error_log[14]; /* of the queued command that failed (A.14.2 of ACS-3) */
     /* Counters. */
     uint64_t read_bytes, written_bytes;
 };
@@ -113,6 +114,8 @@ void ata_packet(struct ata_drive *d, const uint8_t packet[ATA_PACKET], uint32_t 
  */
 void ata_end(struct ata_drive *d, const struct ata_action *a, int result, struct ata_regs *regs);
 
+/* Notes for the log that queued command @tag failed, with what is in @regs. */
+void ata_log_error(struct ata_drive *d, unsigned tag, const struct ata_regs *regs);
 /* The address of 28 or 48 bits in @regs, and back. */
 uint64_t ata_lba(const struct ata_regs *regs, bool ext);
 

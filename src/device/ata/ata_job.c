@@ -224,7 +224,7 @@ static void io_done(struct block_request *io, int result)
     struct ata_job *j = io->opaque;
 
     j->in_flight = false;
-    if (!j->stopped)
+    if (j->active)
         go_on(j, result > 0 ? -EIO : result);
 }
 
@@ -273,10 +273,7 @@ bool ata_job_loaded(struct ata_job *j, struct ata_drive *drive)
 void ata_job_stop(struct ata_job *j)
 {
     j->active = 0;
-    if (j->in_flight) {
-        j->stopped = true;
+    if (j->in_flight)
         block_drain(j->block);
-        j->stopped = false;
-    }
     j->have = j->used = 0;
 }

@@ -33,7 +33,7 @@ struct ata_job {
     uint8_t *buffer;
     uint32_t have, used; /* bytes in the buffer, and those of them moved on */
     uint8_t step;
-    bool in_flight, running, stopped;
+    bool in_flight, running;
     struct block *block; /* what it works on; a disc may be changed meanwhile */
 };
 
@@ -51,7 +51,10 @@ void ata_job_run(struct ata_job *job);
  * go on with them. Otherwise the job is made inactive.
  */
 bool ata_job_loaded(struct ata_job *job, struct ata_drive *drive);
-/* Ends it without a word; waits for what the host has in hand. */
+/*
+ * Ends it without a word; waits for what the host has in hand, unless called out of an end: then
+ * in_flight says whether the job may be used again.
+ */
 void ata_job_stop(struct ata_job *job);
 
 /* Fields of a state table; @job is a member of @type. */

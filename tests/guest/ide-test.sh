@@ -1,0 +1,73 @@
+#!/bin/sh
+# The old drives under Debian's drivers: disks on IDE (ata_piix) and AHCI written and read back, a CD read, changed while
+# the guest runs, and taken out.
+. "$(dirname "$0")/lib.sh"
+passed=0 failed=0
+check() { # TEXT COMMAND...
+    text=$1
+    shift
+    if "$@" >/dev/null 2>&1; then passed=$((passed + 1)); ok "$text"; else failed=$((failed + 1)); echo "FAILED: $text"; fi
+}
+said() { grep -qxF -- "$1" "$work/out"; }
+sum() { sha256sum "$1" | cut -c1-64; }
+guest_kernel generic
+for f in ide ahci first second; do dd if=/dev/urandom of="$work/$f" bs=256k count=2 status=none; done
+cp "$work/ide" "$work/ide.old"
+cp "$work/ahci" "$work/ahci.old"
+
+# The user at the drive: when the guest asks for it.
+asked() { # TEXT: waits for a line of the guest
+    i=0
+    while [ $i -lt 600 ]; do
+        "$isola" logs old-drives 2>/dev/null | grep -q "^$1" && return 0
+        i=$((i + 1))
+        sleep 0.3
+    done
+    return 1
+}
+(
+    asked "another disc please" && "$isola" media old-drives cdrom "$work/second" &&
+        asked "no disc please" && "$isola" media old-drives cdrom --eject
+) >"$work/media" 2>&1 &
+user=$!
+children="$children $user"
+
+append="quiet isola.drivers=ide,ahci"
+in_guest 200 generic --name old-drives --network none --memory 256m --disk "$work/ide,bus=ide" --disk "$work/ahci,bus=ahci" \
+    --cdrom "$work/first" -- '
+# Each disk by the controller that it is on.
+for d in /sys/block/sd?; do
+    case $(readlink $d) in *0000:00:01.1*) ide=/dev/${d##*/} ;; *0000:00:1f.0*) ahci=/dev/${d##*/} ;; esac
+done
+sum() { dd if=$1 bs=64k iflag=direct 2>/dev/null | sha256sum | cut -c1-64; }
+echo "ide $(sum $ide)"; echo "ahci $(sum $ahci)"
+# Each gets the second half of the other as its first.
+dd if=$ide of=/tmp.ide bs=64k skip=4 2>/dev/null; dd if=$ahci of=/tmp.ahci bs=64k skip=4 2>/dev/null
+dd if=/tmp.ahci of=$ide bs=64k conv=notrunc,fsync 2>/dev/null; dd if=/tmp.ide of=$ahci bs=64k conv=notrunc,fsync 2>/dev/null
+echo "ide now $(sum $ide)"; echo "ahci now $(sum $ahci)"
+echo "cd $(sha256sum /dev/sr0 | cut -c1-64)"
+echo "another disc please"
+before=$(sha256sum /dev/sr0)
+for i in $(seq 1 200); do now=$(sha256sum /dev/sr0 2>/dev/null); [ -n "$now" ] && [ "$now" != "$before" ] && break; sleep 0.2; done
+echo "cd now ${now%% *}"
+echo "no disc please"
+for i in $(seq 1 200); do dd if=/dev/sr0 of=/dev/null count=1 2>/dev/null || break; sleep 0.2; done
+dd if=/dev/sr0 of=/dev/null count=1 2>&1 | grep -o "No medium found"
+# A disc that goes while it is read is an error, of sr0 alone.
+dmesg | grep -E "exception Emask|failed command|I/O error" | grep -v sr0 | sed "s/^/complaint: /"'
+wait $user
+
+[ "$status" ] || { show; cat "$work/media"; die "the guest did not end by itself"; }
+check "the disk on IDE is read" said "ide $(sum "$work/ide.old")"
+check "the disk on AHCI is read" said "ahci $(sum "$work/ahci.old")"
+dd if="$work/ahci.old" of="$work/ide.old" bs=256k skip=1 conv=notrunc status=none
+check "the disk on IDE is written" cmp "$work/ide" "$work/ide.old"
+check "and reads what was written" said "ide now $(sum "$work/ide")"
+check "the disk on AHCI is written, and reads that" said "ahci now $(sum "$work/ahci")"
+check "the CD is read" said "cd $(sum "$work/first")"
+check "another disc is put in while the guest runs" said "cd now $(sum "$work/second")"
+check "a disc is taken out" said "No medium found"
+check "no driver complains" sh -c "! grep '^complaint' '$work/out'"
+[ $failed = 0 ] || { show; cat "$work/media"; }
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
