@@ -306,6 +306,23 @@ static void ahci_reset(struct device *dev)
     reset_controller(ahci);
 }
 
+static void ahci_settle(struct device *dev)
+{
+    struct ahci *ahci = container_of(dev, struct ahci, dev);
+
+    for (unsigned i = 0; i < AHCI_PORTS; i++)
+        for (unsigned n = 0; n < AHCI_RUNNING; n++)
+            ata_job_settle(&ahci->port[i].run[n].job);
+}
+
+static void ahci_go_on(struct device *dev)
+{
+    struct ahci *ahci = container_of(dev, struct ahci, dev);
+
+    for (unsigned i = 0; i < AHCI_PORTS; i++)
+        ahci_port_issue(&ahci->port[i]);
+}
+
 static void ahci_free(struct device *dev)
 {
     struct ahci *ahci = container_of(dev, struct ahci, dev);
@@ -332,8 +349,12 @@ struct ahci *ahci_new(struct pci_bus *bus, unsigned slot, struct space *space,
         error_set(err, -ENOMEM, "create ahci: out of memory");
         return NULL;
     }
-    ahci->dev = (struct device){
-        .state = &ahci_state, .name = "ahci", .reset = ahci_reset, .free = ahci_free};
+    ahci->dev = (struct device){.state = &ahci_state,
+                                .name = "ahci",
+                                .reset = ahci_reset,
+                                .free = ahci_free,
+                                .settle = ahci_settle,
+                                .go_on = ahci_go_on};
     ahci->space = space;
     for (unsigned i = 0; i < AHCI_PORTS; i++) {
         ahci->port[i].ahci = ahci;

@@ -270,6 +270,12 @@ bool ata_job_loaded(struct ata_job *j, struct ata_drive *drive)
     return j->active;
 }
 
+void ata_job_settle(struct ata_job *j)
+{
+    if (j->in_flight)
+        block_drain(j->block);
+}
+
 void ata_job_stop(struct ata_job *j)
 {
     j->active = 0;

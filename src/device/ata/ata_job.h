@@ -51,6 +51,8 @@ void ata_job_run(struct ata_job *job);
  * go on with them. Otherwise the job is made inactive.
  */
 bool ata_job_loaded(struct ata_job *job, struct ata_drive *drive);
+/* Waits until the host has nothing in hand: the job has ended, or waits for the cable. */
+void ata_job_settle(struct ata_job *job);
 /*
  * Ends it without a word; waits for what the host has in hand, unless called out of an end: then
  * in_flight says whether the job may be used again.

@@ -617,6 +617,14 @@ static void ide_reset(struct device *dev)
         reset_drives(&ide->channel[i]);
 }
 
+static void ide_settle(struct device *dev)
+{
+    struct ide *ide = container_of(dev, struct ide, dev);
+
+    for (unsigned i = 0; i < IDE_CHANNELS; i++)
+        ata_job_settle(&ide->channel[i].job);
+}
+
 static void ide_free(struct device *dev)
 {
     struct ide *ide = container_of(dev, struct ide, dev);
@@ -663,8 +671,11 @@ struct ide *ide_new(struct pci_bus *bus, unsigned slot, unsigned fn, struct port
         error_set(err, -ENOMEM, "create piix3-ide: out of memory");
         return NULL;
     }
-    ide->dev = (struct device){
-        .state = &ide_state, .name = "piix3-ide", .reset = ide_reset, .free = ide_free};
+    ide->dev = (struct device){.state = &ide_state,
+                               .name = "piix3-ide",
+                               .reset = ide_reset,
+                               .free = ide_free,
+                               .settle = ide_settle};
     ide->ports = ports;
     ide->space = space;
     for (unsigned i = 0; i < IDE_CHANNELS; i++) {
