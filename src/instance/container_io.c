@@ -238,7 +238,10 @@ struct container_io *container_io_new(struct loop *loop, struct chardev *console
         error_set(err, -ENOMEM, "out of memory");
         return NULL;
     }
-    *io = (struct container_io){.loop = loop, .tty = tty, .in = -1, .in_theirs = -1};
+    /* Its buffers stay untouched, so that they take no memory before they are used. */
+    io->loop = loop;
+    io->tty = tty;
+    io->in = io->in_theirs = -1;
     for (size_t i = 0; i < array_size(io->out); i++) {
         io->out[i].io = io;
         io->out[i].fd = io->out[i].theirs = -1;
