@@ -129,18 +129,27 @@ static int read_answer(int fd, int timeout_ms, json_t **ret, struct error *err)
     return 0;
 }
 
-/* Sends @request (taken) and reads the answer. */
-static int ask(int fd, json_t *request, int timeout_ms, json_t **ret, struct error *err)
+/* Sends @request (taken). */
+static int send_request(int fd, json_t *request, struct error *err)
 {
     cleanup_free char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+    struct str line = {0};
     int r;
 
     json_decref(request);
-    if (!text)
-        return error_set(err, -ENOMEM, "out of memory");
-    r = send_all(fd, text, strlen(text), err);
-    if (r == 0)
-        r = send_all(fd, "\n", 1, err);
+    str_add(&line, text ? text : "");
+    str_add_char(&line, '\n');
+    r = text && !line.failed ? send_all(fd, line.data, line.len, err)
+                             : error_set(err, -ENOMEM, "out of memory");
+    str_done(&line);
+    return r;
+}
+
+/* Sends @request (taken) and reads the answer. */
+static int ask(int fd, json_t *request, int timeout_ms, json_t **ret, struct error *err)
+{
+    int r = send_request(fd, request, err);
+
     return r < 0 ? r : read_answer(fd, timeout_ms, ret, err);
 }
 
@@ -259,16 +268,30 @@ static json_t *attach_request(const char *verb, const struct instance_attach *a)
     return o;
 }
 
-/* Asks for the start on @fd, and for the stream with @attach. */
-static int ask_start(int fd, const struct instance_attach *attach, struct error *err)
+/* The request to start, and for the stream with @attach. */
+static json_t *start_request(const struct instance_attach *attach)
 {
     json_t *request;
 
     if (!attach)
-        return ask(fd, json_pack("{s:s}", "do", "start"), ANSWER_MS * 4, NULL, err);
+        return json_pack("{s:s}", "do", "start");
     request = attach_request("start", attach);
     json_object_set_new(request, "stream", json_true());
-    return ask(fd, request, ANSWER_MS * 4, NULL, err);
+    return request;
+}
+
+/*
+ * Asks a process that we made to start. It need not be waited for before it is asked; when it has
+ * ended instead, its greeting says why.
+ */
+static int ask_new(int fd, const char *id, const struct instance_attach *attach, struct error *err)
+{
+    int sent = send_request(fd, start_request(attach), err);
+    int r = sent == 0 || sent == -EPIPE ? check_greeting(fd, id, err) : sent;
+
+    if (r == 0 && sent < 0)
+        r = error_set(err, -EPIPE, "its supervisor is gone");
+    return r < 0 ? r : read_answer(fd, ANSWER_MS * 4, NULL, err);
 }
 
 int instance_start(struct instances *home, const char *ref, const struct instance_attach *attach,
@@ -286,12 +309,11 @@ int instance_start(struct instances *home, const char *ref, const struct instanc
     } else if (cell && cell->outcome == LIFECYCLE_NOTHING) {
         r = -EALREADY;
     } else {
-        r = lifecycle_supervised(i->state) ? client_connect(home, i, &fd, err)
-                                           : supervisor_spawn(home, i, &fd, err);
-        if (r == 0 && !lifecycle_supervised(i->state))
-            r = check_greeting(fd, i->id, err);
+        bool runs = lifecycle_supervised(i->state);
+        r = runs ? client_connect(home, i, &fd, err) : supervisor_spawn(home, i, &fd, err);
         if (r == 0)
-            r = ask_start(fd, attach, err);
+            r = runs ? ask(fd, start_request(attach), ANSWER_MS * 4, NULL, err)
+                     : ask_new(fd, i->id, attach, err);
         if (r == -EPIPE)
             error_set(err, r, "its supervisor ended at once; see %s/instances/%s/supervisor.log",
                       home->data, i->id);
@@ -398,9 +420,7 @@ int instance_exec(struct instances *home, const char *ref, const struct instance
     if (r == 0)
         r = spawn_exec(home, i, exec, &fd, err);
     if (r == 0)
-        r = check_greeting(fd, i->id, err);
-    if (r == 0)
-        r = ask_start(fd, attach, err);
+        r = ask_new(fd, i->id, attach, err);
     if (r == 0)
         r = stream_new(steal_fd(&fd), ret_stream, err);
     instance_free(i);
