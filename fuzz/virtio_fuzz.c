@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "device/virtio/virtio_balloon.h"
 #include "device/virtio/virtio_blk.h"
 #include "device/virtio/virtio_console.h"
 #include "device/virtio/virtio_net.h"
@@ -20,7 +21,7 @@
 
 enum { RAM = 256 << 10, DISK = 64 << 10, SLOT = 1, STEPS = 400 };
 enum { IO = 0xc000, MSIX = 0xfe000000, MMIO = 0xfe010000 };
-enum { BLK, BLK_DEFERRED, NET, CONSOLE, RNG, PORTS, KINDS };
+enum { BLK, BLK_DEFERRED, NET, CONSOLE, RNG, PORTS, BALLOON, KINDS };
 enum {
     OP_MMIO_WRITE,
     OP_MMIO_READ,
@@ -107,6 +108,7 @@ static void make(struct world *w)
     struct virtio_console *con;
     struct virtio_console_ports ports;
     struct virtio_rng *rng;
+    struct virtio_balloon *balloon;
 
     switch (w->kind) {
     case BLK:
@@ -132,6 +134,11 @@ static void make(struct world *w)
         con = virtio_console_new(w->bus, SLOT, w->space, &ports, NULL);
         w->dev = virtio_console_device(con);
         w->pci = virtio_console_function(con);
+        break;
+    case BALLOON:
+        balloon = virtio_balloon_new(w->bus, SLOT, w->space, NULL);
+        w->dev = virtio_balloon_device(balloon);
+        w->pci = virtio_balloon_function(balloon);
         break;
     default:
         rng = virtio_rng_new(w->bus, SLOT, w->space, random_fill, NULL, NULL);

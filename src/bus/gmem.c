@@ -251,6 +251,34 @@ int gmem_write(struct gmem *gm, uint64_t offset, const void *from, size_t len)
     return 0;
 }
 
+int gmem_discard(struct gmem *gm, uint64_t first, uint64_t count)
+{
+    uint64_t end = first + count, dropped = 0;
+
+    if (first > gm->pages || count > gm->pages - first)
+        return -EFAULT;
+    for (uint64_t gfn = first; gfn < end;) {
+        uint64_t run = gfn;
+        /* Only what is there: the guest may report memory that it never touched. */
+        while (run < end && flags_get(gm, run) & GMEM_DELTA) {
+            gmem_code_write(gm, run, 0, GMEM_PAGE_SIZE);
+            flags_add(gm, run, GMEM_DIRTY);
+            flags_drop(gm, run, GMEM_DELTA);
+            run++;
+        }
+        if (run == gfn) {
+            gfn++;
+            continue;
+        }
+        gmem_host_discard(&gm->delta, gfn << GMEM_PAGE_BITS, (run - gfn) << GMEM_PAGE_BITS);
+        dropped += run - gfn;
+        gfn = run;
+    }
+    if (dropped)
+        all_changed(gm);
+    return 0;
+}
+
 int gmem_clear(struct gmem *gm, struct error *err)
 {
     int r = gmem_host_clear(&gm->delta, err);

@@ -80,6 +80,13 @@ void gmem_code_write(struct gmem *gm, uint64_t gfn, unsigned offset, unsigned le
 int gmem_read(const struct gmem *gm, uint64_t offset, void *to, size_t len);
 int gmem_write(struct gmem *gm, uint64_t offset, const void *from, size_t len);
 
+/*
+ * Gives pages [first, first + count) back to the host, which the guest has no use for: they read as
+ * they do in the base layer, without one as zeroes, until they are written again. They stay DIRTY.
+ * A host that fails to take them is no error. -EFAULT when out of range (nothing done).
+ */
+int gmem_discard(struct gmem *gm, uint64_t first, uint64_t count);
+
 /* Makes all of RAM zero again (power cycle) and drops the base layer. 0 or a negative errno. */
 int gmem_clear(struct gmem *gm, struct error *err);
 

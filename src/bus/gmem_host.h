@@ -20,6 +20,8 @@ int gmem_host_map(struct gmem_host *h, int fd, uint64_t offset, uint64_t bytes, 
 void gmem_host_done(struct gmem_host *h);
 /* Zeroes the memory and gives it back to the host. */
 int gmem_host_clear(struct gmem_host *h, struct error *err);
+/* The same for bytes [offset, offset + len), multiples of the page size. */
+int gmem_host_discard(struct gmem_host *h, uint64_t offset, uint64_t len);
 /* Makes the memory unchangeable for ever. */
 int gmem_host_seal(struct gmem_host *h, struct error *err);
 

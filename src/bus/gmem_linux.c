@@ -72,6 +72,14 @@ int gmem_host_seal(struct gmem_host *h, struct error *err)
     return r;
 }
 
+int gmem_host_discard(struct gmem_host *h, uint64_t offset, uint64_t len)
+{
+    return fallocate(h->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len) <
+                   0
+               ? -errno
+               : 0;
+}
+
 int gmem_host_clear(struct gmem_host *h, struct error *err)
 {
     if (fallocate(h->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)h->bytes) < 0)

@@ -29,6 +29,12 @@ int gmem_host_seal(struct gmem_host *h, struct error *err)
     return 0; /* one program alone in its memory: nobody else could write */
 }
 
+int gmem_host_discard(struct gmem_host *h, uint64_t offset, uint64_t len)
+{
+    memset(h->data + offset, 0, (size_t)len);
+    return 0;
+}
+
 int gmem_host_clear(struct gmem_host *h, struct error *err)
 {
     (void)err;

@@ -262,6 +262,33 @@ void space_resolve(const struct space *s, uint64_t gpa, struct space_hit *ret)
         ret->rom = r->rom + in_range;
 }
 
+/* Calls gmem_discard for the whole pages of each piece of the range, or only looks. */
+static int discard_pieces(struct space *s, uint64_t gpa, uint64_t len, bool look)
+{
+    enum { IN_PAGE = GMEM_PAGE_SIZE - 1 };
+
+    while (len) {
+        struct space_hit hit;
+        uint64_t n, skip = -gpa & IN_PAGE;
+        space_resolve(s, gpa, &hit);
+        if (hit.kind != SPACE_RAM)
+            return -EFAULT;
+        n = min_of(len, hit.left);
+        if (!look && n >= skip + GMEM_PAGE_SIZE)
+            gmem_discard(s->ram, hit.gfn + (skip != 0), (n - skip) >> GMEM_PAGE_BITS);
+        gpa += n;
+        len -= n;
+    }
+    return 0;
+}
+
+int space_discard(struct space *s, uint64_t gpa, uint64_t len)
+{
+    int r = gpa + len < gpa ? -EFAULT : discard_pieces(s, gpa, len, true);
+
+    return r < 0 ? r : discard_pieces(s, gpa, len, false);
+}
+
 /* The part of an access that lies in one piece and one page. */
 static size_t portion(const struct space_hit *hit, uint64_t gpa, size_t len)
 {

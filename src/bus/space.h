@@ -83,6 +83,12 @@ int space_read(const struct space *s, uint64_t gpa, void *to, size_t len);
 int space_write(struct space *s, uint64_t gpa, const void *from, size_t len);
 
 /*
+ * The guest has no use for what whole pages of RAM in [gpa, gpa + len) hold (gmem_discard). -EFAULT
+ * when any byte is not RAM (nothing is done then).
+ */
+int space_discard(struct space *s, uint64_t gpa, uint64_t len);
+
+/*
  * Host spans of guest RAM for I/O without a copy: fills at most @max spans that together cover
  * [gpa, gpa + len). @write makes the pages writable and dirty and reports code writes now; the
  * spans stay valid while the machine lock is held or a space_pin is in force. Returns the number of

@@ -4,9 +4,10 @@
  *
  *   00:00.0 i440FX host bridge   00:01.0 PIIX3 ISA bridge
  *   00:01.1 PIIX3 IDE, when it has drives   00:01.3 PIIX4 power management (SCI: IRQ 9)
- *   00:02.0 VGA, if any, and on: virtio, in this order: network adapters, drives, console, random
- * numbers PCI interrupts A..D of a slot rotate over PIRQA..D; A and B go to IRQ 10, C and D to IRQ
- * 11 RAM from 0 to 3 GiB, what is more from 4 GiB on; 0xA0000-0xBFFFF is left to a display
+ *   00:02.0 VGA, if any, and on: virtio, in this order: network adapters (or other models), drives,
+ *   console, random numbers, balloon
+ *   PCI interrupts A..D of a slot rotate over PIRQA..D; A and B go to IRQ 10, C and D to IRQ 11
+ *   RAM from 0 to 3 GiB, what is more from 4 GiB on; 0xA0000-0xBFFFF is left to a display
  */
 #ifndef MACHINE_PC_H
 #define MACHINE_PC_H

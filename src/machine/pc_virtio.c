@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "device/e1000.h"
 #include "device/rtl8139.h"
+#include "device/virtio/virtio_balloon.h"
 #include "device/virtio/virtio_blk.h"
 #include "device/virtio/virtio_console.h"
 #include "device/virtio/virtio_input.h"
@@ -14,7 +15,7 @@
 #include "machine/pc.h"
 
 enum { FIRST_SLOT = 2 }; /* one more when a VGA stands there */
-_Static_assert(FIRST_SLOT + MACHINE_NICS + MACHINE_DRIVES + 4 <= 32, "each has a slot of its own");
+_Static_assert(FIRST_SLOT + MACHINE_NICS + MACHINE_DRIVES + 5 <= 32, "each has a slot of its own");
 
 static int fill_random(void *opaque, void *bytes, size_t len)
 {
@@ -79,6 +80,7 @@ int pc_create_virtio(struct pc *pc, struct error *err)
     unsigned slot = FIRST_SLOT + (pc->vga ? 1 : 0);
     struct virtio_rng *rng;
     struct virtio_input *tablet;
+    struct virtio_balloon *balloon;
 
     if (add_nics(pc, &slot, err) < 0 || add_drives(pc, &slot, err) < 0)
         return -ENOMEM;
@@ -90,13 +92,17 @@ int pc_create_virtio(struct pc *pc, struct error *err)
             return -ENOMEM;
         machine_add_device(m, virtio_console_device(con));
     }
-    rng = virtio_rng_new(pc->pci, slot, m->space, fill_random, m, err);
+    rng = virtio_rng_new(pc->pci, slot++, m->space, fill_random, m, err);
     if (!rng)
         return -ENOMEM;
     machine_add_device(m, virtio_rng_device(rng));
+    balloon = virtio_balloon_new(pc->pci, slot++, m->space, err);
+    if (!balloon)
+        return -ENOMEM;
+    machine_add_device(m, virtio_balloon_device(balloon));
     if (!m->config.vga)
         return 0;
-    tablet = virtio_input_new(pc->pci, slot + 1, m->space, err);
+    tablet = virtio_input_new(pc->pci, slot, m->space, err);
     if (!tablet)
         return -ENOMEM;
     machine_add_device(m, virtio_input_device(tablet));

@@ -49,6 +49,46 @@ static void ranges_are_checked(void **state)
     gmem_free(gm);
 }
 
+/* What is discarded costs nothing any more and reads as the base does. */
+static void discarded_pages(void **state)
+{
+    struct gmem *gm = gmem_new(16 * GMEM_PAGE_SIZE, NULL), *fork;
+    struct seen seen = {0};
+    struct gmem_listener l = {.all_changed = saw_all, .code_written = saw_code, .opaque = &seen};
+    struct gmem_layer *layer;
+    uint8_t byte = 7;
+
+    (void)state;
+    gmem_listen(gm, &l);
+    for (unsigned i = 2; i < 6; i++)
+        gmem_write(gm, i * GMEM_PAGE_SIZE, &byte, 1);
+    gmem_set_code(gm, 3);
+    assert_int_equal(gmem_discard(gm, 15, 2), -EFAULT);
+    assert_int_equal(gmem_discard(gm, UINT64_MAX, 2), -EFAULT);
+    assert_int_equal(gmem_discard(gm, 8, 8), 0); /* nothing was there */
+    assert_int_equal(seen.all, 0);
+    assert_int_equal(gmem_discard(gm, 0, 4), 0);
+    assert_int_equal(seen.all, 1);
+    assert_int_equal(seen.codes, 1);
+    assert_int_equal(seen.gfn, 3);
+    assert_int_equal(gmem_delta_pages(gm), 2);
+    gmem_read(gm, 3 * GMEM_PAGE_SIZE, &byte, 1);
+    assert_int_equal(byte, 0);
+    assert_true(gmem_page_flags(gm, 3) & GMEM_DIRTY);
+    layer = gmem_freeze(gm, NULL);
+    assert_non_null(layer);
+    fork = gmem_new_on(layer, NULL);
+    byte = 9;
+    gmem_write(fork, 5 * GMEM_PAGE_SIZE, &byte, 1);
+    assert_int_equal(gmem_discard(fork, 0, 16), 0);
+    gmem_read(fork, 5 * GMEM_PAGE_SIZE, &byte, 1);
+    assert_int_equal(byte, 7);
+    assert_int_equal(gmem_delta_pages(fork), 0);
+    gmem_free(fork);
+    gmem_layer_unref(layer);
+    gmem_free(gm);
+}
+
 static void dirty_log_is_taken_once(void **state)
 {
     struct gmem *gm = gmem_new(130 * GMEM_PAGE_SIZE, NULL);
@@ -152,9 +192,9 @@ static void code_writes_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ranges_are_checked),       cmocka_unit_test(dirty_log_is_taken_once),
-        cmocka_unit_test(layers_share_and_diverge), cmocka_unit_test(frozen_layers_chain),
-        cmocka_unit_test(code_writes_are_told),
+        cmocka_unit_test(ranges_are_checked),      cmocka_unit_test(discarded_pages),
+        cmocka_unit_test(dirty_log_is_taken_once), cmocka_unit_test(layers_share_and_diverge),
+        cmocka_unit_test(frozen_layers_chain),     cmocka_unit_test(code_writes_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
