@@ -28,6 +28,7 @@ struct container_overlay {
     const char *const *lower; /* directories of unpacked layers, topmost first */
     size_t lower_count;
     const char *upper, *work; /* directories on one file system; NULL: read-only */
+    bool mark;  /* what is made in the branch to mount on bears MOUNT_MARK (image/mount_mark.h) */
     bool idmap; /* idmap each layer and the branch to the container's user namespace */
 };
 

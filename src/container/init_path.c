@@ -221,7 +221,7 @@ int path_in_container(struct init *i, const char *path, unsigned kind, int extra
     /* In our /dev a directory at the top is new as a rule: one call instead of four. */
     if (plain && (kind & PATH_KIND) == PATH_DIRECTORY && root >= 0 && root == i->dev)
         sys(mkdirat, root, path, 0755);
-    if (root != i->root || !i->plan->overlay.n) /* no branch of an instance */
+    if (root != i->root || !(i->plan->flags & PLAN_MARK))
         kind &= PATH_KIND;
     return path_open(root, path, kind, extra);
 }

@@ -56,6 +56,7 @@ enum plan_flag {
     PLAN_STAGE_2 = 1 << 17,      /* no stage 1; cloned into a new pid namespace already */
     PLAN_LATE_CGROUPS = 1 << 18, /* PLAN_CGROUPS comes */
     PLAN_UNPRIVILEGED = 1 << 19, /* the runtime is not root */
+    PLAN_MARK = 1 << 20,         /* mark what is made to mount on */
 };
 
 /* A namespace to join, opened by the runtime. */

@@ -477,6 +477,8 @@ static int add_overlay(struct plan_builder *b, const struct plan_context *x, str
     b->plan.rootfs = plan_add_text(b, x->root_target);
     if (!o->upper)
         b->plan.flags |= PLAN_READONLY;
+    else if (o->mark)
+        b->plan.flags |= PLAN_MARK;
     if (o->idmap) {
         r = overlay_prepare(b, x->config, o, err);
         return r < 0 ? error_wrap(err, r, "overlay") : 0;

@@ -171,8 +171,11 @@ static int make_roots(const struct engine_place *place, struct container_parts *
         for (size_t i = 0; i < layers; i++)
             p->roots[n++] = p->image->layers[i];
         p->has_overlay = true;
-        p->overlay = (struct container_overlay){
-            .lower = p->roots + 1, .lower_count = layers, .upper = p->upper, .work = p->work};
+        p->overlay = (struct container_overlay){.lower = p->roots + 1,
+                                                .lower_count = layers,
+                                                .upper = p->upper,
+                                                .work = p->work,
+                                                .mark = true};
     } else {
         p->root = strdup(place->spec->container.rootfs);
         if (!p->root)

@@ -68,6 +68,7 @@ static int run(const char *script, const char *more, bool branch, bool idmap)
                                         .lower_count = 2,
                                         .upper = branch ? up : NULL,
                                         .work = work,
+                                        .mark = true,
                                         .idmap = idmap};
     struct container_options o = {.id = "t",
                                   .state_dir = states,
