@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "cli/filter.h"
 #include "cli/verbs.h"
+#include "cli/vm_parts.h"
 #include "instance/container_volume.h"
 #include "instance/instance.h"
 
@@ -54,7 +55,9 @@ static int stop_one(struct cli *cli, const struct args *args, const char *ref, s
 
 static int restart_one(struct cli *cli, const struct args *args, const char *ref, struct error *err)
 {
-    return said(instance_restart(cli->home, ref, timeout_of(args), err), ref);
+    int r = vm_parts_renew(cli->home, ref, err);
+
+    return r < 0 ? r : said(instance_restart(cli->home, ref, timeout_of(args), err), ref);
 }
 
 static int kill_one(struct cli *cli, const struct args *args, const char *ref, struct error *err)

@@ -325,7 +325,9 @@ static int start_connected(struct cli *cli, const struct args *args)
     }
     c.exact_signals = is_process(cli, args->words[0]);
     request = connect_request(&c);
-    r = instance_start(cli->home, args->words[0], &request, &stream, &err);
+    r = vm_parts_renew(cli->home, args->words[0], &err);
+    if (r == 0)
+        r = instance_start(cli->home, args->words[0], &request, &stream, &err);
     if (r < 0) {
         cli_error(cli, &err);
         return EXIT_OWN;
@@ -343,7 +345,8 @@ int verb_start(struct cli *cli, struct args *args)
         return start_connected(cli, args);
     for (int i = 0; i < args->word_count; i++) {
         struct error err = {0};
-        if (instance_start(cli->home, args->words[i], NULL, NULL, &err) == 0) {
+        if (vm_parts_renew(cli->home, args->words[i], &err) == 0 &&
+            instance_start(cli->home, args->words[i], NULL, NULL, &err) == 0) {
             printf("%s\n", args->words[i]);
         } else {
             cli_error(cli, &err);

@@ -123,3 +123,17 @@ int vm_parts_make(struct instances *home, const struct spec *spec, struct error 
         r = make_kernel(home, err);
     return r < 0 ? r : 0;
 }
+
+int vm_parts_renew(struct instances *home, const char *ref, struct error *err)
+{
+    struct instance *i = NULL;
+    int r = 0;
+
+    if (instance_find(home, ref, &i, NULL) < 0)
+        return 0;
+    if (i->spec->wall == SPEC_WALL_VM && i->spec->image && !(i->spec->kernel && i->spec->initrd) &&
+        !lifecycle_supervised(i->state))
+        r = make_kernel(home, err);
+    instance_free(i);
+    return r;
+}

@@ -14,4 +14,10 @@
 int vm_parts_make(struct instances *home, const struct spec *spec,
                   struct error *err) error_must_check;
 
+/*
+ * Before the instance @ref starts again: an initrd with the agent of an older program is made anew.
+ * Nothing where @ref is no machine made from an image, or is unknown (the start says so).
+ */
+int vm_parts_renew(struct instances *home, const char *ref, struct error *err) error_must_check;
+
 #endif

@@ -99,6 +99,7 @@ struct spawn {
     const struct settings *settings;
     int stdio[3]; /* of the process; with a terminal all its slave's */
     bool tty, mount_proc;
+    bool init; /* a small init is process 1, and the program below it */
 };
 /* Makes the process: its pid, or a negative errno with *ret_code the exit code and @err why. */
 pid_t spawn(const struct spawn *s, int *ret_code, struct error *err);

@@ -124,6 +124,7 @@ static int begin(struct agent *a, struct process *p, struct spawn *s, int *ret_c
             return error_set_errno(err, -errno, "make a namespace for processes");
         a->isolated = s->mount_proc = true;
     }
+    s->init = settings_number(s->settings, "init");
     p->pid = spawn(s, ret_code, err);
     return p->pid < 0 ? p->pid : 0;
 }

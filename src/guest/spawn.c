@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -205,6 +207,60 @@ static void __attribute__((noreturn)) execute(const struct job *job)
     fail(job, AGENT_EXIT_CANNOT, "execute %s: %s", name, strerror(error));
 }
 
+static void set_limits(const struct job *job)
+{
+    const char *at = NULL, *text;
+
+    while ((text = settings_next(job->spawn->settings, "rlimit", &at))) {
+        long long soft, hard;
+        int number;
+        struct rlimit limit;
+        if (sscanf(text, "%d %lld %lld", &number, &soft, &hard) != 3)
+            fail(job, AGENT_EXIT_OWN, "set the limit \"%s\": it is not understood", text);
+        limit.rlim_cur = soft < 0 ? RLIM_INFINITY : (rlim_t)soft;
+        limit.rlim_max = hard < 0 ? RLIM_INFINITY : (rlim_t)hard;
+        if (setrlimit((__rlimit_resource_t)number, &limit) < 0)
+            fail(job, AGENT_EXIT_OWN, "set the limit %d: %s", number, strerror(errno));
+    }
+}
+
+/*
+ * Process 1 above the program: passes signals on, collects orphans, and ends as the program does
+ * (128+n after signal n, as it cannot kill itself).
+ */
+static void __attribute__((noreturn)) be_init(pid_t program)
+{
+    sigset_t all;
+
+    close_range(0, ~0u, 0); /* streams end when the program lets go of them */
+    sigfillset(&all);
+    for (;;) {
+        siginfo_t info;
+        int status, n = sigwaitinfo(&all, &info);
+        pid_t pid;
+        if (n > 0 && n != SIGCHLD)
+            kill(program, n);
+        while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+            if (pid == program)
+                _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+    }
+}
+
+/* In the parent of the two this does not return. */
+static void split_init(const struct job *job)
+{
+    sigset_t all;
+    pid_t pid;
+
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    pid = fork();
+    if (pid < 0)
+        fail(job, AGENT_EXIT_OWN, "make a process: %s", strerror(errno));
+    if (pid > 0)
+        be_init(pid);
+}
+
 static void __attribute__((noreturn)) child(const struct job *job)
 {
     sigset_t none;
@@ -215,7 +271,10 @@ static void __attribute__((noreturn)) child(const struct job *job)
     if (job->spawn->mount_proc &&
         mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         fail(job, AGENT_EXIT_OWN, "mount /proc: %s", strerror(errno));
+    if (job->spawn->init)
+        split_init(job);
     connect_streams(job);
+    set_limits(job);
     umask(022);
     enter_directory(job);
     become_user(job);

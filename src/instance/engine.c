@@ -18,7 +18,10 @@ const struct engine_ops *engine_find(const struct engine_ops *const *engines, en
 
 int engine_unsupported(const struct engine_ops *ops, const char *what, struct error *err)
 {
-    return error_set(err, -ENOTSUP, "%s is not supported by wall %s", what, ops->wall);
+    const char *instead = ops->instead ? ops->instead(what) : NULL;
+
+    return error_set(err, -ENOTSUP, "%s is not supported by wall %s%s%s", what, ops->wall,
+                     instead ? ": " : "", instead ? instead : "");
 }
 
 void engine_collect(const struct engine_ops *const *engines, const struct engine_place *place,

@@ -67,6 +67,8 @@ struct engine_ops {
      * executed anew: what holds a guest shares no layout and no memory with the command.
      */
     bool forked;
+    /* What to do instead where @what is not supported; NULL, or NULL returned: nothing. */
+    const char *(*instead)(const char *what);
     /* An instance is about to be created from @spec: checks it and settles what is to stay. */
     int (*prepare)(const struct engine_place *place, struct spec *spec, struct error *err);
     /*

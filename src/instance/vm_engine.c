@@ -550,7 +550,26 @@ static int vm_inspect(struct engine *e, struct str *out, struct error *err)
     return 0;
 }
 
+static const char *vm_instead(const char *what)
+{
+    static const struct {
+        const char *what, *instead;
+    } list[] = {
+        {"access to files", "its files are behind its own kernel; in one made from an image, "
+                            "isola exec -i NAME tar copies them"},
+        {"diff", "its files are behind its own kernel"},
+        {"top", "its processes are its own kernel's; in one made from an image, isola exec NAME ps "
+                "shows them"},
+    };
+
+    for (size_t i = 0; i < array_size(list); i++)
+        if (strcmp(list[i].what, what) == 0)
+            return list[i].instead;
+    return NULL;
+}
+
 const struct engine_ops vm_engine = {.wall = "vm",
+                                     .instead = vm_instead,
                                      .about = "a virtual PC with its own kernel",
                                      .prepare = vm_prepare,
                                      .create = vm_create,

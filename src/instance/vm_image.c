@@ -17,6 +17,7 @@
 #include "instance/container_files.h"
 #include "instance/container_net.h"
 #include "instance/container_sources.h"
+#include "container/oci_config.h"
 #include "instance/json.h"
 
 /* A restart by policy looks the image up and writes the guest's files again. */
@@ -247,6 +248,26 @@ static void add_texts(struct str *s, const char *key, json_t *list)
     json_array_foreach(list, i, v) agent_set(s, key, json_string_value(v));
 }
 
+/* setrlimit's number and both limits. -1: none. */
+static void add_rlimits(struct str *s, json_t *list)
+{
+    json_t *v;
+    size_t i;
+
+    json_array_foreach(list, i, v)
+    {
+        const char *type = json_string_value(json_object_get(v, "type"));
+        int number = type ? oci_rlimit_number(type) : -1;
+        long long soft = json_integer_value(json_object_get(v, "soft"));
+        long long hard = json_integer_value(json_object_get(v, "hard"));
+        char text[80];
+
+        snprintf(text, sizeof text, "%d %lld %lld", number, soft == INT64_MAX ? -1 : soft,
+                 hard == INT64_MAX ? -1 : hard);
+        agent_set(s, "rlimit", text);
+    }
+}
+
 /*
  * By the same rules as behind the other wall: the "process" object of a configuration, said in the
  * agent's words. The agent knows the files of the running guest, so it looks up users and HOME.
@@ -267,6 +288,7 @@ static int add_process(const struct vm_image *v, const struct container_exec_req
         return err->code;
     add_texts(s, "arg", json_object_get(o, "args"));
     add_texts(s, "env", json_object_get(o, "env"));
+    add_rlimits(s, json_object_get(o, "rlimits"));
     agent_set(s, "cwd", json_string_value(json_object_get(o, "cwd")));
     json_decref(o);
     if (!user)
@@ -316,6 +338,8 @@ int vm_image_run(struct vm_image *v, void (*ended)(void *opaque, int code, const
     vm_image_add_size(&s, columns, rows);
     if (spec->interactive)
         agent_set(&s, "input", "1");
+    if (spec->container.init)
+        agent_set(&s, "init", "1");
     r = add_process(v, &q, NULL, &s, err);
     if (r == 0)
         r = agent_run(v->agent, &c, &v->main, err);

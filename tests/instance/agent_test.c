@@ -353,6 +353,48 @@ static void signals(void **state)
     done(&r);
 }
 
+static void limits_of_resources(void **state)
+{
+    static const char *const more[] = {"rlimit=7 100 200", "rlimit=4 0 -1", NULL};
+    static const char *const bad[] = {"rlimit=7 200 100", NULL};
+    struct rig *t = *state;
+    struct run r;
+
+    run(t, &r, "ulimit -Sn; ulimit -Hn; ulimit -Sc", more);
+    finish(t, &r);
+    assert_string_equal(text(r.output), "100\n200\n0\n");
+    done(&r);
+    run(t, &r, "true", bad);
+    finish(t, &r);
+    assert_int_equal(r.code, AGENT_EXIT_OWN);
+    assert_non_null(strstr(r.reason, "limit"));
+    done(&r);
+}
+
+/* A small init above the program passes signals on and ends as it does. */
+static void init_above(void **state)
+{
+    static const char *const more[] = {"init=1", NULL};
+    struct rig *t = *state;
+    struct run r;
+
+    run(t, &r, "trap 'exit 42' USR1; echo ready; while :; do sleep 0.05; done", more);
+    for (int i = 0; i < 200 && !strstr(text(r.output), "ready"); i++)
+        step(t);
+    assert_int_equal(agent_process_signal(r.process, SIGUSR1, NULL), 0);
+    finish(t, &r);
+    assert_int_equal(r.code, 42);
+    done(&r);
+    run(t, &r, "kill -KILL $$", more);
+    finish(t, &r);
+    assert_int_equal(r.code, 128 + SIGKILL);
+    done(&r);
+    run(t, &r, "exec /nonexistent", more);
+    finish(t, &r);
+    assert_int_equal(r.code, AGENT_EXIT_NOT_FOUND);
+    done(&r);
+}
+
 /* A child that keeps the output open does not keep the end from being told. */
 static void a_child_that_stays(void **state)
 {
@@ -562,6 +604,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_slow_reader, set_up, tear_down),
         cmocka_unit_test_setup_teardown(terminal, set_up, tear_down),
         cmocka_unit_test_setup_teardown(signals, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(limits_of_resources, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(init_above, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_child_that_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(limits_of_requests, set_up, tear_down),
