@@ -471,8 +471,11 @@ int verb_image_prune(struct cli *cli, struct args *args)
         instance_list_free(users.list, users.count);
         return EXIT_FAILED;
     }
-    r = image_prune(store, args_bool(args, "all"), before / HUMAN_SECOND, user_of, &users, &report,
-                    &bytes, &left, &err);
+    r = image_prune(store,
+                    &(struct image_prune_what){.all = args_bool(args, "all"),
+                                               .build_cache = args_bool(args, "build-cache"),
+                                               .before = before / HUMAN_SECOND},
+                    user_of, &users, &report, &bytes, &left, &err);
     image_store_close(store);
     instance_list_free(users.list, users.count);
     cli_print(str_text(&report));
@@ -524,6 +527,9 @@ int verb_system_df(struct cli *cli, struct args *args)
     rows = json_array();
     json_array_append_new(rows, df_row("Image layers", usage.layers, usage.layer_bytes, 0));
     json_array_append_new(rows, df_row("Image blobs", usage.blobs, usage.blob_bytes, 0));
+    json_array_append_new(rows, df_row("Image drives", usage.drives, usage.drive_bytes, 0));
+    json_array_append_new(
+        rows, df_row("Build cache", usage.cache_layers, usage.cache_bytes, usage.cache_bytes));
     json_array_append_new(rows, df_row("Leftovers", 0, usage.garbage_bytes, usage.garbage_bytes));
     return output_print(cli, &o, rows);
 }

@@ -38,6 +38,7 @@ static const struct option history_options[] = {LIST_OPTIONS, END};
 
 static const struct option prune_options[] = {
     FLAG("all", 'a', "Images with names, too, when no instance uses them"),
+    FLAG("build-cache", 0, "What isola build keeps to be faster, too"),
     FLAG("force", 'f', "Do not ask", .alias = "yes"),
     VALUE(OPTION_TEXT, "until", 0, "TIME", "Only images that came before a time"),
     END,
@@ -244,7 +245,8 @@ const struct verb image_verbs[] = {
         .group = "Images",
         .synopsis = "[OPTIONS]",
         .brief = "Remove unused images",
-        .help = "Remove images without name that no instance uses, and leftovers of transfers.",
+        .help = "Remove images without name that no instance uses, and leftovers of transfers. "
+                "What steps of builds left stays, unless --build-cache is given.",
         .options = prune_options,
         .examples = EXAMPLES({"isola image prune -af --until 720h", "All that are unused and came "
                                                                     "more than 30 days ago."}),

@@ -124,6 +124,57 @@ static int write_content(struct export *x, int fd, uint64_t size, struct error *
     return 0;
 }
 
+/* Less of holes is not worth a map. */
+#define HOLES_MIN (1u << 20)
+
+/* Where data lies in the file, if it has many holes. @ret_extents is new, NULL: it is dense. */
+static void find_extents(int fd, uint64_t size, struct tar_extent **ret_extents, size_t *ret_count)
+{
+    struct tar_extent *list = NULL;
+    uint64_t at = 0, data = 0;
+    size_t n = 0;
+
+    while (at < size) {
+        off_t from = lseek(fd, (off_t)at, SEEK_DATA), to;
+        struct tar_extent *grown;
+        if (from < 0 && errno == ENXIO)
+            break; /* the rest is a hole */
+        to = from < 0 ? -1 : lseek(fd, from, SEEK_HOLE);
+        grown = to <= from || n == TAR_EXTENTS_MAX ? NULL : realloc(list, (n + 1) * sizeof *list);
+        if (!grown) { /* not known here, in too many pieces, or it changes: all of it */
+            free(list);
+            return;
+        }
+        list = grown;
+        to = (off_t)min_of((uint64_t)to, size);
+        if ((uint64_t)from >= size)
+            break;
+        list[n++] = (struct tar_extent){(uint64_t)from, (uint64_t)(to - from)};
+        data += (uint64_t)(to - from);
+        at = (uint64_t)to;
+    }
+    if (size - data < HOLES_MIN) {
+        free(list);
+        return;
+    }
+    if (!list)
+        list = mem_new(struct tar_extent); /* all of it is a hole: no extent, and still a map */
+    *ret_extents = list;
+    *ret_count = n;
+}
+
+static int write_extents(struct export *x, int fd, const struct tar_entry *e, struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < e->extent_count; i++) {
+        if (lseek(fd, (off_t)e->extents[i].offset, SEEK_SET) < 0)
+            return error_set_errno(err, -errno, "read it");
+        r = write_content(x, fd, e->extents[i].size, err);
+    }
+    return r;
+}
+
 static int write_mark(struct export *x, const char *dir, const char *name, struct error *err)
 {
     cleanup_free char *path = str_format("%s%s%s", dir, *dir ? "/" : "", name);
@@ -166,6 +217,7 @@ static int export_file(struct export *x, int dir, const char *dir_path, const ch
                        const struct stat *st, struct tar_entry *e, struct error *err)
 {
     cleanup_fd int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct tar_extent *extents = NULL;
     char value;
     int r;
 
@@ -180,10 +232,20 @@ static int export_file(struct export *x, int dir, const char *dir_path, const ch
     r = st->st_nlink > 1 ? export_link(x, st, e, err) : 0;
     if (r)
         return r < 0 ? r : 0;
+    if (e->size >= HOLES_MIN)
+        find_extents(fd, e->size, &extents, &e->extent_count);
+    e->extents = extents;
+    e->sparse = extents != NULL;
     r = read_xattrs(fd, e, err);
     if (r == 0)
         r = tar_write_entry(x->tar, e, err);
-    return r < 0 ? r : write_content(x, fd, e->size, err);
+    if (r == 0)
+        r = lseek(fd, 0, SEEK_SET) < 0 ? error_set_errno(err, -errno, "read it")
+            : extents                  ? write_extents(x, fd, e, err)
+                                       : write_content(x, fd, e->size, err);
+    free(extents);
+    e->extents = NULL;
+    return r;
 }
 
 static int export_subdir(struct export *x, int dir, const char *name, struct tar_entry *e,

@@ -102,6 +102,8 @@ static uint64_t bytes_of(struct image_store *s, const char *path)
 
     if (fstatat(s->fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return 0;
+    if (str_starts(path, "drives/")) /* which have holes */
+        return (uint64_t)st.st_blocks * 512;
     if (S_ISREG(st.st_mode))
         return (uint64_t)st.st_size;
     snprintf(file, sizeof file, "%s/layer.json", path);
@@ -140,6 +142,37 @@ static json_t *known_names(const json_t *index)
         }
     }
     return known;
+}
+
+/*
+ * Adds the layers that steps of builds left (build/build.h): records beside the store, each with a
+ * layer's name as its first line. With @drop the records go instead.
+ */
+static void add_build_cache(struct image_store *s, json_t *known, bool drop)
+{
+    int fd = openat(s->fd, "../build/cache", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *e;
+
+    if (!d && fd >= 0)
+        close(fd);
+    while (d && (e = readdir(d))) {
+        cleanup_fd int file = -1;
+        char text[160];
+        ssize_t n;
+        if (strlen(e->d_name) != 64 || strspn(e->d_name, "0123456789abcdef") != 64)
+            continue;
+        file = openat(dirfd(d), e->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        n = file < 0 ? -1 : read(file, text, sizeof text - 1);
+        text[max_of(n, (ssize_t)0)] = 0;
+        text[strcspn(text, "\n")] = 0;
+        if (drop && (store_digest_ok(text) || strcmp(text, "none") == 0))
+            unlinkat(dirfd(d), e->d_name, 0);
+        else if (store_digest_ok(text))
+            json_object_set_new(known, text + strlen("sha256:"), json_true());
+    }
+    if (d)
+        closedir(d);
 }
 
 /* What is done with each entry of @dir that is not among @known. */
@@ -182,20 +215,21 @@ static int visit_dir(struct visit *v, const char *dir, const json_t *known, stru
     return r;
 }
 
-int store_collect(struct image_store *s, const json_t *index, bool partial, uint64_t *bytes,
+int store_collect(struct image_store *s, const json_t *index, unsigned also, uint64_t *bytes,
                   struct error *err)
 {
     struct visit v = {.store = s, .discard = true};
     json_t *known = known_names(index);
     int r = visit_dir(&v, "blobs/sha256", known, err);
 
+    add_build_cache(s, known, also & STORE_BUILD_CACHE);
     if (r == 0)
         r = visit_dir(&v, "layers", known, err);
     if (r == 0 && faccessat(s->fd, "drives", F_OK, 0) == 0)
         r = visit_dir(&v, "drives", known, err);
     if (r == 0)
         r = visit_dir(&v, "tmp", NULL, err);
-    if (r == 0 && partial)
+    if (r == 0 && (also & STORE_PARTIAL))
         r = visit_dir(&v, "partial", NULL, err);
     json_decref(known);
     *bytes += v.dropped_bytes;
@@ -206,6 +240,7 @@ int image_usage(struct image_store *s, struct image_usage *ret, struct error *er
 {
     json_t *index = store_index_load(s, err), *known;
     struct visit blobs = {.store = s}, layers = {.store = s}, partial = {.store = s};
+    struct visit drives = {.store = s}, cache = {.store = s};
     int r;
 
     if (!index)
@@ -214,15 +249,25 @@ int image_usage(struct image_store *s, struct image_usage *ret, struct error *er
     r = visit_dir(&blobs, "blobs/sha256", known, err);
     if (r == 0)
         r = visit_dir(&layers, "layers", known, err);
+    if (r == 0 && faccessat(s->fd, "drives", F_OK, 0) == 0)
+        r = visit_dir(&drives, "drives", known, err);
     if (r == 0)
         r = visit_dir(&partial, "partial", NULL, err);
+    add_build_cache(s, known, false);
+    if (r == 0)
+        r = visit_dir(&cache, "layers", known, err);
     *ret = (struct image_usage){
         .images = json_array_size(json_object_get(index, "images")),
         .layers = layers.kept,
         .blobs = blobs.kept,
         .layer_bytes = layers.kept_bytes,
         .blob_bytes = blobs.kept_bytes,
-        .garbage_bytes = blobs.dropped_bytes + layers.dropped_bytes + partial.dropped_bytes,
+        .drives = drives.kept,
+        .drive_bytes = drives.kept_bytes,
+        .cache_layers = cache.kept - layers.kept,
+        .cache_bytes = cache.kept_bytes - layers.kept_bytes,
+        .garbage_bytes = blobs.dropped_bytes + cache.dropped_bytes + partial.dropped_bytes +
+                         drives.dropped_bytes,
     };
     json_decref(known);
     json_decref(index);
@@ -230,7 +275,7 @@ int image_usage(struct image_store *s, struct image_usage *ret, struct error *er
 }
 
 /* Collects when nobody brings anything in; otherwise the next time will do. */
-static int collect_if_idle(struct image_store *s, bool partial, uint64_t *bytes, struct error *err)
+static int collect_if_idle(struct image_store *s, unsigned also, uint64_t *bytes, struct error *err)
 {
     cleanup_fd int use = -1;
     json_t *index;
@@ -243,7 +288,7 @@ static int collect_if_idle(struct image_store *s, bool partial, uint64_t *bytes,
     index = store_index_load(s, err);
     if (!index)
         return -EIO;
-    r = store_collect(s, index, partial, bytes, err);
+    r = store_collect(s, index, also, bytes, err);
     json_decref(index);
     return r;
 }
@@ -381,13 +426,14 @@ int image_remove(struct image_store *s, const char *ref, bool force, image_user_
     if (lock >= 0)
         close(steal_fd(&lock)); /* the lock order is use.lock first */
     if (r == 0)
-        r = collect_if_idle(s, false, &bytes, err);
+        r = collect_if_idle(s, 0, &bytes, err);
     *ret_left = r == 0 && image_sweep(s) > 0;
     return r;
 }
 
-int image_prune(struct image_store *s, bool all, int64_t before, image_user_fn *user, void *opaque,
-                struct str *report, uint64_t *ret_bytes, bool *ret_left, struct error *err)
+int image_prune(struct image_store *s, const struct image_prune_what *what, image_user_fn *user,
+                void *opaque, struct str *report, uint64_t *ret_bytes, bool *ret_left,
+                struct error *err)
 {
     cleanup_fd int lock = -1;
     json_t *index, *images;
@@ -403,8 +449,8 @@ int image_prune(struct image_store *s, bool all, int64_t before, image_user_fn *
     for (size_t i = json_array_size(images); i-- > 0;) {
         json_t *entry = json_array_get(images, i);
         bool named = json_array_size(json_object_get(entry, "names")) > 0;
-        if ((named && !all) ||
-            (before && json_integer_value(json_object_get(entry, "added")) >= before) ||
+        if ((named && !what->all) ||
+            (what->before && json_integer_value(json_object_get(entry, "added")) >= what->before) ||
             (user && user(opaque, store_entry_text(entry, "id"))))
             continue;
         drop_entry(index, entry, report);
@@ -413,7 +459,8 @@ int image_prune(struct image_store *s, bool all, int64_t before, image_user_fn *
     json_decref(index);
     close(steal_fd(&lock));
     if (r == 0)
-        r = collect_if_idle(s, true, &bytes, err);
+        r = collect_if_idle(s, STORE_PARTIAL | (what->build_cache ? STORE_BUILD_CACHE : 0), &bytes,
+                            err);
     *ret_left = r == 0 && image_sweep(s) > 0;
     *ret_bytes = bytes;
     return r;

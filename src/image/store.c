@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -190,7 +191,7 @@ static int check_boot(struct image_store *s, struct error *err)
     index = store_index_load(s, err);
     if (!index)
         return -EIO;
-    r = store_collect(s, index, false, &bytes, err);
+    r = store_collect(s, index, 0, &bytes, err);
     json_decref(index);
     if (r < 0)
         return r;
@@ -200,13 +201,17 @@ static int check_boot(struct image_store *s, struct error *err)
     return 0;
 }
 
+static int make_index(struct image_store *s, struct error *err);
+
 int image_store_hold(struct image_store *s, struct error *err)
 {
     int r;
 
     if (s->use >= 0)
         return 0;
-    r = check_boot(s, err);
+    r = make_index(s, err);
+    if (r == 0)
+        r = check_boot(s, err);
     return r < 0 ? r : store_lock(s, "use.lock", LOCK_SH, &s->use, err);
 }
 
@@ -257,6 +262,60 @@ int image_blob_read(struct image_store *s, const char *digest, size_t max, char 
     return r < 0 ? error_set_errno(err, r, "read blob %s", digest) : 0;
 }
 
+/* Whether something is in the directory @name of the store. */
+static bool holds_any(struct image_store *s, const char *name)
+{
+    int fd = openat(s->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *e;
+    bool any = false;
+
+    if (!d && fd >= 0)
+        close(fd);
+    while (d && !any && (e = readdir(d)))
+        any = strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+    if (d)
+        closedir(d);
+    return any;
+}
+
+/* A store has an index before it has anything else: without one, all would be taken for garbage. */
+static json_t *index_of_new_store(struct image_store *s, struct error *err)
+{
+    json_t *index;
+
+    if (holds_any(s, "layers") || holds_any(s, "blobs/sha256")) {
+        error_set(
+            err, -ENODATA,
+            "%s/index.json is lost, which names the images: restore it (from index.new beside "
+            "it or a backup), or move the directory away and fetch the images again",
+            s->dir);
+        return NULL;
+    }
+    index = json_pack("{s:i, s:[]}", "version", 1, "images");
+    if (!index)
+        error_set(err, -ENOMEM, "out of memory");
+    return index;
+}
+
+/* Who is about to bring something in makes sure of it. */
+static int make_index(struct image_store *s, struct error *err)
+{
+    cleanup_fd int lock = -1;
+    json_t *index;
+    int r;
+
+    if (faccessat(s->fd, "index.json", F_OK, 0) == 0)
+        return 0;
+    r = store_lock(s, "lock", LOCK_EX, &lock, err);
+    if (r < 0 || faccessat(s->fd, "index.json", F_OK, 0) == 0)
+        return r;
+    index = index_of_new_store(s, err);
+    r = index ? store_index_save(s, index, err) : err ? err->code : -EIO;
+    json_decref(index);
+    return r;
+}
+
 json_t *store_index_load(struct image_store *s, struct error *err)
 {
     cleanup_fd int fd = openat(s->fd, "index.json", O_RDONLY | O_CLOEXEC);
@@ -266,12 +325,8 @@ json_t *store_index_load(struct image_store *s, struct error *err)
     size_t len = 0;
     int r;
 
-    if (fd < 0 && errno == ENOENT) {
-        index = json_pack("{s:i, s:[]}", "version", 1, "images");
-        if (!index)
-            error_set(err, -ENOMEM, "out of memory");
-        return index;
-    }
+    if (fd < 0 && errno == ENOENT)
+        return index_of_new_store(s, err);
     r = fd < 0 ? -errno : read_fd(fd, STORE_INDEX_MAX, &text, &len);
     if (r < 0) {
         error_set_errno(err, r, "read %s/index.json", s->dir);

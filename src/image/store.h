@@ -97,12 +97,16 @@ int image_remove(struct image_store *store, const char *ref, bool force, image_u
                  void *opaque, struct str *report, bool *ret_left,
                  struct error *err) error_must_check;
 
+struct image_prune_what {
+    bool all;         /* images with names, too */
+    bool build_cache; /* layers that only steps of builds know, too */
+    int64_t before;   /* only images that came before (Unix seconds), 0: whenever */
+};
 /*
- * Removes images without name that nobody uses, with @all those with names too, if they came
- * before @before (Unix seconds, 0: whenever), and all blobs and layers without image. *ret_bytes:
- * what that freed.
+ * Removes images without name that nobody uses, and all blobs and layers that belong to no image
+ * and to no step of a build. *ret_bytes: what that freed.
  */
-int image_prune(struct image_store *store, bool all, int64_t before, image_user_fn *user,
+int image_prune(struct image_store *store, const struct image_prune_what *what, image_user_fn *user,
                 void *opaque, struct str *report, uint64_t *ret_bytes, bool *ret_left,
                 struct error *err) error_must_check;
 
@@ -112,6 +116,8 @@ int image_sweep(struct image_store *store);
 struct image_usage {
     size_t images, layers, blobs;
     uint64_t layer_bytes, blob_bytes;
+    size_t drives, cache_layers; /* of images as machines; layers that only builds know */
+    uint64_t drive_bytes, cache_bytes;
     uint64_t garbage_bytes; /* in blobs and layers that belong to no image, and broken transfers */
 };
 /* What the store holds. */

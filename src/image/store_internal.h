@@ -54,11 +54,13 @@ int store_entry_find(const json_t *index, const char *ref, const char *platform,
 /* Gives @entry the name, and takes it from others of its platform. */
 void store_entry_name(json_t *index, json_t *entry, const char *key, const char *name);
 
+enum store_also { STORE_PARTIAL = 1, STORE_BUILD_CACHE = 2 };
 /*
- * Removes blobs, layers and staging directories that @index does not know; use.lock is held
- * exclusively. With @partial broken transfers too. Adds what it freed to *bytes.
+ * Removes blobs, layers and staging directories that neither @index nor the cache of builds knows;
+ * use.lock is held exclusively. With STORE_PARTIAL in @also broken transfers too, with
+ * STORE_BUILD_CACHE that cache. Adds what it freed to *bytes.
  */
-int store_collect(struct image_store *store, const json_t *index, bool partial, uint64_t *bytes,
+int store_collect(struct image_store *store, const json_t *index, unsigned also, uint64_t *bytes,
                   struct error *err) error_must_check;
 /* Moves @path of the store to the trash. */
 int store_discard(struct image_store *store, const char *path, struct error *err) error_must_check;

@@ -196,14 +196,36 @@ static void fill_numbers(char header[BLOCK], const struct tar_entry *e, uint64_t
         pax_time(pax, e->mtime, e->mtime_ns);
 }
 
+/*
+ * A sparse file: its map, which goes before the data and fills whole blocks, and what tells readers
+ * of it. *ret_data: bytes of data.
+ */
+static void add_sparse(const struct tar_entry *e, struct str *pax, struct str *map,
+                       uint64_t *ret_data)
+{
+    *ret_data = 0;
+    str_addf(map, "%zu\n", e->extent_count);
+    for (size_t i = 0; i < e->extent_count; i++) {
+        str_addf(map, "%llu\n%llu\n", (unsigned long long)e->extents[i].offset,
+                 (unsigned long long)e->extents[i].size);
+        *ret_data += e->extents[i].size;
+    }
+    while (map->len % BLOCK && !map->failed)
+        str_add_n(map, "", 1);
+    pax_text(pax, "GNU.sparse.major", "1");
+    pax_text(pax, "GNU.sparse.minor", "0");
+    pax_text(pax, "GNU.sparse.name", e->path);
+    pax_number(pax, "GNU.sparse.realsize", e->size);
+}
+
 int tar_write_entry(struct tar_writer *w, const struct tar_entry *e, struct error *err)
 {
     static const char types[] = {
         [TAR_FILE] = '0',  [TAR_HARDLINK] = '1', [TAR_SYMLINK] = '2', [TAR_CHAR] = '3',
         [TAR_BLOCK] = '4', [TAR_DIR] = '5',      [TAR_FIFO] = '6'};
     char header[BLOCK] = {0};
-    struct str pax = {0};
-    uint64_t size = e->type == TAR_FILE ? e->size : 0;
+    struct str pax = {0}, map = {0};
+    uint64_t size = e->type == TAR_FILE ? e->size : 0, data = size;
     int r;
 
     if (w->left)
@@ -217,20 +239,31 @@ int tar_write_entry(struct tar_writer *w, const struct tar_entry *e, struct erro
     if (strlen(e->link) > 100)
         pax_text(&pax, "linkpath", e->link);
     memcpy(header + 157, e->link, min_of(strlen(e->link), (size_t)100));
+    if (e->type == TAR_FILE && e->sparse) {
+        add_sparse(e, &pax, &map, &data);
+        size = data + map.len;
+    }
     fill_numbers(header, e, size, &pax);
     header[156] = types[e->type];
     r = pax_xattrs(&pax, e);
+    if (r == 0 && map.failed)
+        r = -ENOMEM;
     if (r < 0)
         error_set(err, r, "out of memory");
     if (r == 0 && (pax.len || pax.failed))
         r = write_pax(w, &pax, err);
     str_done(&pax);
+    finish_header(header);
+    if (r == 0)
+        r = w->sink(w->opaque, header, BLOCK, err);
+    if (r == 0 && map.len)
+        r = w->sink(w->opaque, map.data, map.len, err);
+    str_done(&map);
     if (r < 0)
         return r;
-    finish_header(header);
-    w->left = size;
-    w->pad = (size_t)(-size % BLOCK);
-    return w->sink(w->opaque, header, BLOCK, err);
+    w->left = data;
+    w->pad = (size_t)(-data % BLOCK);
+    return 0;
 }
 
 int tar_write_data(struct tar_writer *w, const void *bytes, size_t n, struct error *err)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Writes tar archives: ustar, with PAX headers where ustar cannot say it (long names, large ids and
- * sizes, times with fractions or before 1970, attributes). The same entries give the same bytes.
+ * sizes, times with fractions or before 1970, attributes, holes). The same entries give the same
+ * bytes.
  */
 #ifndef IMAGE_TAR_WRITE_H
 #define IMAGE_TAR_WRITE_H
@@ -16,8 +17,8 @@ struct tar_writer *tar_writer_new(tar_sink_fn *sink, void *opaque); /* NULL: out
 void tar_writer_free(struct tar_writer *w);
 
 /*
- * Writes the header of an entry (no sparse ones). Then follow exactly entry.size bytes by
- * tar_write_data, if it is a file.
+ * Writes the header of an entry. Then follow exactly entry.size bytes by tar_write_data, if it is a
+ * file; of a sparse one (PAX form 1.0 of GNU tar) only those of its extents.
  */
 int tar_write_entry(struct tar_writer *w, const struct tar_entry *entry,
                     struct error *err) error_must_check;

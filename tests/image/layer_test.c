@@ -226,6 +226,44 @@ static void extracts(void **state)
     str_done(&again);
 }
 
+/* Holes stay holes, there and back. */
+static void keeps_holes(void **state)
+{
+    struct str out = {0};
+    struct extract_result result;
+    struct error err = {0};
+    struct stat st;
+    char byte = 'x', name[] = "other";
+    int fd = openat(dir_fd, "thin", O_RDWR | O_CREAT | O_CLOEXEC, 0600), from = dir_fd;
+
+    (void)state;
+    assert_int_equal(pwrite(fd, &byte, 1, 3 << 20), 1);
+    assert_int_equal(ftruncate(fd, 64 << 20), 0);
+    close(fd);
+    fd = openat(dir_fd, "empty", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(ftruncate(fd, 32 << 20), 0);
+    close(fd);
+    assert_int_equal(layer_export(dir_fd, sink, &out, &err), 0);
+    assert_true(out.len < 1 << 20);
+    assert_int_equal(mkdirat(dir_fd, name, 0755), 0);
+    dir_fd = openat(from, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (extract(&out, NULL, 0, &result, &err) < 0)
+        fail_msg("%s", error_text(&err));
+    stat_at("thin", &st);
+    assert_int_equal(st.st_size, 64 << 20);
+    assert_true(st.st_blocks < 4096);
+    fd = openat(dir_fd, "thin", O_RDONLY | O_CLOEXEC);
+    byte = 0;
+    assert_int_equal(pread(fd, &byte, 1, 3 << 20), 1);
+    assert_int_equal(byte, 'x');
+    close(fd);
+    stat_at("empty", &st);
+    assert_int_equal(st.st_size, 32 << 20);
+    close(dir_fd);
+    dir_fd = from;
+    str_done(&out);
+}
+
 /* A directory without an entry is what it is in the first layer below that has it. */
 static void inherits(void **state)
 {
@@ -380,6 +418,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(written_is_read),
         cmocka_unit_test_setup_teardown(extracts, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps_holes, setup, teardown),
         cmocka_unit_test_setup_teardown(inherits, setup, teardown),
         cmocka_unit_test(compresses),
         cmocka_unit_test_setup_teardown(unpacks, setup, teardown),

@@ -19,16 +19,19 @@ static int setup(void **state)
 {
     snprintf(dir, sizeof dir, "/tmp/isola-store-XXXXXX");
     assert_non_null(mkdtemp(dir));
+    strcat(dir, "/images");
     *state = image_store_open(dir, NULL);
     return *state ? image_store_hold(*state, NULL) : -1;
 }
 
 static int teardown(void **state)
 {
-    char *slash = strrchr(dir, '/');
+    char *slash;
     int fd;
 
     image_store_close(*state);
+    *strrchr(dir, '/') = 0;
+    slash = strrchr(dir, '/');
     *slash = 0;
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(store_remove_tree(fd, slash + 1), 0);
@@ -162,17 +165,86 @@ static void removes(void **state)
     assert_null(image->names[0]);
     image_free(image);
     /* This process holds the store: nothing is collected. */
-    assert_int_equal(image_prune(s, false, 0, NULL, NULL, &report, &bytes, &left, &err), 0);
+    assert_int_equal(
+        image_prune(s, &(struct image_prune_what){0}, NULL, NULL, &report, &bytes, &left, &err), 0);
     assert_int_equal(bytes, 0);
     assert_int_equal(image_usage(s, &usage, &err), 0);
     assert_int_equal(usage.images, 0);
     assert_true(usage.garbage_bytes > 0);
     close(steal_fd(&s->use));
-    assert_int_equal(image_prune(s, false, 0, NULL, NULL, &report, &bytes, &left, &err), 0);
+    assert_int_equal(
+        image_prune(s, &(struct image_prune_what){0}, NULL, NULL, &report, &bytes, &left, &err), 0);
     assert_int_equal(bytes, usage.garbage_bytes);
     assert_false(left);
     assert_int_equal(image_usage(s, &usage, &err), 0);
     assert_int_equal(usage.garbage_bytes, 0);
+    str_done(&report);
+}
+
+/* A layer that only a step of a build knows goes when that is asked for. */
+static void keeps_what_builds_left(void **state)
+{
+    struct image_store *s = *state;
+    struct digest one = make_image(s, "one", "amd64", NAMES("a:1"));
+    struct str report = {0};
+    struct error err = {0};
+    struct image_usage usage;
+    struct digest layer;
+    char path[STORE_PATH_MAX], name[256];
+    uint64_t bytes;
+    bool left;
+    FILE *f;
+
+    (void)one;
+    hash_bytes("one", 3, &layer); /* the layer's chain in make_image */
+    snprintf(name, sizeof name, "%s/../build", dir);
+    mkdir(name, 0700);
+    strcat(name, "/cache");
+    mkdir(name, 0700);
+    snprintf(name + strlen(name), 100, "/%064d", 7);
+    f = fopen(name, "we");
+    assert_non_null(f);
+    fprintf(f, "%s\n2026-01-01T00:00:00Z", layer.text);
+    fclose(f);
+    close(steal_fd(&s->use));
+    assert_int_equal(image_remove(s, "a:1", false, NULL, NULL, &report, &left, &err), 0);
+    assert_int_equal(
+        image_prune(s, &(struct image_prune_what){0}, NULL, NULL, &report, &bytes, &left, &err), 0);
+    store_layer_path(layer.text, NULL, path);
+    assert_int_equal(faccessat(s->fd, path, F_OK, 0), 0);
+    assert_int_equal(image_usage(s, &usage, &err), 0);
+    assert_int_equal(usage.layers, 0);
+    assert_int_equal(usage.cache_layers, 1);
+    assert_int_equal(image_prune(s, &(struct image_prune_what){.build_cache = true}, NULL, NULL,
+                                 &report, &bytes, &left, &err),
+                     0);
+    assert_int_equal(faccessat(s->fd, path, F_OK, 0), -1);
+    assert_int_equal(access(name, F_OK), -1);
+    str_done(&report);
+}
+
+/* Without an index nothing is taken for garbage. */
+static void refuses_without_index(void **state)
+{
+    struct image_store *s = *state;
+    struct str report = {0};
+    struct error err = {0};
+    struct image **list;
+    uint64_t bytes;
+    bool left;
+    size_t count;
+
+    assert_int_equal(image_list(s, &list, &count, &err), 0); /* a new one is empty */
+    image_list_free(list, count);
+    make_image(s, "one", "amd64", NAMES("a:1"));
+    assert_int_equal(unlinkat(s->fd, "index.json", 0), 0);
+    close(steal_fd(&s->use));
+    assert_true(image_prune(s, &(struct image_prune_what){0}, NULL, NULL, &report, &bytes, &left,
+                            &err) < 0);
+    assert_non_null(strstr(error_text(&err), "index.json is lost"));
+    assert_true(image_store_hold(s, &err) < 0);
+    assert_non_null(strstr(error_text(&err), "index.json is lost"));
+    assert_int_equal(faccessat(s->fd, "layers", F_OK, 0), 0);
     str_done(&report);
 }
 
@@ -271,6 +343,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(finds, setup, teardown),
         cmocka_unit_test_setup_teardown(moves_names, setup, teardown),
         cmocka_unit_test_setup_teardown(removes, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps_what_builds_left, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_without_index, setup, teardown),
         cmocka_unit_test_setup_teardown(resumes, setup, teardown),
         cmocka_unit_test_setup_teardown(recovers, setup, teardown),
         cmocka_unit_test(refuses_configs),
