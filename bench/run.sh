@@ -6,6 +6,8 @@
 # Usage: bench/run.sh ISOLA [ROUNDS]; as root; isola-image beside ISOLA; busybox-static; podman is left out when it is missing.
 set -eu
 isola=$(realpath "${1:?isola}") rounds=${2:-40}
+# In a network namespace of its own: the machine's devices and firewall are not touched.
+[ -n "${ISOLA_BENCH_NETNS:-}" ] || ISOLA_BENCH_NETNS=1 exec unshare -n "$0" "$isola" "$rounds"
 work=$(mktemp -d "${TMPDIR:-/tmp}/isola-bench.XXXXXX") state=$(mktemp -d /dev/shm/isola-bench.XXXXXX)
 export XDG_DATA_HOME=$work/data XDG_RUNTIME_DIR=$state
 trap '"$isola" rm -f bench >/dev/null 2>&1; podman --root "$work/pod" --runroot "$state/pod" rm -af >/dev/null 2>&1; umount "$work/pod/overlay" 2>/dev/null; rm -rf "$work" "$state"' EXIT

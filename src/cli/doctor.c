@@ -21,6 +21,7 @@
 #include "cpu/x86/model.h"
 #include "instance/instance.h"
 #include "machine/accel.h"
+#include "network/private_net.h"
 
 enum { FILE_MAX = 256 << 10, SMALL_MEMORY = 1 << 30, SMALL_DISK = 1 << 30 };
 
@@ -330,14 +331,68 @@ static enum doctor_result check_limits(struct str *out)
     return count == array_size(controllers) ? DOCTOR_OK : DOCTOR_INFO;
 }
 
-/* What --network nat of containers needs. */
+/* Firewalls that may stop what the kernel forwards for containers. */
+static void add_dropper(void *opaque, const char *family, const char *table, const char *chain)
+{
+    struct str *out = opaque;
+
+    if (out->len < 512)
+        str_addf(out, "%s%s %s %s", out->len ? ", " : "", family, table, chain);
+}
+
+/* Tried in a process of its own, which moves into new network namespaces; the reason in @why. */
+static bool try_private_net(char *why, size_t size)
+{
+    struct error err = {0};
+    int ends[2], status = 1;
+    ssize_t n = 0;
+    pid_t pid;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return false;
+    pid = fork();
+    if (pid == 0) {
+        int r = private_net_probe(&err);
+        n = r < 0 ? write(ends[1], error_text(&err), strlen(error_text(&err))) : 0;
+        _exit(r < 0 || n < 0);
+    }
+    close(ends[1]);
+    n = pid > 0 ? read(ends[0], why, size - 1) : 0;
+    why[max_of(n, (ssize_t)0)] = 0;
+    close(ends[0]);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* What --network nat of containers is made with. */
 static enum doctor_result check_nat(struct str *out)
 {
+    struct str droppers = {0};
+    char why[512] = "it needs root";
+    enum doctor_result result = DOCTOR_OK;
+
+    if (geteuid() == 0 && try_private_net(why, sizeof why)) {
+        str_add(out, "containers get a network by the kernel (veth, nftables)");
+        private_net_droppers(add_dropper, &droppers, NULL);
+        if (droppers.len) {
+            str_addf(out,
+                     "; the firewall (%s) drops what it does not know: if containers reach "
+                     "nothing, let it accept iifname \"isola-*\" and oifname \"isola-*\"",
+                     str_text(&droppers));
+            result = DOCTOR_NO;
+        }
+        str_done(&droppers);
+        return result;
+    }
     if (access("/dev/net/tun", R_OK | W_OK) == 0) {
-        str_add(out, "containers can have a network of their own (/dev/net/tun)");
+        str_addf(out, "containers get a network by libslirp in user space (the kernel's: %s)", why);
         return DOCTOR_OK;
     }
-    str_addf(out, "/dev/net/tun: %s; containers have --network none and host", strerror(errno));
+    str_addf(out,
+             "the kernel's: %s; libslirp: /dev/net/tun: %s; containers have --network none "
+             "and host",
+             why, strerror(errno));
     return DOCTOR_NO;
 }
 

@@ -21,10 +21,11 @@
               .alias = "net", .initial = "nat",                                                    \
               .choices = "nat|none|host|container:", .complete = COMPLETE_CHOICE,                  \
               .man =                                                                               \
-                  "nat: a private network with the address 10.0.2.15, from which it reaches "      \
-                  "what the host reaches; nothing reaches it except published ports. none: no "    \
-                  "network. For containers also host: the host's own network, and "                \
-                  "container:NAME: that of another container. Docker's name bridge means nat."),   \
+                  "nat: a private network, from which it reaches what the host reaches; nothing "  \
+                  "outside reaches it except by published ports. Containers that root starts "     \
+                  "reach one another, too. none: no network. For containers also host: the "       \
+                  "host's own network, and container:NAME: that of another container. Docker's "   \
+                  "name bridge means nat."),                                                       \
         VALUE(OPTION_LIST, "publish", 'p', "[IP:]HOST:PORT", "Publish a port; repeatable",         \
               .man =                                                                               \
                   "Forward a port of the host to the instance, as [[IP:]HOSTPORT:]PORT with "      \
@@ -99,8 +100,8 @@
                     "entrypoint /sbin/init means the same."),                                      \
         FLAG("publish-all", 'P', "Publish all ports that the image exposes", .more = true),        \
         VALUE(OPTION_LIST, "expose", 0, "PORT", "A port for --publish-all", .more = true),         \
-        VALUE(OPTION_TEXT, "ip", 0, "ADDRESS", "Its address in the private network",               \
-              .more = true),                                                                       \
+        VALUE(OPTION_TEXT, "ip", 0, "ADDRESS", "Its address in the private network", .more = true, \
+              .man = "Of 10.213.0.0/16; without root of 10.0.2.0/24."),                            \
         VALUE(OPTION_LIST, "dns", 0, "ADDRESS", "Name server", .more = true),                      \
         VALUE(OPTION_LIST, "dns-search", 0, "DOMAIN", "Search domain", .more = true),              \
         VALUE(OPTION_LIST, "dns-option", 0, "OPTION", "Option of resolv.conf", .more = true),      \

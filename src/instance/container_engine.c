@@ -7,7 +7,7 @@
  * state directory) is collected by the next command that looks.
  *
  *   DIR/upper, DIR/work   what the container wrote, and overlayfs's scratch directory
- *   RUN/names/ID          its hosts, hostname and resolv.conf
+ *   RUN/names/ID          its hosts, hostname and resolv.conf, and network.json (container_net.h)
  *   RUN/containers/ID     state of the container (container.h)
  */
 #include "instance/container_engine.h"
@@ -196,8 +196,12 @@ static int plug(void *opaque, pid_t pid, int netns_fd, struct error *err)
 {
     struct box *b = opaque;
     const struct container_plan *p = &b->parts.plan;
+    struct container_net_view view;
+    int r;
 
-    return container_net_start(b->env.spec, b->env.id, netns_fd, p->user_namespace, &b->net, err);
+    r = container_net_start(b->env.spec, b->env.id, b->parts.names, netns_fd, p->user_namespace,
+                            &b->net, &view, err);
+    return r < 0 ? r : container_parts_names(&b->parts, &view, warn, b, err);
 }
 
 /* A command that cannot be executed has exit codes of its own, as with shells. */
@@ -312,12 +316,13 @@ static int container_engine_create(const struct engine_env *env, struct engine *
 
 /*
  * What a supervisor still does for a container that runs: end, freeze and count its processes, and
- * remove what is left of it. One that starts it again or runs checks in it keeps all, but for
- * system calls that nothing here and in the container makes.
+ * remove what is left of it and of its network. One that starts it again or runs checks in it keeps
+ * all, but for system calls that nothing here and in the container makes.
  */
 static int confine(const struct box *b, struct error *err)
 {
     const struct spec *spec = b->env.spec;
+    uint64_t keep = 1ull << CAP_KILL | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FOWNER;
     uint64_t capabilities = 0;
     int r;
 
@@ -330,7 +335,9 @@ static int confine(const struct box *b, struct error *err)
         return r < 0 ? r : container_sandbox_open(capabilities, err);
     }
     *b->env.spent = true;
-    r = confine_capabilities(1ull << CAP_KILL | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FOWNER, err);
+    if (container_net_needs_admin(b->net))
+        keep |= 1ull << CAP_NET_ADMIN;
+    r = confine_capabilities(keep, err);
     if (r < 0)
         return r;
     /* What ids of the user's own ranges wrote is removed by a process that has them. */
@@ -464,6 +471,7 @@ static void container_engine_collect(const struct engine_place *place, bool remo
             log_warn("container", "%s", error_text(&err));
         container_free(c);
     }
+    container_net_collect(place);
     if (remove)
         container_parts_remove(place);
 }

@@ -63,20 +63,41 @@ static void make_hosts(const struct container_names *n, struct str *out)
     str_addf(out, "%s\n", name);
 }
 
-/* Copies lines of the host's resolv.conf: all, or only what is no name server. */
-static void host_resolv(struct str *out, bool servers, bool search, bool options)
+/* What systemd-resolved, which listens on loopback, asks itself. */
+#define RESOLVED "/run/systemd/resolve/resolv.conf"
+
+struct host_resolv {
+    bool servers, search, options; /* which lines */
+    bool apart;                    /* no servers of the host's loopback */
+};
+
+static bool on_loopback(const char *line)
+{
+    const char *address = line + strcspn(line, " \t");
+
+    address += strspn(address, " \t");
+    return str_starts(address, "127.") || strcmp(address, "::1") == 0;
+}
+
+/* Copies lines of a resolv.conf; how many name servers. */
+static unsigned copy_resolv(struct str *out, const char *path, const struct host_resolv *h)
 {
     char buf[RESOLV_MAX], *save = NULL;
-    cleanup_fd int fd = open("/etc/resolv.conf", O_RDONLY | O_CLOEXEC);
+    cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, buf, sizeof buf - 1);
+    unsigned servers = 0;
 
     buf[max_of(n, (ssize_t)0)] = 0;
     for (char *line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-        bool is_server = str_starts(line, "nameserver"), is_option = str_starts(line, "options");
+        bool is_server = str_starts(line, "nameserver") && h->servers;
         bool is_search = str_starts(line, "search") || str_starts(line, "domain");
-        if ((is_server && servers) || (is_option && options) || (is_search && search))
+        if (is_server && h->apart && on_loopback(line))
+            continue;
+        servers += is_server;
+        if (is_server || (str_starts(line, "options") && h->options) || (is_search && h->search))
             str_addf(out, "%s\n", line);
     }
+    return servers;
 }
 
 static void list_line(struct str *out, const char *word, const struct spec_list *list)
@@ -87,21 +108,31 @@ static void list_line(struct str *out, const char *word, const struct spec_list 
     str_add_char(out, '\n');
 }
 
-static void make_resolv(const struct container_names *n, struct str *out)
+/* False: no name server. */
+static bool make_resolv(const struct container_names *n, struct str *out)
 {
     const struct spec_container *c = &n->spec->container;
     bool own = c->dns.count || n->dns;
+    const struct host_resolv host = {.servers = !own,
+                                     .search = !c->dns_search.count,
+                                     .options = !c->dns_options.count,
+                                     .apart = n->apart};
+    const struct host_resolv only_servers = {.servers = true, .apart = true};
+    unsigned servers;
 
     for (size_t i = 0; i < c->dns.count; i++)
         str_addf(out, "nameserver %s\n", c->dns.items[i]);
     if (!c->dns.count && n->dns)
         str_addf(out, "nameserver %s\n", n->dns);
-    host_resolv(out, !own, !c->dns_search.count, !c->dns_options.count);
+    servers = copy_resolv(out, "/etc/resolv.conf", &host);
+    if (!servers && !own && n->apart)
+        servers = copy_resolv(out, RESOLVED, &only_servers);
     /* Docker's way to say "none". */
     if (c->dns_search.count && strcmp(c->dns_search.items[0], ".") != 0)
         list_line(out, "search", &c->dns_search);
     if (c->dns_options.count)
         list_line(out, "options", &c->dns_options);
+    return own || servers;
 }
 
 int container_files_write(const char *dir, const struct container_names *n, struct error *err)
@@ -109,6 +140,7 @@ int container_files_write(const char *dir, const struct container_names *n, stru
     cleanup_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct str text = {0};
     char name[256] = "";
+    bool found;
     int r;
 
     if (fd < 0)
@@ -122,6 +154,7 @@ int container_files_write(const char *dir, const struct container_names *n, stru
     r = put(fd, "hostname", &text, err);
     if (r < 0)
         return r;
-    make_resolv(n, &text);
-    return put(fd, "resolv.conf", &text, err);
+    found = make_resolv(n, &text);
+    r = put(fd, "resolv.conf", &text, err);
+    return r == 0 && n->apart && !found ? CONTAINER_FILES_NO_RESOLVER : r;
 }

@@ -13,9 +13,14 @@ struct container_names {
     const char *address; /* its own, NULL: none */
     const char *gateway; /* what host-gateway means, NULL: none */
     const char *dns;     /* name server of the private network, NULL: the host's are reached */
+    bool apart;          /* those of the host's loopback are not */
 };
 
-/* Writes hosts, hostname and resolv.conf into directory @dir. */
+enum { CONTAINER_FILES_NO_RESOLVER = 1 };
+/*
+ * Writes hosts, hostname and resolv.conf into directory @dir. CONTAINER_FILES_NO_RESOLVER: done,
+ * but no name server is known that the container could reach.
+ */
 int container_files_write(const char *dir, const struct container_names *names, struct error *err);
 
 #endif

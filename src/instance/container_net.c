@@ -4,361 +4,191 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/if_tun.h>
-#include <linux/nsfs.h>
-#include <net/if.h>
-#include <net/route.h>
-#include <sched.h>
-#include <signal.h>
+#include <jansson.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/loop.h"
 #include "base/mem.h"
 #include "base/own.h"
-#include "instance/confine.h"
-#include "io/net_slirp.h"
-
-/* Frames of 64 KiB cost a fortieth of what frames of Ethernet's size cost. */
-enum { TAP_MTU = 65520, STACK = 64 << 10, NOBODY = 65534, BURST = 64 };
+#include "base/str.h"
+#include "instance/container_slirp.h"
+#include "instance/container_sources.h"
+#include "instance/home.h"
+#include "network/private_net.h"
 
 struct container_net {
-    pid_t pid;
+    struct private_net *kernel;
+    struct container_slirp *slirp;
+    char *path; /* of the facts */
 };
 
-/* ---- inside the namespace ---- */
+/* ---- which one ---- */
 
-struct inside {
-    int netns, userns; /* userns -1: stay */
-    const char *address;
-    int tap;
-    int error;
-    const char *what;
-};
-
-static int device_up(int sock, const char *name)
+/* Why not the kernel's; NULL: nothing is known against it. */
+static const char *against_kernel(void)
 {
-    struct ifreq q = {0};
-
-    strcpy(q.ifr_name, name);
-    if (ioctl(sock, SIOCGIFFLAGS, &q) < 0)
-        return -errno;
-    q.ifr_flags |= IFF_UP | IFF_RUNNING;
-    return ioctl(sock, SIOCSIFFLAGS, &q) < 0 ? -errno : 0;
+    return geteuid() != 0 ? "it needs root" : NULL;
 }
 
-static void set_address(struct sockaddr *at, const char *text)
+static uint32_t number_of(const char *address)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET};
+    struct in_addr a = {0};
 
-    inet_pton(AF_INET, text, &a.sin_addr);
-    memcpy(at, &a, sizeof a);
+    return address && inet_pton(AF_INET, address, &a) == 1 ? ntohl(a.s_addr) : 0;
 }
 
-static int open_tap(struct inside *in)
+static void view_of_slirp(const struct spec *spec, struct container_net_view *ret)
 {
-    struct ifreq q = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+    const char *address = spec->container.ip ? spec->container.ip : CONTAINER_SLIRP_ADDRESS;
 
-    in->tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-    if (in->tap < 0) {
-        in->what = "open /dev/net/tun (does the host's kernel have tun?)";
-        return -errno;
+    *ret =
+        (struct container_net_view){.gateway = CONTAINER_SLIRP_GATEWAY, .dns = CONTAINER_SLIRP_DNS};
+    snprintf(ret->address, sizeof ret->address, "%s", address);
+}
+
+void container_net_guess(const struct spec *spec, const char *id, struct container_net_view *ret)
+{
+    uint32_t address, gateway;
+
+    if (against_kernel()) {
+        view_of_slirp(spec, ret);
+        return;
     }
-    strcpy(q.ifr_name, "eth0");
-    in->what = "create the network device";
-    return ioctl(in->tap, TUNSETIFF, &q) < 0 ? -errno : 0;
+    *ret = (struct container_net_view){0};
+    private_net_guess(id, number_of(spec->container.ip), &address, &gateway);
+    private_net_text(address, ret->address);
+    private_net_text(gateway, ret->gateway);
 }
 
-static int configure(struct inside *in, int sock)
+/* ---- the kernel's ---- */
+
+static int start_kernel(struct container_net *net, const struct spec *spec, const char *id,
+                        int netns_fd, struct container_net_view *ret, struct error *err)
 {
-    struct ifreq q = {0};
-    struct rtentry route = {.rt_flags = RTF_UP | RTF_GATEWAY};
-
-    in->what = "set the address";
-    strcpy(q.ifr_name, "eth0");
-    set_address(&q.ifr_addr, in->address);
-    if (ioctl(sock, SIOCSIFADDR, &q) < 0)
-        return -errno;
-    set_address(&q.ifr_netmask, "255.255.255.0");
-    if (ioctl(sock, SIOCSIFNETMASK, &q) < 0)
-        return -errno;
-    q.ifr_mtu = TAP_MTU;
-    if (ioctl(sock, SIOCSIFMTU, &q) < 0)
-        return -errno;
-    in->what = "set the network device up";
-    if (device_up(sock, "eth0") < 0)
-        return -errno;
-    in->what = "set the route";
-    set_address(&route.rt_gateway, CONTAINER_NET_GATEWAY);
-    set_address(&route.rt_dst, "0.0.0.0");
-    set_address(&route.rt_genmask, "0.0.0.0");
-    return ioctl(sock, SIOCADDRT, &route) < 0 ? -errno : 0;
-}
-
-/* Shares memory and descriptors with the supervisor, which waits: only namespaces are its own. */
-static int go_inside(void *opaque)
-{
-    struct inside *in = opaque;
-    int sock;
-
-    in->what = "join the container's user namespace";
-    if (in->userns >= 0 && setns(in->userns, CLONE_NEWUSER) < 0) {
-        in->error = -errno;
-        return 0;
-    }
-    in->what = "join the container's network";
-    if (setns(in->netns, CLONE_NEWNET) < 0) {
-        in->error = -errno;
-        return 0;
-    }
-    sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    in->what = "set loopback up";
-    in->error = sock < 0 ? -errno : device_up(sock, "lo");
-    if (in->error == 0)
-        in->error = open_tap(in);
-    if (in->error == 0)
-        in->error = configure(in, sock);
-    if (sock >= 0)
-        close(sock);
-    return 0;
-}
-
-static int run_inside(struct inside *in, struct error *err)
-{
-    char *stack = malloc(STACK);
-    pid_t child;
-    int status;
-
-    if (!stack)
-        return error_set(err, -ENOMEM, "out of memory");
-    child = clone(go_inside, stack + STACK, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, in);
-    if (child < 0) {
-        free(stack);
-        return error_set_errno(err, -errno, "create a process");
-    }
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-    free(stack);
-    if (in->error == 0)
-        return 0;
-    if (in->tap >= 0)
-        close(steal_fd(&in->tap));
-    return error_set_errno(err, in->error, "%s", in->what);
-}
-
-static int open_inside(struct inside *in, int netns_fd, bool user_namespace, struct error *err)
-{
-    *in = (struct inside){.netns = netns_fd, .userns = -1, .tap = -1};
-    if (!user_namespace)
-        return 0;
-    /* The one that owns the network is the container's. */
-    in->userns = ioctl(netns_fd, NS_GET_USERNS);
-    return in->userns < 0 ? error_set_errno(err, -errno, "find the container's user namespace") : 0;
-}
-
-/* ---- the process behind the tap ---- */
-
-struct behind {
-    int tap;
-    struct netdev *net;
-};
-
-static bool tap_room(void *opaque, size_t len)
-{
-    return true;
-}
-
-/* A tap that is full loses frames, as wires do. */
-static void tap_receive(void *opaque, const uint8_t *frame, size_t len)
-{
-    struct behind *b = opaque;
-
-    if (write(b->tap, frame, len) < 0 && errno != EAGAIN && errno != EIO)
-        log_debug("net", "write to the tap: %s", strerror(errno));
-}
-
-static void tap_event(void *opaque, int fd, unsigned events)
-{
-    static uint8_t frame[NETDEV_FRAME_MAX];
-    struct behind *b = opaque;
-
-    for (unsigned i = 0; i < BURST; i++) {
-        ssize_t n = read(fd, frame, sizeof frame);
-        struct netdev_span span = {frame, (size_t)n};
-        if (n < 0 && errno != EAGAIN && errno != EINTR)
-            _exit(0); /* the namespace is gone */
-        if (n <= 0)
-            break;
-        b->net->ops->send(b->net, &span, 1);
-    }
-    if (b->net->ops->sent)
-        b->net->ops->sent(b->net);
-}
-
-static int become_nobody(void)
-{
-    if (geteuid() != 0)
-        return 0;
-    if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
-        setresuid(NOBODY, NOBODY, NOBODY) < 0)
-        return -errno;
-    return 0;
-}
-
-/* The host's loopback services are for containers that say so. */
-static bool wants_host(const struct spec *spec)
-{
-    for (size_t i = 0; i < spec->container.add_hosts.count; i++)
-        if (strstr(spec->container.add_hosts.items[i], "host-gateway"))
-            return true;
-    return false;
-}
-
-static int begin(struct behind *b, struct loop *loop, const struct spec *spec, const char *id,
-                 struct error *err)
-{
-    struct net_slirp_port ports[SPEC_PORTS];
-    struct net_slirp_options o = {.ports = ports,
-                                  .port_count = spec->port_count,
-                                  .mtu = TAP_MTU,
-                                  .guest = spec->container.ip,
-                                  .hostname = spec->container.hostname,
-                                  .no_ipv6 = true,
-                                  .no_host = !wants_host(spec)};
-    const struct netdev_client client = {
-        .can_receive = tap_room, .receive = tap_receive, .opaque = b};
+    struct private_net_port ports[SPEC_PORTS];
+    const struct private_net_options o = {.id = id,
+                                          .address = number_of(spec->container.ip),
+                                          .ports = ports,
+                                          .port_count = spec->port_count,
+                                          .netns = netns_fd};
+    const struct private_net_facts *f;
     int r;
 
-    for (size_t i = 0; i < spec->port_count; i++)
-        ports[i] = (struct net_slirp_port){.address = spec->ports[i].address,
-                                           .host = spec->ports[i].host,
-                                           .guest = spec->ports[i].guest,
-                                           .udp = spec->ports[i].udp};
-    b->net = net_slirp_new(loop, &o, err);
-    if (!b->net)
-        return err->code;
-    b->net->ops->attach(b->net, &client);
-    if (!loop_add_fd(loop, b->tap, LOOP_READ, tap_event, b, err))
-        return err->code;
-    r = become_nobody();
+    for (size_t i = 0; i < spec->port_count; i++) {
+        if (strchr(spec->ports[i].address, ':'))
+            return error_set(err, -EAFNOSUPPORT,
+                             "publish [%s]:%u: ports are published at IPv4 "
+                             "addresses only",
+                             spec->ports[i].address, spec->ports[i].host);
+        ports[i] = (struct private_net_port){.address = number_of(spec->ports[i].address),
+                                             .host = spec->ports[i].host,
+                                             .guest = spec->ports[i].guest,
+                                             .udp = spec->ports[i].udp};
+    }
+    r = private_net_open(&o, &net->kernel, err);
     if (r < 0)
-        return error_set_errno(err, r, "give up root");
-    /* Changing the user switched this off. */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-        return error_set_errno(err, -errno, "end with the supervisor");
-    return confine_privileges(false, err);
+        return r;
+    f = private_net_facts(net->kernel);
+    *ret = (struct container_net_view){0};
+    private_net_text(f->address, ret->address);
+    private_net_text(f->gateway, ret->gateway);
+    return 0;
 }
 
-/* Keeps only the tap, the report's descriptor and standard error. */
-static void close_others(int tap, int report)
+/* ---- what is known of it ---- */
+
+static int write_facts(struct container_net *net, const char *dir, const char *reason,
+                       const struct container_net_view *view, struct error *err)
 {
-    int low = min_of(tap, report), high = max_of(tap, report);
+    const struct private_net_facts *f = net->kernel ? private_net_facts(net->kernel) : NULL;
+    struct str text = {0};
+    ssize_t n = -1;
+    int fd;
 
-    close(0);
-    close(1);
-    if (low > 3)
-        close_range(3, (unsigned)low - 1, 0);
-    if (high > low + 1)
-        close_range((unsigned)low + 1, (unsigned)high - 1, 0);
-    close_range((unsigned)high + 1, ~0u, 0);
-    open("/dev/null", O_RDWR); /* 0 and 1 */
-    dup(0);
-}
-
-_Noreturn static void live_behind(int tap, int report, pid_t supervisor, const struct spec *spec,
-                                  const char *id)
-{
-    struct behind b = {.tap = tap};
-    struct error err = {0};
-    struct loop *loop;
-    int r = -ENOMEM;
-
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    prctl(PR_SET_NAME, "isola-net");
-    if (getppid() != supervisor)
-        _exit(1);
-    close_others(tap, report);
-    loop = loop_new(&err);
-    if (loop)
-        r = begin(&b, loop, spec, id, &err);
-    if (r < 0) {
-        ssize_t n = write(report, &err, sizeof err);
-        _exit(n > 0 ? 1 : 2);
+    net->path = str_format("%s/" INSTANCE_NETWORK_FILE, dir);
+    str_addf(&text,
+             "{\"driver\":\"%s\",\"ip_address\":\"%s\",\"ip_prefix_len\":%d,\"gateway\":\"%s\"",
+             f ? "kernel" : "libslirp", view->address, f ? 32 : 24, view->gateway);
+    if (f)
+        str_addf(&text, ",\"mac_address\":\"%02x:%02x:%02x:%02x:%02x:%02x\",\"link\":\"%s\"",
+                 f->mac[0], f->mac[1], f->mac[2], f->mac[3], f->mac[4], f->mac[5], f->link);
+    else if (reason) {
+        json_t *value = json_string(reason);
+        cleanup_free char *quoted = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
+        json_decref(value);
+        if (quoted)
+            str_addf(&text, ",\"reason\":%s", quoted);
     }
-    if (write(report, "", 1) != 1)
-        _exit(2);
-    close(report);
-    r = loop_run(loop, &err);
-    _exit(r < 0);
-}
-
-/* Reads a byte for "well", or the child's error. */
-static int read_report(int fd, struct error *err)
-{
-    struct error theirs = {0};
-    size_t len = 0;
-    ssize_t n;
-
-    while (len < sizeof theirs && (n = read(fd, (char *)&theirs + len, sizeof theirs - len)) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            break;
-        len += (size_t)n;
-        if (len == 1)
-            return 0;
+    str_add(&text, "}\n");
+    fd = net->path && !text.failed
+             ? open(net->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)
+             : -1;
+    if (fd >= 0) {
+        n = write(fd, str_text(&text), text.len);
+        close(fd);
     }
-    if (len != sizeof theirs)
-        return error_set(err, -EIO, "the network's process ended at once");
-    theirs.text[sizeof theirs.text - 1] = 0;
-    return error_set(err, theirs.code < 0 ? theirs.code : -EIO, "%s", theirs.text);
+    n = n == (ssize_t)text.len ? 0 : -1;
+    str_done(&text);
+    return n < 0 ? error_set_errno(err, -errno, "write %s", net->path) : 0;
 }
 
-static int spawn_behind(struct container_net *net, int tap, const struct spec *spec, const char *id,
-                        struct error *err)
+/* The host's device of the run that @dir tells of, "" when there is none. */
+static void read_link(const char *dir, char *out, size_t size)
 {
-    pid_t self = getpid();
-    int report[2], r;
+    cleanup_free char *path = str_format("%s/" INSTANCE_NETWORK_FILE, dir);
+    json_t *facts = path ? json_load_file(path, 0, NULL) : NULL;
+    const char *link = json_string_value(json_object_get(facts, "link"));
 
-    if (pipe2(report, O_CLOEXEC) < 0)
-        return error_set_errno(err, -errno, "create a pipe");
-    net->pid = fork();
-    if (net->pid == 0)
-        live_behind(tap, report[1], self, spec, id);
-    close(report[1]);
-    r = net->pid < 0 ? error_set_errno(err, -errno, "create a process")
-                     : read_report(report[0], err);
-    close(report[0]);
-    return r;
+    snprintf(out, size, "%s", link ? link : "");
+    json_decref(facts);
 }
 
-int container_net_start(const struct spec *spec, const char *id, int netns_fd, bool user_namespace,
-                        struct container_net **ret, struct error *err)
+void container_net_collect(const struct engine_place *place)
+{
+    cleanup_free char *dir = container_names_dir(place->runtime_dir, place->id);
+    char link[IFNAMSIZ];
+
+    if (place->spec->net != SPEC_NET_NAT || geteuid() != 0 || !dir)
+        return;
+    read_link(dir, link, sizeof link);
+    private_net_collect(str_starts(link, "isola-") ? link : NULL);
+}
+
+/* ---- the seam ---- */
+
+int container_net_start(const struct spec *spec, const char *id, const char *dir, int netns_fd,
+                        bool user_namespace, struct container_net **ret,
+                        struct container_net_view *ret_view, struct error *err)
 {
     struct container_net *net = mem_new(struct container_net);
-    struct inside in = {.userns = -1, .tap = -1};
-    int r = net ? open_inside(&in, netns_fd, user_namespace, err)
-                : error_set(err, -ENOMEM, "out of memory");
+    const char *reason = against_kernel();
+    struct container_net_view view;
+    struct error why = {0};
+    int r = -ENOTSUP;
 
-    in.address = spec->container.ip ? spec->container.ip : CONTAINER_NET_ADDRESS;
+    if (!net)
+        return error_set(err, -ENOMEM, "out of memory");
+    if (!reason) {
+        r = start_kernel(net, spec, id, netns_fd, &view, err);
+        if (r == -ENOTSUP) {
+            why = *err;
+            reason = error_text(&why);
+            log_warn("net", "%s; libslirp is used instead", reason);
+        }
+    }
+    if (r == -ENOTSUP) {
+        view_of_slirp(spec, &view);
+        r = container_slirp_start(spec, id, netns_fd, user_namespace, &net->slirp, err);
+    }
     if (r == 0)
-        r = run_inside(&in, err);
-    if (r == 0)
-        r = spawn_behind(net, in.tap, spec, id, err);
-    if (in.tap >= 0)
-        close(in.tap);
-    if (in.userns >= 0)
-        close(in.userns);
+        r = write_facts(net, dir, reason, &view, err);
     if (r < 0) {
         container_net_stop(net);
         return error_wrap(err, r, "network");
     }
+    *ret_view = view;
     *ret = net;
     return 0;
 }
@@ -367,12 +197,17 @@ void container_net_stop(struct container_net *net)
 {
     if (!net)
         return;
-    if (net->pid > 0) {
-        kill(net->pid, SIGKILL);
-        while (waitpid(net->pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-    }
+    container_slirp_stop(net->slirp);
+    private_net_close(net->kernel);
+    if (net->path)
+        unlink(net->path);
+    free(net->path);
     free(net);
+}
+
+bool container_net_needs_admin(const struct container_net *net)
+{
+    return net && net->kernel;
 }
 
 void container_net_traffic(pid_t pid, uint64_t *ret_rx, uint64_t *ret_tx)

@@ -276,10 +276,9 @@ static int find_namespaces(const struct engine_place *place, struct container_pa
     return r;
 }
 
-/* Where the names of instance @id are. New; NULL: out of memory. */
-static char *names_dir(const struct engine_place *place, const char *id)
+char *container_names_dir(const char *runtime_dir, const char *id)
 {
-    return str_format("%s/names/%s", place->runtime_dir, id);
+    return str_format("%s/names/%s", runtime_dir, id);
 }
 
 static int make_names_dir(const struct engine_place *place, const char *dir, struct error *err)
@@ -290,22 +289,28 @@ static int make_names_dir(const struct engine_place *place, const char *dir, str
     return r < 0 ? r : make_dir(parent, strrchr(dir, '/') + 1, 0700, &same, err);
 }
 
+static void see_net(const struct container_net_view *v, struct container_names *names)
+{
+    names->address = v->address;
+    names->gateway = v->gateway;
+    names->dns = *v->dns ? v->dns : NULL;
+    names->apart = true;
+}
+
 static int write_files(const struct engine_place *place, struct container_parts *p,
                        struct error *err)
 {
     bool nat = place->spec->net == SPEC_NET_NAT;
-    const struct container_names names = {.id = place->id,
-                                          .spec = place->spec,
-                                          .address = nat ? place->spec->container.ip
-                                                               ? place->spec->container.ip
-                                                               : CONTAINER_NET_ADDRESS
-                                                         : NULL,
-                                          .gateway = nat ? CONTAINER_NET_GATEWAY : NULL,
-                                          .dns = nat ? CONTAINER_NET_DNS : NULL};
+    struct container_names names = {.id = place->id, .spec = place->spec};
     bool shared = place->spec->net == SPEC_NET_CONTAINER; /* one network, one set of names */
-    cleanup_free char *dir = names_dir(place, shared ? place->spec->container.net_from : place->id);
+    const char *dir = p->names = container_names_dir(
+        place->runtime_dir, shared ? place->spec->container.net_from : place->id);
     int r = 0;
 
+    if (nat) {
+        container_net_guess(place->spec, place->id, &p->net);
+        see_net(&p->net, &names);
+    }
     if (!dir)
         r = error_set(err, -ENOMEM, "out of memory");
     else if (!shared)
@@ -314,12 +319,35 @@ static int write_files(const struct engine_place *place, struct container_parts 
         r = container_files_write(dir, &names, err);
     if (r < 0)
         return r;
+    p->no_resolver = r == CONTAINER_FILES_NO_RESOLVER;
+    r = 0;
     p->hosts = str_format("%s/hosts", dir);
     p->hostname = str_format("%s/hostname", dir);
     p->resolv = str_format("%s/resolv.conf", dir);
     if (r == 0 && (!p->hosts || !p->hostname || !p->resolv))
         r = error_set(err, -ENOMEM, "out of memory");
     return r;
+}
+
+int container_parts_names(struct container_parts *p, const struct container_net_view *view,
+                          void (*warn)(void *opaque, const char *line), void *opaque,
+                          struct error *err)
+{
+    struct container_names names = {.id = p->plan.id, .spec = p->plan.spec};
+    int r;
+
+    if (memcmp(view, &p->net, sizeof *view) != 0) { /* it was guessed wrong */
+        p->net = *view;
+        see_net(view, &names);
+        r = container_files_write(p->names, &names, err);
+        if (r < 0)
+            return r;
+        p->no_resolver = r == CONTAINER_FILES_NO_RESOLVER;
+    }
+    if (p->no_resolver)
+        warn(opaque, "the host's name servers listen on its loopback only, which containers do not "
+                     "reach: names are not resolved; use --dns ADDRESS");
+    return 0;
 }
 
 int container_parts_layers(const struct engine_place *place, struct container_parts *ret,
@@ -439,6 +467,7 @@ void container_parts_done(struct container_parts *p)
     free(p->roots);
     free(p->upper);
     free(p->work);
+    free(p->names);
     free(p->hosts);
     free(p->hostname);
     free(p->resolv);

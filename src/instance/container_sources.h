@@ -6,6 +6,7 @@
 #include "container/container.h"
 #include "image/store.h"
 #include "instance/container_config.h"
+#include "instance/container_net.h"
 #include "instance/engine.h"
 
 struct container_parts {
@@ -18,6 +19,9 @@ struct container_parts {
     char *upper, *work, *points;
     char **sources; /* one for each mount of the spec */
     char *hosts, *hostname, *resolv, *cgroup, *root, *net_path, *pid_path, *ipc_path;
+    char *names;                   /* directory of hosts, hostname and resolv.conf */
+    struct container_net_view net; /* as hosts and resolv.conf tell it, with --network nat */
+    bool no_resolver;              /* resolv.conf names no server that can be reached */
     bool has_overlay;
     struct container_overlay overlay;
 };
@@ -27,9 +31,18 @@ int container_parts_prepare(const struct engine_place *place, struct spec *spec,
 /* Only image, roots and overlay. Release with container_parts_done, also after failure. */
 int container_parts_layers(const struct engine_place *place, struct container_parts *ret,
                            struct error *err) error_must_check;
+/* RUN/names/ID. New; NULL: out of memory. */
+char *container_names_dir(const char *runtime_dir, const char *id);
 /* Everything for one run. Release with container_parts_done, also after failure. */
 int container_parts_make(const struct engine_place *place, struct container_parts *ret,
                          struct error *err) error_must_check;
+/*
+ * The network is there: hosts and resolv.conf tell the truth from now. @warn gets a line when there
+ * is something to be told.
+ */
+int container_parts_names(struct container_parts *p, const struct container_net_view *view,
+                          void (*warn)(void *opaque, const char *line), void *opaque,
+                          struct error *err) error_must_check;
 void container_parts_done(struct container_parts *p);
 /* Removes what an instance kept: anonymous volumes of --rm instances. */
 void container_parts_remove(const struct engine_place *place);

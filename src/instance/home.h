@@ -11,6 +11,7 @@
  *   DATA/instances/ID/console.log[.1 ...], supervisor.log
  *   DATA/instances/.new-ID   being created; becomes ID by rename with its lock held
  *   RUN/xxxxxxxxxxxxxxxx.sock control socket, named by the first 16 digits of the id
+ *   RUN/names/ID/network.json what the engine of a run says of its network, for inspect
  *
  * A state in the store that says "supervised" is believed only while the lock is held. When it is
  * free, the status file of the same run says how the instance ended; when that says nothing, the
@@ -24,6 +25,8 @@
 
 #include "instance/instance.h"
 #include "instance/store.h"
+
+#define INSTANCE_NETWORK_FILE "network.json"
 
 enum { STATUS_SIZE = 1024, HOME_SOCKET_MAX = 104 };
 

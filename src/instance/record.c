@@ -505,12 +505,20 @@ static json_t *time_text(int64_t ns)
     return json_string(text);
 }
 
+/* What the engine of a run says of its network, NULL: nothing. */
+static json_t *network_of(const struct instances *home, const struct instance *i)
+{
+    cleanup_free char *path = str_format("%s/names/%s/" INSTANCE_NETWORK_FILE, home->run, i->id);
+
+    return path && lifecycle_supervised(i->state) ? json_load_file(path, 0, NULL) : NULL;
+}
+
 int instance_inspect(struct instances *home, const char *ref, bool live, struct str *out,
                      struct error *err)
 {
     cleanup_free char *text = NULL, *logs = NULL;
     struct instance *i = NULL;
-    json_t *o, *engine = NULL;
+    json_t *o, *network, *engine = NULL;
     int r = instance_find(home, ref, &i, err);
 
     if (r < 0)
@@ -532,6 +540,10 @@ int instance_inspect(struct instances *home, const char *ref, bool live, struct 
                   spec_to_object(i->spec));
     if (o && i->health[0])
         json_object_set_new(o, "health", json_text(i->health));
+    network = network_of(home, i);
+    if (o && network)
+        json_object_set(o, "network_settings", network);
+    json_decref(network);
     if (o && engine)
         json_object_set(o, "engine", engine);
     text = o ? json_dumps(o, JSON_COMPACT) : NULL;

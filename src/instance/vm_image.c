@@ -15,7 +15,7 @@
 #include "image/drive.h"
 #include "instance/container_config.h"
 #include "instance/container_files.h"
-#include "instance/container_net.h"
+#include "instance/container_slirp.h"
 #include "instance/container_sources.h"
 #include "container/oci_config.h"
 #include "instance/json.h"
@@ -144,9 +144,9 @@ static void add_network(const struct vm_image *v, struct str *s)
 {
     if (v->env->spec->net != SPEC_NET_NAT)
         return;
-    agent_set(s, "address", CONTAINER_NET_ADDRESS);
+    agent_set(s, "address", CONTAINER_SLIRP_ADDRESS);
     agent_set(s, "prefix", "24");
-    agent_set(s, "gateway", CONTAINER_NET_GATEWAY);
+    agent_set(s, "gateway", CONTAINER_SLIRP_GATEWAY);
 }
 
 static void add_mounts(const struct vm_image *v, struct str *s)
@@ -175,9 +175,9 @@ static int set_up(struct vm_image *v, struct error *err)
     bool nat = spec->net == SPEC_NET_NAT;
     const struct container_names names = {.id = v->env->id,
                                           .spec = spec,
-                                          .address = nat ? CONTAINER_NET_ADDRESS : NULL,
-                                          .gateway = nat ? CONTAINER_NET_GATEWAY : NULL,
-                                          .dns = nat ? CONTAINER_NET_DNS : NULL};
+                                          .address = nat ? CONTAINER_SLIRP_ADDRESS : NULL,
+                                          .gateway = nat ? CONTAINER_SLIRP_GATEWAY : NULL,
+                                          .dns = nat ? CONTAINER_SLIRP_DNS : NULL};
     char name[INSTANCE_SHORT_LEN + 1];
     struct str s = {0};
     int r = container_files_write(v->env->dir, &names, err);

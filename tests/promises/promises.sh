@@ -10,6 +10,9 @@ shift 2
 only=" $* " kinds=${ISOLA_TEST_KINDS:-image rootfs vm vmimage}
 [ "$(id -u)" = 0 ] || { echo "promises: root is needed for containers"; exit 77; }
 busybox=$(command -v busybox) || { echo "promises: busybox is missing"; exit 77; }
+# In a network namespace of its own: the machine's devices and firewall are not touched.
+[ -n "${ISOLA_TEST_NETNS:-}" ] || ISOLA_TEST_NETNS=1 exec unshare -n "$0" "$isola" "$guest"
+ip link set lo up
 work=$(mktemp -d /tmp/isola-promises.XXXXXX) || exit 99
 export XDG_DATA_HOME=$work/data XDG_RUNTIME_DIR=$work/run
 mkdir -p "$work/run"
