@@ -18,8 +18,8 @@ static const struct verb *const tables[] = {start_verbs, look_verbs,     act_ver
                                             disk_verbs,  host_verbs,     hidden_verbs};
 
 const struct verb_group verb_groups[] = {
-    {"Start", true},    {"Look", true},   {"Act", true},   {"Images", false},
-    {"Volumes", false}, {"Disks", false}, {"Host", false}, {0},
+    {"Start", true},    {"Look", true},      {"Act", true},   {"Images", false},
+    {"Volumes", false}, {"Machines", false}, {"Host", false}, {0},
 };
 
 const struct verb *verb_next(const struct verb *v)

@@ -49,6 +49,16 @@ static const struct option update_options[] = {
     END,
 };
 
+static const struct option screenshot_options[] = {
+    FLAG("text", 't', "The text of a text mode instead of a picture"),
+    END,
+};
+
+static const struct option type_options[] = {
+    FLAG("enter", 'e', "Press enter afterwards"),
+    END,
+};
+
 static const struct option media_options[] = {
     FLAG("eject", 0, "Take the disc out"),
     END,
@@ -150,6 +160,56 @@ const struct verb act_verbs[] = {
         .max = 3,
         .positional = COMPLETE_INSTANCE,
         .run = verb_media,
+    },
+    {
+        .name = "screenshot",
+        .group = "Machines",
+        .synopsis = "[OPTIONS] INSTANCE [FILE]",
+        .brief = "Take a picture of its screen",
+        .help = "Write what the screen of a virtual machine shows as a PNG picture, or as text.",
+        .man = "Without FILE the picture goes to stdout. The machine must have a screen: it was "
+               "started with --vga std or --display, or it boots through firmware. --text works in "
+               "text modes, such as those of a BIOS, and prints lines of UTF-8.",
+        .options = screenshot_options,
+        .examples = EXAMPLES({"isola screenshot web screen.png", "See what web shows."},
+                             {"isola screenshot --text web", "Read it, while it is text."}),
+        .min = 1,
+        .max = 2,
+        .positional = COMPLETE_RUNNING,
+        .run = verb_screenshot,
+    },
+    {
+        .name = "type",
+        .group = "Machines",
+        .synopsis = "[OPTIONS] INSTANCE TEXT...",
+        .brief = "Type text on its keyboard",
+        .help = "Type text on the keyboard of a virtual machine with a screen.",
+        .man =
+            "TEXT is typed as on a US keyboard, at the pace at which the guest takes it; several "
+            "texts are joined by spaces. Keys without a character are for \"isola sendkey\".",
+        .options = type_options,
+        .examples = EXAMPLES({"isola type --enter web root", "Log in as root."}),
+        .min = 2,
+        .max = -1,
+        .positional = COMPLETE_RUNNING,
+        .run = verb_type,
+    },
+    {
+        .name = "sendkey",
+        .group = "Machines",
+        .synopsis = "INSTANCE KEYS...",
+        .brief = "Press keys on its keyboard",
+        .help = "Press keys of a virtual machine with a screen, one combination after the other.",
+        .man = "KEYS are keys joined by \"-\", pressed together: letters, digits, f1 to f12, ctrl, "
+               "alt, shift, altgr, meta, enter, esc, tab, space, backspace, delete, insert, home, "
+               "end, pageup, pagedown, up, down, left, right, print, pause, menu, capslock, "
+               "numlock, scrolllock.",
+        .examples = EXAMPLES({"isola sendkey web ctrl-alt-delete", "Ask for a reboot."},
+                             {"isola sendkey web down down enter", "Choose from a menu."}),
+        .min = 2,
+        .max = -1,
+        .positional = COMPLETE_RUNNING,
+        .run = verb_sendkey,
     },
     {
         .name = "rename",

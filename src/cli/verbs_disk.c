@@ -41,7 +41,7 @@ static const struct option convert_options[] = {
 const struct verb disk_verbs[] = {
     {
         .name = "disk create",
-        .group = "Disks",
+        .group = "Machines",
         .synopsis = "[OPTIONS] FILE [SIZE]",
         .brief = "Make a disk image",
         .help = "Make an empty disk image, or an overlay of another.",
@@ -59,7 +59,7 @@ const struct verb disk_verbs[] = {
     },
     {
         .name = "disk info",
-        .group = "Disks",
+        .group = "Machines",
         .synopsis = "[OPTIONS] FILE",
         .brief = "Show a disk image",
         .help = "Show the format, the sizes and the backing file of a disk image.",
@@ -73,7 +73,7 @@ const struct verb disk_verbs[] = {
     },
     {
         .name = "disk check",
-        .group = "Disks",
+        .group = "Machines",
         .synopsis = "[OPTIONS] FILE",
         .brief = "Check a qcow2 image",
         .help = "Check that the tables of a qcow2 image agree with each other.",
@@ -94,7 +94,7 @@ const struct verb disk_verbs[] = {
     {
         .name = "disk convert",
         .aliases = "disk_import",
-        .group = "Disks",
+        .group = "Machines",
         .synopsis = "[OPTIONS] FILE NEW",
         .brief = "Copy to another format",
         .help = "Make a new disk image with what another has.",

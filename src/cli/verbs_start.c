@@ -219,6 +219,18 @@
                .more = true, .initial = "virtio",                                                  \
                .man = "virtio is the fastest. Systems without a driver for it know e1000 (Intel "  \
                       "82540EM) or, from before 2002, rtl8139 (Realtek RTL8139C)."),               \
+        CHOICE("vga", 0, "auto|std|none", "KIND", "Display adapter of the machine", .more = true,  \
+               .initial = "auto",                                                                  \
+               .man =                                                                              \
+                   "std is a VGA with linear modes up to 2560x1600, and with it a PS/2 "           \
+                   "keyboard, a PS/2 mouse and a virtio tablet. auto: when --display is given "    \
+                   "or the machine boots through firmware. \"isola screenshot\", \"isola type\" "  \
+                   "and \"isola sendkey\" work with it."),                                         \
+        VALUE(OPTION_TEXT, "display", 0, "none|vnc=ADDRESS", "Who shows the screen", .more = true, \
+              .man = "vnc= starts a VNC server; ADDRESS is a PORT of 127.0.0.1, which every user " \
+                     "of this host can reach, or the absolute path of a socket to be made, which " \
+                     "only you can. A kernel that is loaded directly finds a linear mode of "      \
+                     "1024x768; console=tty0 shows its messages there."),                          \
         FLAG("no-reboot", 0, "End instead of rebooting", .more = true,                             \
              .man = "A reboot ends the instance with status 0, a triple fault with status 102."),  \
         FLAG("paused", 0, "Start with stopped processors", .more = true,                           \

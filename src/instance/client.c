@@ -444,6 +444,22 @@ int instance_attach(struct instances *home, const char *ref, const struct instan
     return r;
 }
 
+int client_screen(struct instances *home, const char *ref, int *ret_fd, struct error *err)
+{
+    struct instance *i = NULL;
+    cleanup_fd int fd = -1;
+    int r = find_for(home, ref, LIFECYCLE_ATTACH, &i, NULL, err);
+
+    if (r == 0)
+        r = client_connect(home, i, &fd, err);
+    if (r == 0)
+        r = ask(fd, json_pack("{s:s}", "do", "screen"), ANSWER_MS, NULL, err);
+    if (r == 0)
+        *ret_fd = steal_fd(&fd);
+    instance_free(i);
+    return r;
+}
+
 /* ---- stop, kill ---- */
 
 /*

@@ -12,6 +12,8 @@ int client_kill_and_wait(struct instances *home, const struct instance *i, struc
 /* Tells a supervisor that its spec changed. */
 int client_update(struct instances *home, const struct instance *i, const char *key,
                   const char *value, struct error *err);
+/* Connects to the screen of @ref; *ret_fd is the caller's (screen_wire.h). */
+int client_screen(struct instances *home, const char *ref, int *ret_fd, struct error *err);
 /* The engine's view of itself; *ret is a new reference. */
 int client_inspect(struct instances *home, const struct instance *i, json_t **ret,
                    struct error *err);

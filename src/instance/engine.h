@@ -110,6 +110,9 @@ struct engine_ops {
     int (*stats)(struct engine *e, struct instance_stats *ret, struct error *err);
     /* Limits in env->spec have changed: they hold from now. */
     int (*update)(struct engine *e, struct error *err);
+    /* Whether there is a screen now; @screen serves it on a connected socket @fd (taken). */
+    bool (*has_screen)(const struct engine *e);
+    int (*screen)(struct engine *e, int fd, struct error *err);
     int (*snapshot)(struct engine *e, const char *path, struct error *err);
     /* Asks the guest to end (power button); it may take its time or refuse. */
     int (*stop)(struct engine *e, struct error *err);

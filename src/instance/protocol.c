@@ -33,6 +33,7 @@ static const struct {
     [PROTOCOL_WAIT] = {"wait", 0},
     [PROTOCOL_UPDATE] = {"update", KEY_UPDATE},
     [PROTOCOL_EXEC] = {"exec", KEY_EXEC},
+    [PROTOCOL_SCREEN] = {"screen", 0},
 };
 
 const char *protocol_verb_name(enum protocol_verb verb)

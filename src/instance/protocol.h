@@ -34,6 +34,7 @@ enum protocol_verb {
     PROTOCOL_WAIT,
     PROTOCOL_UPDATE,
     PROTOCOL_EXEC,
+    PROTOCOL_SCREEN,
     PROTOCOL_VERBS
 };
 

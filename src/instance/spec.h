@@ -36,6 +36,9 @@ enum spec_serial { SPEC_SERIAL_CONSOLE, SPEC_SERIAL_VIRTIO, SPEC_SERIAL_NONE };
 
 /* The network adapter that a virtual machine finds. */
 enum spec_nic { SPEC_NIC_VIRTIO, SPEC_NIC_E1000, SPEC_NIC_RTL8139 };
+/* Whether it has a VGA with keyboard and mouse; auto: when its display or its firmware needs one.
+ */
+enum spec_vga { SPEC_VGA_AUTO, SPEC_VGA_STD, SPEC_VGA_NONE };
 enum spec_restart {
     SPEC_RESTART_NO,
     SPEC_RESTART_ON_FAILURE,
@@ -151,6 +154,8 @@ struct spec {
     char *accel, *cpu, *machine; /* NULL: auto, default model, pc */
     enum spec_serial serial;
     enum spec_nic nic;
+    enum spec_vga vga;
+    char *display;    /* "vnc=ADDRESS" (spec_parse_display), NULL: none */
     uint8_t uuid[16]; /* all zero: derived from the id */
     bool no_reboot;
     bool paused; /* is created with its processors stopped */
@@ -188,6 +193,14 @@ int spec_check(const struct spec *spec, struct error *err) error_must_check;
 /* What a virtual machine gets: whole MiB (512 unless said), whole processors (1 unless said). */
 uint64_t spec_vm_memory(const struct spec *spec);
 unsigned spec_vm_cpus(const struct spec *spec);
+/* Whether it gets a VGA. */
+bool spec_vm_vga(const struct spec *spec);
+/*
+ * "vnc=PATH" (a unix socket, absolute), "vnc=PORT" or "vnc=127.0.0.1:PORT": 1 and *ret_path (inside
+ * @text) or NULL and *ret_port. 0 for "none" and NULL. -EINVAL.
+ */
+int spec_parse_display(const char *text, const char **ret_path, uint16_t *ret_port,
+                       struct error *err) error_must_check;
 
 /*
  * Replaces host ports that are 0 by free ones, found by asking the kernel. -EADDRNOTAVAIL.

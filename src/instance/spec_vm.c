@@ -9,6 +9,7 @@
 #include "instance/spec_internal.h"
 
 static const char *const nic_names[] = {"virtio", "e1000", "rtl8139", NULL};
+static const char *const vga_names[] = {"auto", "std", "none", NULL};
 static const char *const serial_names[] = {"console", "virtio", "none", NULL};
 const char *const spec_cache_names[] = {"writeback", "writethrough", "unsafe", NULL};
 const char *const spec_bus_names[] = {"virtio", "ide", "ahci", NULL};
@@ -33,6 +34,8 @@ const struct spec_field spec_vm_fields[] = {
     FIELD("cdrom_bus", NULL, WORD, cdrom_bus, .check = check_cdrom_bus),
     FIELD("mac", "mac", MAC, mac),
     FIELD("nic", "nic", ENUM, nic, .names = nic_names),
+    FIELD("vga", "vga", ENUM, vga, .names = vga_names),
+    FIELD("display", "display", STRING, display),
     FIELD("accel", "accel", WORD, accel),
     FIELD("cpu", "cpu", WORD, cpu),
     FIELD("machine", "machine", WORD, machine),
@@ -63,6 +66,54 @@ unsigned spec_vm_cpus(const struct spec *s)
     return s->millicpus ? (unsigned)(s->millicpus / 1000) : 1;
 }
 
+bool spec_vm_vga(const struct spec *s)
+{
+    if (s->vga != SPEC_VGA_AUTO)
+        return s->vga == SPEC_VGA_STD;
+    return (s->display && strcmp(s->display, "none") != 0) || (!s->kernel && !s->image);
+}
+
+int spec_parse_display(const char *text, const char **ret_path, uint16_t *ret_port,
+                       struct error *err)
+{
+    enum { SOCKET_PATH_MAX = 107 };
+    const char *at;
+    uint64_t port;
+
+    if (!text || strcmp(text, "none") == 0)
+        return 0;
+    if (strncmp(text, "vnc=", 4) != 0)
+        return error_set(err, -EINVAL, "\"%.80s\" is neither none nor vnc=ADDRESS", text);
+    at = text + 4;
+    *ret_path = NULL;
+    if (*at == '/') {
+        if (strlen(at) > SOCKET_PATH_MAX)
+            return error_set(err, -EINVAL, "a socket's path has at most %d bytes", SOCKET_PATH_MAX);
+        *ret_path = at;
+        return 1;
+    }
+    at += strncmp(at, "127.0.0.1:", 10) == 0 ? 10 : strncmp(at, "localhost:", 10) == 0 ? 10 : 0;
+    if (str_parse_u64(at, &port) < 0 || !port || port > 65535)
+        return error_set(err, -EINVAL,
+                         "\"%.80s\" is no address for VNC; it is PORT or 127.0.0.1:PORT (VNC has "
+                         "no encryption: other addresses are refused), or the absolute path of a "
+                         "socket to be made",
+                         text + 4);
+    *ret_port = (uint16_t)port;
+    return 1;
+}
+
+static int check_display(const struct spec *s, struct error *err)
+{
+    const char *path;
+    uint16_t port;
+    int r = spec_parse_display(s->display, &path, &port, err);
+
+    if (r > 0 && !spec_vm_vga(s))
+        return error_set(err, -EINVAL, "--display needs the VGA that --vga none takes away");
+    return r < 0 ? error_wrap(err, r, "--display") : 0;
+}
+
 int spec_vm_check(const struct spec *s, struct error *err)
 {
     if (!s->image && !s->kernel)
@@ -84,7 +135,7 @@ int spec_vm_check(const struct spec *s, struct error *err)
                          "a virtual machine has no network \"%s\": it has a kernel of its own; use "
                          "nat or none",
                          spec_net_name(s->net));
-    return 0;
+    return check_display(s, err);
 }
 
 /* One "key=value" or bare word of a disk option. */

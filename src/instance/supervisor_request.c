@@ -172,6 +172,22 @@ static int live_update(struct supervisor *s, const struct protocol_request *q, c
     return r;
 }
 
+static int do_screen(struct supervisor *s, struct control_client *client, struct error *err)
+{
+    int fd;
+
+    if (!s->ops->screen)
+        return engine_unsupported(s->ops, "a screen", err);
+    if (!supervisor_alive(s))
+        return error_set(err, -ESTALE, "it does not run now");
+    if (!s->ops->has_screen(s->engine))
+        return error_set(err, -ENOTSUP, "it has no screen; create it with --vga std");
+    fd = control_release(client);
+    if (fd >= 0 && s->ops->screen(s->engine, fd, err) < 0)
+        log_warn("supervisor", "screen: %s", error_text(err));
+    return 0;
+}
+
 static int do_update(struct supervisor *s, const struct protocol_request *q, struct error *err)
 {
     struct spec *spec = s->i->spec;
@@ -318,6 +334,10 @@ void supervisor_request(void *opaque, struct control_client *client,
         break;
     case PROTOCOL_EXEC:
         r = do_exec(s, client, q, &err);
+        later = r == 0;
+        break;
+    case PROTOCOL_SCREEN:
+        r = do_screen(s, client, &err);
         later = r == 0;
         break;
     case PROTOCOL_VERBS:

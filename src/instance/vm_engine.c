@@ -15,9 +15,11 @@
 #include "instance/container_config.h"
 #include "instance/container_sources.h"
 #include "instance/engine.h"
+#include "instance/vm_display.h"
 #include "instance/vm_exec.h"
 #include "instance/vm_image.h"
 #include "instance/vm_net.h"
+#include "instance/vm_screen.h"
 #include "io/block_disk.h"
 #include "io/block_file.h"
 #include "io/disk_image.h"
@@ -49,6 +51,7 @@ struct vm {
     struct netdev *net;
     struct vm_image image; /* when the spec names one */
     struct vm_exec *execs; /* other processes in it */
+    struct vm_display display;
     bool reported;
 };
 
@@ -287,6 +290,7 @@ static const enum machine_nic_model nic_models[] = {[SPEC_NIC_VIRTIO] = MACHINE_
 static int configure(struct vm *vm, struct machine_config *c, struct error *err)
 {
     const struct spec *spec = vm->env.spec;
+    int r;
 
     *c =
         (struct machine_config){.board = spec->machine,
@@ -319,7 +323,8 @@ static int configure(struct vm *vm, struct machine_config *c, struct error *err)
     if (vm->net)
         c->nics[c->nic_count++] =
             (struct machine_nic){.netdev = vm->net, .model = nic_models[spec->nic]};
-    return identify(vm, c, err);
+    r = vm_display_configure(&vm->display, spec, c, err);
+    return r < 0 ? r : identify(vm, c, err);
 }
 
 static void agent_failed(void *opaque, const char *reason)
@@ -356,7 +361,9 @@ static void vm_destroy(struct engine *e)
     if (!e)
         return;
     vm = vm_of(e);
+    vm_display_stop(&vm->display);
     machine_free(vm->machine);
+    vm_display_done(&vm->display);
     for (unsigned i = 0; i < vm->drive_count; i++)
         block_close(vm->drives[i]);
     block_close(vm->disc);
@@ -382,7 +389,7 @@ static int vm_create(const struct engine_env *env, struct engine **ret, struct e
         r = configure(vm, &config, err);
     if (r == 0) {
         vm->machine = machine_new(&config, err);
-        r = vm->machine ? 0 : err->code;
+        r = vm->machine ? vm_display_start(&vm->display, env, vm->machine, err) : err->code;
     }
     if (r < 0) {
         vm_destroy(&vm->engine);
@@ -544,6 +551,18 @@ static int vm_stats(struct engine *e, struct instance_stats *ret, struct error *
     return 0;
 }
 
+static int vm_screen_here(struct engine *e, int fd, struct error *err)
+{
+    struct vm *vm = vm_of(e);
+
+    return vm_screen_serve(vm->display.screen, fd, err);
+}
+
+static bool vm_has_screen(const struct engine *e)
+{
+    return container_of(e, struct vm, engine)->display.screen != NULL;
+}
+
 static int vm_inspect(struct engine *e, struct str *out, struct error *err)
 {
     machine_inspect(vm_of(e)->machine, out);
@@ -582,4 +601,6 @@ const struct engine_ops vm_engine = {.wall = "vm",
                                      .update = vm_update,
                                      .stop = vm_stop,
                                      .inspect = vm_inspect,
+                                     .has_screen = vm_has_screen,
+                                     .screen = vm_screen_here,
                                      .destroy = vm_destroy};

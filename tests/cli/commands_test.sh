@@ -53,7 +53,7 @@ only_stdout isola --help
 only_stderr isola pss
 
 # Help fits 80 x 24, and errors never print it.
-for verb in run create start restart attach ps inspect logs stats port events stop kill pause unpause \
+for verb in run create start restart attach ps inspect logs stats port events stop kill pause unpause screenshot type sendkey \
     wait rename rm prune doctor completion version help; do
     expect 0 "Usage: isola $verb*" isola "$verb" --help
     isola "$verb" --help | awk 'length > 80 || NR > 24 { bad = 1 } END { exit bad }' ||
@@ -173,6 +173,16 @@ expect 1 $'isola: stop: no instance nil\nfake: stop -1 web\nweb' isola stop nil 
 expect 0 $'fake: kill KILL web\nweb' isola kill web
 expect 0 $'fake: kill TERM web\nweb' isola kill -s TERM web
 expect 0 $'fake: pause web\nweb' isola pause web
+expect 0 $'fake: screen web\nlogin:' isola screenshot --text web
+expect 0 $'fake: screen web' isola screenshot web picture.png
+[ "$(python3 -c 'import zlib,struct; d = open("picture.png", "rb").read(); n = struct.unpack(">I", d[33:37])[0]
+print(d[:8], struct.unpack(">II", d[16:24]), zlib.decompress(d[41:41 + n]))')" = \
+    "b'\x89PNG\r\n\x1a\n' (2, 1) b'\x02\xff\x00\x00\x00\x00\xff'" ] || fail 'screenshot: not the picture'
+expect 1 $'fake: screen web\nisola: screenshot: create */none/x.png: *' isola screenshot web "$work/none/x.png"
+expect 1 '*db*start*' isola screenshot db x.png
+expect 0 $'fake: screen web\ntype "a b"\npress enter' isola type --enter web 'a b'
+expect 0 $'fake: screen web\npress down\npress ctrl-alt-delete' isola sendkey web down ctrl-alt-delete
+expect 1 $'fake: screen web\nisola: sendkey: there is no key "hyper"' isola sendkey web hyper
 expect 0 $'fake: unpause ice\nice' isola unpause ice
 expect 0 $'fake: unpause ice\nice' isola resume ice
 expect 1 $'fake: unpause web\nisola: unpause: *' isola unpause web

@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "instance/instance.h"
+#include "instance/screen.h"
 #include "machine/accel.h"
 
 struct instances {
@@ -413,4 +414,55 @@ const struct accel_ops *accel_at(unsigned index)
 const struct accel_ops *accel_find(const char *name, struct error *err)
 {
     return &interp;
+}
+
+/* ---- screens ---- */
+
+struct instance_screen {
+    uint32_t pixels[2];
+};
+
+int instance_screen_open(struct instances *home, const char *ref, struct instance_screen **ret,
+                         struct error *err)
+{
+    int r = act("screen", ref, LIFECYCLE_ATTACH, err);
+
+    if (r == 0) {
+        *ret = mem_new(struct instance_screen);
+        (*ret)->pixels[0] = 0xff0000;
+        (*ret)->pixels[1] = 0x0000ff;
+    }
+    return r;
+}
+
+void instance_screen_close(struct instance_screen *s)
+{
+    free(s);
+}
+
+int instance_screen_update(struct instance_screen *s, struct instance_picture *ret,
+                           struct error *err)
+{
+    *ret = (struct instance_picture){.pixels = s->pixels, .width = 2, .height = 1};
+    return 0;
+}
+
+int instance_screen_text(struct instance_screen *s, struct str *out, struct error *err)
+{
+    str_add(out, "login:\n");
+    return 0;
+}
+
+int instance_screen_type(struct instance_screen *s, const char *text, struct error *err)
+{
+    printf("type \"%s\"\n", text);
+    return 0;
+}
+
+int instance_screen_press(struct instance_screen *s, const char *keys, struct error *err)
+{
+    if (strcmp(keys, "hyper") == 0)
+        return error_set(err, -EINVAL, "there is no key \"hyper\"");
+    printf("press %s\n", keys);
+    return 0;
 }

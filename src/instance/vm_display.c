@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "instance/vm_display.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/own.h"
+#include "instance/vm_screen.h"
+
+/* Debian's package seabios. */
+#define VGA_BIOS "/usr/share/seabios/vgabios-stdvga.bin"
+
+enum { ROM_MIN = 4096, ROM_MAX = 1 << 18 };
+/* Where the server finds its listening socket. */
+enum { LISTEN_FD = 3 };
+
+/* Reads the VGA BIOS into memory of the next power of two; *ret stays NULL where there is none. */
+static int read_rom(uint8_t **ret, size_t *ret_len, struct error *err)
+{
+    cleanup_fd int fd = open(VGA_BIOS, O_RDONLY | O_CLOEXEC);
+    size_t len = ROM_MIN, at = 0;
+    struct stat st;
+    uint8_t *rom;
+
+    if (fd < 0 && errno == ENOENT)
+        return 0; /* a kernel that is loaded directly needs none */
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return error_set_errno(err, -errno, "read the VGA BIOS %s", VGA_BIOS);
+    if (!S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_size > ROM_MAX)
+        return error_set(err, -EINVAL, "the VGA BIOS %s is no file of up to %d bytes", VGA_BIOS,
+                         ROM_MAX);
+    while (len < (size_t)st.st_size)
+        len *= 2;
+    rom = mem_alloc(len, 1);
+    if (!rom)
+        return error_set(err, -ENOMEM, "out of memory");
+    while (at < (size_t)st.st_size) {
+        ssize_t n = read(fd, rom + at, (size_t)st.st_size - at);
+        if (n <= 0) {
+            free(rom);
+            return error_set(err, -EIO, "read the VGA BIOS %s", VGA_BIOS);
+        }
+        at += (size_t)n;
+    }
+    *ret = rom;
+    *ret_len = len;
+    return 0;
+}
+
+int vm_display_configure(struct vm_display *d, const struct spec *spec, struct machine_config *c,
+                         struct error *err)
+{
+    size_t len = 0;
+    int r;
+
+    if (!spec_vm_vga(spec))
+        return 0;
+    r = read_rom(&d->rom, &len, err);
+    if (r < 0)
+        return r;
+    c->vga = true;
+    c->vga_rom = d->rom;
+    c->vga_rom_len = len;
+    return 0;
+}
+
+/* ---- the VNC server ---- */
+
+/* A socket in the way is stale when nobody answers there. */
+static int clear_way(const struct sockaddr_un *address, struct error *err)
+{
+    cleanup_fd int fd = -1;
+    struct stat st;
+
+    if (lstat(address->sun_path, &st) < 0)
+        return 0;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (!S_ISSOCK(st.st_mode) ||
+        connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
+        errno != ECONNREFUSED)
+        return error_set(err, -EADDRINUSE, "%s is there already and in use", address->sun_path);
+    unlink(address->sun_path);
+    return 0;
+}
+
+static int listen_unix(const char *path, struct error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    cleanup_fd int fd = -1;
+    int r;
+
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    r = clear_way(&address, err);
+    if (r < 0)
+        return r;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+        chmod(path, 0600) < 0 || listen(fd, 8) < 0)
+        return error_set_errno(err, -errno, "listen on %s", path);
+    return steal_fd(&fd);
+}
+
+static int listen_loopback(uint16_t port, struct error *err)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    cleanup_fd int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int one = 1;
+
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+        bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 8) < 0)
+        return error_set_errno(err, -errno, "listen on 127.0.0.1:%u", port);
+    return steal_fd(&fd);
+}
+
+/* A program of Isola's: beside this one, or where it is installed. New; NULL: not there. */
+static char *find_program(const char *name)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    char *path = NULL;
+
+    if (n > 0) {
+        self[n] = 0;
+        *(strrchr(self, '/') + 1) = 0;
+        path = str_format("%s%s", self, name);
+        if (path && access(path, X_OK) == 0)
+            return path;
+        free(path);
+    }
+    path = str_format("%s/%s", ISOLA_LIBEXECDIR, name);
+    if (path && access(path, X_OK) == 0)
+        return path;
+    free(path);
+    return NULL;
+}
+
+static int spawn_server(const char *program, const struct engine_env *env, int listener,
+                        struct error *err)
+{
+    pid_t parent = getpid(), child = fork();
+
+    if (child < 0)
+        return error_set_errno(err, -errno, "start the VNC server");
+    if (child == 0) {
+        /* It goes with the supervisor, also when that has gone meanwhile. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(1);
+        if (listener == LISTEN_FD)
+            fcntl(listener, F_SETFD, 0);
+        else
+            dup2(listener, LISTEN_FD);
+        execl(program, "isola-vnc", env->data_dir, env->runtime_dir, env->id, (char *)NULL);
+        _exit(127);
+    }
+    return 0;
+}
+
+static int start_server(const struct engine_env *env, struct error *err)
+{
+    cleanup_free char *program = find_program("isola-vnc");
+    cleanup_fd int listener = -1;
+    const char *path;
+    uint16_t port;
+    int r = spec_parse_display(env->spec->display, &path, &port, err);
+
+    if (r <= 0)
+        return r;
+    if (!program)
+        return error_set(err, -ENOENT,
+                         "isola-vnc is neither beside isola nor in %s; it is built where "
+                         "libvncserver is, Debian package libvncserver-dev",
+                         ISOLA_LIBEXECDIR);
+    listener = path ? listen_unix(path, err) : listen_loopback(port, err);
+    return listener < 0 ? listener : spawn_server(program, env, listener, err);
+}
+
+int vm_display_start(struct vm_display *d, const struct engine_env *env, struct machine *m,
+                     struct error *err)
+{
+    int r = 0;
+
+    if (!machine_display(m))
+        return 0;
+    d->screen = vm_screen_new(env->loop, m, err);
+    if (!d->screen)
+        return -ENOMEM;
+    if (env->spec->display && !env->again)
+        r = start_server(env, err);
+    return r < 0 ? error_wrap(err, r, "--display %s", env->spec->display) : 0;
+}
+
+void vm_display_stop(struct vm_display *d)
+{
+    vm_screen_free(d->screen);
+    d->screen = NULL;
+}
+
+void vm_display_done(struct vm_display *d)
+{
+    free(d->rom);
+    d->rom = NULL;
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * isola-vnc: the VNC server of one virtual machine, a process of its own so that what strangers
+ * send is parsed outside of the machine's supervisor and libvncserver is loaded by nobody else.
+ *
+ *   isola-vnc DATA-DIR RUNTIME-DIR ID        with a listening socket as descriptor 3
+ *
+ * It is a client of the supervisor's control socket (screen.h): it maps the picture, asks for
+ * updates while somebody watches, and passes keys and pointer on. When the machine restarts it
+ * connects again; it ends with its supervisor.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rfb/rfb.h>
+
+#include "base/mem.h"
+#include "instance/confine.h"
+#include "instance/engine.h"
+#include "instance/instance.h"
+#include "instance/screen.h"
+#include "instance/vnc_keys.h"
+#include "io/input.h"
+
+enum { LISTEN_FD = 3, CLIENTS = 8, DESCRIPTORS = 64 };
+enum { FRAME_NS = 33333333, INPUT_US = 8000, RETRY_MS = 200, SLOW_MS = 3000 };
+enum { PLACES = 32767 };
+/* Bytes of address space: a picture, its copies for clients, and the libraries. */
+#define MEMORY (2ull << 30)
+
+/* It looks instances up and runs none. */
+const struct engine_ops *const engines_built_in[] = {NULL};
+
+struct server {
+    struct instances *home;
+    const char *id;
+    struct instance_screen *screen; /* NULL: the machine does not run now */
+    rfbScreenInfoPtr rfb;
+    uint32_t nothing[64 * 48]; /* shown while there is no picture */
+    unsigned width, height, clients;
+    uint64_t down[INPUT_KEYS / 64];
+    unsigned buttons;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static struct server *server_of(rfbClientPtr client)
+{
+    return client->screen->screenData;
+}
+
+/* ---- the machine ---- */
+
+static void show_nothing(struct server *s)
+{
+    s->width = 64;
+    s->height = 48;
+    rfbNewFramebuffer(s->rfb, (char *)s->nothing, 64, 48, 8, 3, 4);
+}
+
+static void disconnect(struct server *s)
+{
+    show_nothing(s);
+    instance_screen_close(s->screen);
+    s->screen = NULL;
+}
+
+static void connect_screen(struct server *s)
+{
+    struct error err = {0};
+
+    if (!s->screen && instance_screen_open(s->home, s->id, &s->screen, &err) < 0)
+        s->screen = NULL;
+}
+
+/* Brings the picture up to date and tells the library what changed. */
+static void update(struct server *s)
+{
+    struct instance_picture p;
+    struct error err = {0};
+
+    connect_screen(s);
+    if (!s->screen)
+        return;
+    if (instance_screen_update(s->screen, &p, &err) < 0) {
+        disconnect(s);
+        return;
+    }
+    if (p.resized && (p.width != s->width || p.height != s->height)) {
+        /* The library reads it only: it draws no cursor (cursor is NULL). */
+        rfbNewFramebuffer(s->rfb, (char *)(uintptr_t)p.pixels, (int)p.width, (int)p.height, 8, 3,
+                          4);
+        s->width = p.width;
+        s->height = p.height;
+    }
+    for (unsigned i = 0; i < p.change_count; i++) {
+        const struct instance_screen_rect *r = &p.changed[i];
+        rfbMarkRectAsModified(s->rfb, (int)r->x, (int)r->y, (int)(r->x + r->width),
+                              (int)(r->y + r->height));
+    }
+}
+
+static void set_key(struct server *s, unsigned key, bool down)
+{
+    struct error err = {0};
+
+    if (down)
+        s->down[key / 64] |= 1ull << key % 64;
+    else
+        s->down[key / 64] &= ~(1ull << key % 64);
+    if (s->screen && instance_screen_key(s->screen, key, down, NULL, &err) < 0)
+        disconnect(s);
+}
+
+/* ---- clients ---- */
+
+static void on_key(rfbBool down, rfbKeySym keysym, rfbClientPtr client)
+{
+    unsigned key = vnc_key_of_keysym(keysym);
+
+    if (key)
+        set_key(server_of(client), key, down);
+}
+
+static void on_pointer(int mask, int x, int y, rfbClientPtr client)
+{
+    struct server *s = server_of(client);
+    unsigned buttons = (unsigned)mask, pressed = buttons & ~s->buttons, ours;
+    int wheel = (int)(pressed >> 3 & 1) - (int)(pressed >> 4 & 1);
+    struct error err = {0};
+
+    s->buttons = buttons;
+    ours = (buttons & 1 ? INPUT_LEFT : 0u) | (buttons & 2 ? INPUT_MIDDLE : 0u) |
+           (buttons & 4 ? INPUT_RIGHT : 0u);
+    if (!s->screen || s->width < 2 || s->height < 2)
+        return;
+    x = min_of(max_of(x, 0), (int)s->width - 1);
+    y = min_of(max_of(y, 0), (int)s->height - 1);
+    if (instance_screen_pointer(s->screen, (unsigned)x * PLACES / (s->width - 1),
+                                (unsigned)y * PLACES / (s->height - 1), wheel, ours, &err) < 0)
+        disconnect(s);
+}
+
+/* Nobody is left who could let go of what is held. */
+static void on_gone(rfbClientPtr client)
+{
+    struct server *s = server_of(client);
+
+    if (--s->clients)
+        return;
+    for (unsigned key = 0; key < INPUT_KEYS; key++)
+        if (s->down[key / 64] >> key % 64 & 1)
+            set_key(s, key, false);
+}
+
+static enum rfbNewClientAction on_client(rfbClientPtr client)
+{
+    struct server *s = server_of(client);
+
+    s->clients++;
+    client->clientGoneHook = on_gone;
+    return s->clients > CLIENTS ? RFB_CLIENT_REFUSE : RFB_CLIENT_ACCEPT;
+}
+
+static void accept_client(struct server *s)
+{
+    int fd = accept4(LISTEN_FD, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (fd < 0)
+        return;
+    if (fd >= DESCRIPTORS - 8)
+        close(fd);
+    else
+        rfbNewClient(s->rfb, fd);
+}
+
+/* ---- running ---- */
+
+static void quiet(const char *format, ...)
+{
+}
+
+static int make_rfb(struct server *s)
+{
+    rfbLog = quiet;
+    rfbErr = quiet;
+    s->rfb = rfbGetScreen(NULL, NULL, 64, 48, 8, 3, 4);
+    if (!s->rfb)
+        return -ENOMEM;
+    s->rfb->screenData = s;
+    s->rfb->frameBuffer = (char *)s->nothing;
+    s->rfb->desktopName = s->id;
+    s->rfb->serverFormat.redShift = 16;
+    s->rfb->serverFormat.greenShift = 8;
+    s->rfb->serverFormat.blueShift = 0;
+    s->rfb->cursor = NULL;
+    s->rfb->alwaysShared = TRUE;
+    s->rfb->autoPort = FALSE;
+    s->rfb->port = s->rfb->ipv6port = 0; /* listens at descriptor 3 alone */
+    s->rfb->httpPort = s->rfb->http6Port = 0;
+    s->rfb->maxClientWait = SLOW_MS;
+    s->rfb->deferUpdateTime = 0;
+    s->rfb->kbdAddEvent = on_key;
+    s->rfb->ptrAddEvent = on_pointer;
+    s->rfb->newClientHook = on_client;
+    rfbInitServer(s->rfb);
+    show_nothing(s);
+    return 0;
+}
+
+static void serve(struct server *s)
+{
+    uint64_t next = 0;
+
+    for (;;) {
+        struct pollfd listener = {.fd = LISTEN_FD, .events = POLLIN};
+        if (poll(&listener, 1, s->clients ? 0 : -1) > 0)
+            accept_client(s);
+        if (!s->screen && now_ns() >= next) {
+            connect_screen(s);
+            next = s->screen ? 0 : now_ns() + RETRY_MS * 1000000ull;
+        }
+        if (s->screen && now_ns() >= next) {
+            /* Measured from the start of the update: thirty a second while it takes less. */
+            next = now_ns() + FRAME_NS;
+            update(s);
+        }
+        rfbProcessEvents(s->rfb, INPUT_US);
+    }
+}
+
+/* What a server of pictures does not need. */
+static int confine(struct error *err)
+{
+    const struct rlimit files = {DESCRIPTORS, DESCRIPTORS}, memory = {MEMORY, MEMORY},
+                        none = {0, 0};
+
+    signal(SIGPIPE, SIG_IGN);
+    if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
+        setrlimit(RLIMIT_AS, &memory) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
+        return error_set_errno(err, -errno, "limit the VNC server");
+    return confine_capabilities(0, err);
+}
+
+int main(int argc, char **argv)
+{
+    static struct server s;
+    struct error err = {0};
+
+    if (argc != 4 || fcntl(LISTEN_FD, F_GETFD) < 0) {
+        fprintf(stderr, "isola-vnc is started by isola run --display vnc=ADDRESS\n");
+        return 125;
+    }
+    s.home = instances_open(&(struct instances_config){.data_dir = argv[1], .runtime_dir = argv[2]},
+                            &err);
+    s.id = argv[3];
+    if (!s.home || confine(&err) < 0 || make_rfb(&s) < 0) {
+        fprintf(stderr, "isola-vnc: %s\n", error_text(&err));
+        return 1;
+    }
+    serve(&s);
+    return 0;
+}
