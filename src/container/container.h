@@ -30,6 +30,11 @@ struct container_overlay {
     const char *upper, *work; /* directories on one file system; NULL: read-only */
     bool mark;  /* what is made in the branch to mount on bears MOUNT_MARK (image/mount_mark.h) */
     bool idmap; /* idmap each layer and the branch to the container's user namespace */
+    /*
+     * Nobody needs the branch after this run: nothing in it is written to the disk for its own sake
+     * (option volatile). @work must be empty.
+     */
+    bool discard;
 };
 
 struct container_options {

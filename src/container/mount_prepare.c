@@ -140,7 +140,7 @@ int overlay_prepare(struct plan_builder *b, const struct oci_config *config,
                     const struct container_overlay *o, struct error *err)
 {
     cleanup_fd int userns = -1;
-    cleanup_free struct plan_option *options = mem_alloc(o->lower_count + 3, sizeof *options);
+    cleanup_free struct plan_option *options = mem_alloc(o->lower_count + 4, sizeof *options);
     size_t n = 0;
     cleanup_free int32_t *trees = mem_alloc(o->lower_count + 1, sizeof *trees);
     size_t tree_count = 0;
@@ -165,6 +165,8 @@ int overlay_prepare(struct plan_builder *b, const struct oci_config *config,
     if (r < 0)
         return r;
     options[n++] = (struct plan_option){.key = plan_add_text(b, "userxattr"), .fd = -1};
+    if (o->upper && o->discard)
+        options[n++] = (struct plan_option){.key = plan_add_text(b, "volatile"), .fd = -1};
     b->plan.overlay = plan_add_records(b, options, n, sizeof *options);
     b->plan.overlay_trees = plan_add_records(b, trees, tree_count, sizeof *trees);
     return 0;

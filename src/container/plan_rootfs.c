@@ -461,7 +461,7 @@ static uint32_t add_classic_overlay(struct plan_builder *b, const struct contain
         str_addf(&text, ",upperdir=%s,workdir=%s", o->upper, o->work);
         plain &= !strpbrk(o->upper, ",\\") && !strpbrk(o->work, ",\\");
     }
-    str_add(&text, ",userxattr");
+    str_add(&text, o->upper && o->discard ? ",userxattr,volatile" : ",userxattr");
     uint32_t at = plain && text.len <= CLASSIC_MAX ? plan_add_text(b, str_text(&text)) : 0;
     str_done(&text);
     return at;
@@ -496,6 +496,8 @@ static int add_overlay(struct plan_builder *b, const struct plan_context *x, str
         r = add_option(&list, "workdir", 7, o->work);
     if (r == 0)
         r = add_option(&list, "userxattr", 9, NULL);
+    if (r == 0 && o->upper && o->discard)
+        r = add_option(&list, "volatile", 8, NULL);
     b->plan.overlay = plan_add_records(b, list.v, list.n, sizeof *list.v);
     b->plan.overlay_classic = add_classic_overlay(b, o);
     if (r == 0 && list.too_long && !b->plan.overlay_classic)

@@ -404,6 +404,19 @@ static int map_users(const struct spec *spec, struct container_parts *p, struct 
     return 0;
 }
 
+/*
+ * --rm: what it writes need not outlive it. The kernel leaves a mark in the scratch directory then,
+ * and refuses that directory for a second run (a system that restarts itself).
+ */
+static int discard_branch(struct container_parts *p, struct error *err)
+{
+    cleanup_fd int work = open(p->work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = work < 0 ? -errno : home_remove_tree(work, "work");
+
+    p->overlay.discard = true;
+    return r < 0 ? error_set_errno(err, r, "clear %s", p->work) : 0;
+}
+
 /* A layer below the image's, so that a start makes nothing in the container's branch. */
 static void add_mount_points(const struct engine_place *place, struct container_parts *p)
 {
@@ -422,6 +435,8 @@ int container_parts_make(const struct engine_place *place, struct container_part
 
     if (r == 0 && p->has_overlay)
         add_mount_points(place, p);
+    if (r == 0 && p->has_overlay && place->spec->rm)
+        r = discard_branch(p, err);
     if (r == 0) {
         if (!user && p->image)
             user = p->image->config.user;

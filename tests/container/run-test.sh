@@ -304,6 +304,12 @@ part_restart() {
     i start late >/dev/null
     soon sh -c "[ \"\$('$isola' inspect -f '{{.Restarts}}' late)\" -ge 1 ]" && ok || bad "policy after a start: $(i ps -a)"
     i rm -f late >/dev/null
+    # What --rm throws away is not written to the disk for its own sake, also in the run after a restart from inside.
+    is "a branch to throw away" "$(i run --rm bb sh -c 'grep -c "^overlay / .*[,=]volatile" /proc/mounts')" 1
+    is "a branch to keep" "$(i run --name kept bb sh -c 'grep -c "^overlay / .*[,=]volatile" /proc/mounts')" 0
+    i rm kept >/dev/null
+    is "a restart from inside" "$(i run --rm --boot --cap-add SYS_BOOT --network none bb sh -c \
+        'if [ -e /again ]; then echo second; exit 0; fi; : >/again; echo first; busybox reboot -f; sleep 9' 2>/dev/null | tr -s '\r\n' ' ')" "first second "
 }
 
 # The mode of its supervisor's filter: 2, or 0 where there is none.
