@@ -14,7 +14,9 @@
 #include "base/mem.h"
 #include "base/own.h"
 #include "base/str.h"
+#include "cli/image_program.h"
 #include "cli/verbs.h"
+#include "image/idmap.h"
 #include "instance/instance.h"
 #include "instance/root_path.h"
 #include "instance/tree_copy.h"
@@ -167,10 +169,78 @@ static int copy_to(const struct source *s, const struct place *to, unsigned flag
                    : tree_copy_contents(s->dir, dir, flags, err);
 }
 
+/* Has isola-image do @command with the directory @dir. */
+static int archive(const char *command, int dir, const char *name, struct error *err)
+{
+    cleanup_free char *fd = str_format("--fd=%d", dir);
+    cleanup_free char *entry = name ? str_format("--name=%s", name) : NULL;
+    const char *const argv[] = {command, fd, entry, NULL};
+    int r;
+
+    if (!fd || (name && !entry))
+        return error_set(err, -ENOMEM, "out of memory");
+    if (fcntl(dir, F_SETFD, 0) < 0)
+        return error_set_errno(err, -errno, "hand over the directory");
+    r = image_program_run(argv, err);
+    /* It has said why. */
+    return r > 0 ? error_set(err, -EIO, "the archive is not complete") : r;
+}
+
+/* One end is an archive on standard output or input. */
+static int copy_archive(const struct args *args, struct place ends[2], struct error *err)
+{
+    bool out = ends[0].ref != NULL;
+    struct source s = {.dir = -1};
+    cleanup_fd int dir = -1;
+    int r;
+
+    if (out && isatty(STDOUT_FILENO))
+        return error_set(err, -EINVAL, "an archive does not belong on a terminal; redirect it");
+    if (out) {
+        r = open_source(&ends[0], args_bool(args, "follow-link"), &s, err);
+        if (r == 0)
+            r = archive("_export", s.dir, s.contents ? NULL : s.name, err);
+        if (s.dir >= 0)
+            close(s.dir);
+        free(s.name);
+        return r;
+    }
+    dir = open_at(&ends[1], ends[1].path, O_RDONLY | O_DIRECTORY);
+    return dir < 0 ? error_set_errno(err, dir, "open the directory %s", ends[1].path)
+                   : archive("_extract", dir, NULL, err);
+}
+
+/* What is left to do once the instance's root is open. */
+struct job {
+    struct cli *cli;
+    const struct args *args;
+    struct place *ends;
+};
+
+static int copy_files(void *opaque)
+{
+    struct job *job = opaque;
+    unsigned flags = args_bool(job->args, "archive") ? TREE_COPY_ARCHIVE : 0;
+    struct source s = {.dir = -1};
+    struct error err = {0};
+    bool stream = strcmp(job->args->words[0], "-") == 0 || strcmp(job->args->words[1], "-") == 0;
+    int r = stream ? copy_archive(job->args, job->ends, &err)
+                   : open_source(&job->ends[0], args_bool(job->args, "follow-link"), &s, &err);
+
+    if (r == 0 && !stream)
+        r = copy_to(&s, &job->ends[1], flags, &err);
+    if (r < 0)
+        cli_error(job->cli, &err);
+    if (s.dir >= 0)
+        close(s.dir);
+    free(s.name);
+    return r < 0 ? EXIT_FAILED : 0;
+}
+
+/* Its exit status, or a negative errno. */
 static int copy(struct cli *cli, const struct args *args, struct place ends[2], struct error *err)
 {
-    unsigned flags = args_bool(args, "archive") ? TREE_COPY_ARCHIVE : 0;
-    struct source s = {.dir = -1};
+    struct job job = {.cli = cli, .args = args, .ends = ends};
     int r = 0;
 
     for (int i = 0; r == 0 && i < 2; i++)
@@ -179,19 +249,13 @@ static int copy(struct cli *cli, const struct args *args, struct place ends[2], 
         r = error_set(err, -EINVAL,
                       "one of both is in an instance: isola cp INSTANCE:PATH PATH, or the other "
                       "way round");
-    if (r == 0 && (strcmp(args->words[0], "-") == 0 || strcmp(args->words[1], "-") == 0))
-        r = error_set(err, -ENOTSUP, "archives on standard input and output are not supported");
     for (int i = 0; r == 0 && i < 2; i++)
         if (ends[i].ref)
             r = instance_root(cli->home, ends[i].ref, &ends[i].root, err);
-    if (r == 0)
-        r = open_source(&ends[0], args_bool(args, "follow-link"), &s, err);
-    if (r == 0)
-        r = copy_to(&s, &ends[1], flags, err);
-    if (s.dir >= 0)
-        close(s.dir);
-    free(s.name);
-    return r;
+    if (r < 0)
+        return r;
+    /* A user without rights sees the files as the container does: some belong to ids of theirs. */
+    return idmap_run(copy_files, &job, err);
 }
 
 int verb_cp(struct cli *cli, struct args *args)
@@ -207,5 +271,5 @@ int verb_cp(struct cli *cli, struct args *args)
         cli_error(cli, &err);
     for (int i = 0; i < 2; i++)
         place_done(&ends[i]);
-    return r < 0 ? EXIT_FAILED : 0;
+    return r < 0 ? EXIT_FAILED : r;
 }

@@ -258,11 +258,13 @@ const struct verb act_verbs[] = {
         .help = "Copy files between the host and a container: INSTANCE:PATH names one inside.",
         .man = "The container may be stopped. A directory is copied with all that is in it: into "
                "the destination when that is a directory, else as the destination; SOURCE/. "
-               "copies what is in it. Symbolic links are copied as links; paths in the container "
+               "copies what is in it. - instead of a path on the host is a tar archive on standard "
+               "output or input. Symbolic links are copied as links; paths in the container "
                "never lead out of it. Files belong to who copies, root inside.",
         .options = cp_options,
         .examples = EXAMPLES({"isola cp web:/etc/nginx/nginx.conf .", "A file out."},
-                             {"isola cp site/. web:/srv", "What is in a directory, in."}),
+                             {"isola cp site/. web:/srv", "What is in a directory, in."},
+                             {"isola cp web:/var/log - | tar -t", "A directory as an archive."}),
         .min = 2,
         .max = 2,
         .positional = COMPLETE_FILE,

@@ -6,6 +6,7 @@ const struct program_command program_commands[] = {
     /* clang-format off: one line each */
     {"_commit", command_commit, 0, 1},
     {"_export", command_export, 0, 0},
+    {"_extract", command_extract, 0, 0},
     {"_drive", command_drive, 1, 1},
     {"_sweep", command_sweep, 0, 0},
     {"_unpack", command_unpack, 0, 0},

@@ -14,6 +14,7 @@ int command_drive(struct program *p);
 int command_bootstrap(struct program *p);
 int command_commit(struct program *p);
 int command_export(struct program *p);
+int command_extract(struct program *p);
 int command_unpack(struct program *p);
 int command_import(struct program *p);
 int command_load(struct program *p);

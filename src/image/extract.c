@@ -358,6 +358,8 @@ static int replace(struct extract *x, const struct tar_entry *e, int dir, const 
         return 0;
     /* A directory that comes after its whiteout hides what was there. */
     *ret_opaque = e->type == TAR_DIR && extract_is_whiteout(&st);
+    if (x->options.plain && S_ISDIR(st.st_mode))
+        return error_set(err, -EISDIR, "a directory is there");
     if (!S_ISDIR(st.st_mode))
         return unlinkat(dir, leaf, 0) < 0 ? error_set_errno(err, -errno, "replace it") : 0;
     if (store_remove_tree(dir, leaf))
@@ -398,13 +400,15 @@ static int make_entry(struct extract *x, struct tar_reader *t, const struct tar_
         r = check_ids(e, err);
     if (r < 0)
         return r;
+    if (!x->clean[0] && x->options.plain)
+        return 0;
     if (!x->clean[0])
         return e->type == TAR_DIR ? make_dir(x, e, "", err)
                                   : error_set(err, -EINVAL, "the root is not a directory");
     r = extract_parent(x, x->clean, true, &dir, &leaf, err);
     if (r < 0)
         return r;
-    if (str_starts(leaf, WHITEOUT_PREFIX))
+    if (!x->options.plain && str_starts(leaf, WHITEOUT_PREFIX))
         return make_whiteout(dir, leaf, err);
     r = replace(x, e, dir, leaf, &opaque, err);
     if (r == 0)

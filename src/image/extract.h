@@ -23,6 +23,11 @@ enum {
 
 struct extract_options {
     bool squash; /* one id is all there is: everything belongs to it */
+    /*
+     * No layer but any archive, into a directory that has something: ".wh." is a name like others,
+     * the directory itself stays as it is, and no directory gives way to something else.
+     */
+    bool plain;
     /* Makes a device node in the directory @dir; 1: it cannot be made here and is left out. */
     int (*mknod)(void *opaque, int dir, const char *name, mode_t mode, dev_t device,
                  struct error *err);

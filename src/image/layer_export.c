@@ -399,22 +399,27 @@ static int export_dir(struct export *x, int fd, const char *path, int depth, str
     return r;
 }
 
-int layer_export(int upper, tar_sink_fn *sink, void *opaque, struct error *err)
+/* All of directory @dir, or of @name in it. */
+static int export_from(int dir, const char *name, tar_sink_fn *sink, void *opaque,
+                       struct error *err)
 {
     struct error own = {0};
     struct export x = {.tar = tar_writer_new(sink, opaque),
                        .links = json_object(),
                        .latest = image_source_date(),
                        .buf = malloc(STEP)};
-    int fd = openat(upper, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
 
     if (!err)
         err = &own;
     if (fd < 0) {
-        r = error_set_errno(err, -errno, "open the writable branch");
+        r = error_set_errno(err, -errno, "open the directory");
     } else if (!x.tar || !x.links || !x.buf) {
         close(fd);
         r = error_set(err, -ENOMEM, "out of memory");
+    } else if (name) {
+        r = export_entry(&x, fd, "", name, 0, err);
+        close(fd);
     } else {
         r = export_dir(&x, fd, "", 0, err);
     }
@@ -424,6 +429,17 @@ int layer_export(int upper, tar_sink_fn *sink, void *opaque, struct error *err)
     json_decref(x.links);
     free(x.buf);
     return r;
+}
+
+int layer_export(int upper, tar_sink_fn *sink, void *opaque, struct error *err)
+{
+    return export_from(upper, NULL, sink, opaque, err);
+}
+
+int layer_export_entry(int dir, const char *name, tar_sink_fn *sink, void *opaque,
+                       struct error *err)
+{
+    return export_from(dir, name, sink, opaque, err);
 }
 
 int layer_from_upper(struct image_store *store, int upper, enum encode_kind kind,

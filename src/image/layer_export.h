@@ -18,6 +18,10 @@
  */
 int layer_export(int upper, tar_sink_fn *sink, void *opaque, struct error *err) error_must_check;
 
+/* The archive of @name in the directory @dir alone, under that name. */
+int layer_export_entry(int dir, const char *name, tar_sink_fn *sink, void *opaque,
+                       struct error *err) error_must_check;
+
 /* The layer of @upper on top of @parents (lowest first), in the store. */
 int layer_from_upper(struct image_store *store, int upper, enum encode_kind kind,
                      const struct layer *parents, size_t parent_count, struct layer *ret,

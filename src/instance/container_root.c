@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sched.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -13,6 +15,7 @@
 #include "base/mem.h"
 #include "base/own.h"
 #include "container/container.h"
+#include "image/idmap.h"
 #include "image/mount_mark.h"
 #include "image/store.h"
 #include "instance/container_engine.h"
@@ -74,6 +77,97 @@ int container_root_mount(const char *const *lower, size_t count, const char *upp
     return error_set_errno(err, r, "mount the layers%s%s", n > 0 ? ": " : "", why);
 }
 
+/* What the child of mount_as_owner is told, and how it answers. */
+struct owner_mount {
+    const char *const *lower;
+    size_t count;
+    const char *upper, *work;
+    int socket;
+};
+
+union fd_control {
+    struct cmsghdr head;
+    char space[CMSG_SPACE(sizeof(int))];
+};
+
+/* Sends @text with the descriptor @fd (-1: without one). */
+static int fd_send(int socket, int fd, char *text, size_t n)
+{
+    union fd_control control = {.head = {.cmsg_level = SOL_SOCKET,
+                                         .cmsg_type = SCM_RIGHTS,
+                                         .cmsg_len = CMSG_LEN(sizeof fd)}};
+    struct iovec iov = {text, n};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (fd >= 0) {
+        memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
+        msg.msg_control = &control;
+        msg.msg_controllen = sizeof control;
+    }
+    return sendmsg(socket, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static int fd_receive(int socket, int *ret_fd, char *text, size_t n)
+{
+    union fd_control control = {0};
+    struct iovec iov = {text, n};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = &control,
+                         .msg_controllen = sizeof control};
+    struct cmsghdr *c;
+
+    if (recvmsg(socket, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) <= 0)
+        return -EIO;
+    c = CMSG_FIRSTHDR(&msg);
+    if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+    return 0;
+}
+
+/* In a namespace where this user is root and has the ids of the container: mounts are allowed. */
+static int mount_in_child(void *opaque)
+{
+    struct owner_mount *m = opaque;
+    struct error err = {0};
+    int fd = -1, r = unshare(CLONE_NEWNS) < 0
+                         ? error_set_errno(&err, -errno, "make a namespace for mounts")
+                         : container_root_mount(m->lower, m->count, m->upper, m->work, &fd, &err);
+
+    err.text[sizeof err.text - 1] = 0;
+    return fd_send(m->socket, r < 0 ? -1 : fd, err.text, sizeof err.text) < 0;
+}
+
+/*
+ * The same for a user who may not mount: the mount outlives the namespaces of the child that made
+ * it as long as its descriptor is open.
+ */
+static int mount_as_owner(const char *const *lower, size_t count, const char *upper,
+                          const char *work, int *ret_fd, struct error *err)
+{
+    struct owner_mount m = {.lower = lower, .count = count, .upper = upper, .work = work};
+    char text[ERROR_TEXT_MAX] = "";
+    int pair[2], fd = -1, r;
+
+    if (geteuid() == 0)
+        return container_root_mount(lower, count, upper, work, ret_fd, err);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return error_set_errno(err, -errno, "make a socket pair");
+    m.socket = pair[1];
+    r = idmap_run(mount_in_child, &m, err);
+    close(pair[1]);
+    if (r >= 0) {
+        r = fd_receive(pair[0], &fd, text, sizeof text);
+        text[sizeof text - 1] = 0;
+        if (r < 0 || fd < 0)
+            r = error_set(err, r < 0 ? r : -EPERM, "%s", *text ? text : "mount the layers");
+        else
+            *ret_fd = fd;
+    }
+    close(pair[0]);
+    return r < 0 ? r : 0;
+}
+
 static int open_running(const struct engine_place *place, int *ret_fd, struct error *err)
 {
     cleanup_free char *state_dir = container_state_dir(place->runtime_dir);
@@ -105,8 +199,7 @@ int container_root_open(const struct engine_place *place, int *ret_fd, struct er
         return r;
     r = container_parts_layers(place, &p, err);
     if (r == 0 && p.has_overlay) {
-        r = container_root_mount(p.overlay.lower, p.overlay.lower_count, p.upper, p.work, ret_fd,
-                                 err);
+        r = mount_as_owner(p.overlay.lower, p.overlay.lower_count, p.upper, p.work, ret_fd, err);
     } else if (r == 0) {
         *ret_fd = open(p.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
         r = *ret_fd < 0 ? error_set_errno(err, -errno, "open %s", p.root) : 0;
@@ -123,7 +216,7 @@ int container_root_files(const struct engine_place *place, int *ret_fd, struct e
 
     /* The branch is one more layer, so that a container that runs keeps its own mount of it. */
     if (r == 0 && p.has_overlay)
-        r = container_root_mount(p.roots, p.root_count, NULL, NULL, &root, err);
+        r = mount_as_owner(p.roots, p.root_count, NULL, NULL, &root, err);
     else if (r == 0)
         root = open(p.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (r == 0) {

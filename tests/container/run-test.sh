@@ -245,6 +245,16 @@ part_files() {
     is "export stopped" "$(i export files | tar -tf - 2>/dev/null | grep -cE '^(\./)?tmp/h$')" 1
     gives 0 '' cp files:/tmp/h "$work/h2"
     is "cp stopped" "$(cat "$work/h2")" host
+    is "cp of a directory as an archive" "$(i cp files:/tmp/new - | tar -t | tr '\n' ' ')" "new/ new/l new/sub/ new/sub/f new/tree/ new/tree/l new/tree/sub/ new/tree/sub/f "
+    is "cp of a file as an archive" "$(i cp files:/tmp/h - | tar -xO)" host
+    tar -C "$work/tree" -c . | i cp - files:/srv && ok || bad "cp of an archive into it"
+    is "cp there and back" "$(i cp files:/srv/sub - | tar -xO sub/f)" 1
+    (cd "$work" && mkdir -p evil && echo x >evil/.wh.h && ln -s / evil/up && tar -c -C evil . | i cp - files:/tmp)
+    is "a whiteout is a file there" "$(i cp files:/tmp/.wh.h - | tar -xO 2>/dev/null)$(i cp files:/tmp/h - | tar -xO)" xhost
+    ln -s "$work" "$work/evil/dir" && tar -c -C "$work/evil" dir >"$work/e.tar" && rm "$work/evil/dir" && mkdir "$work/evil/dir" && echo planted >"$work/evil/dir/planted" &&
+        tar -r -f "$work/e.tar" -C "$work/evil" dir/planted
+    i cp - files:/tmp <"$work/e.tar" >/dev/null 2>&1
+    [ ! -e "$work/planted" ] && ok || bad "an archive led out of the container"
     i start files >/dev/null
     gives 0 host exec files cat /tmp/h
     i rm -f files >/dev/null
@@ -401,6 +411,10 @@ echo "volume $(isola run --rm -v v:/srv/site bb cat /srv/site/index.html)"
 isola run -d --name w bb sleep 100 >/dev/null
 echo "exec $(isola exec w cat /proc/1/comm)"
 echo "web $(isola exec -u web w id -u 2>&1)"
+isola exec w sh -c 'mkdir -p /tmp/p; echo kept >/tmp/p/f; chown -R web /tmp/p 2>/dev/null; chmod -R go= /tmp/p'
+isola stop -t 0 w >/dev/null
+echo "stopped $(isola cp w:/tmp/p/f - | tar -xO) $(isola export w | tar -t | grep -c tmp/p/f)"
+echo back >in; isola cp in w:/tmp/p/in && isola start w >/dev/null && echo "in $(isola exec w cat /tmp/p/in)"
 isola stop -t 0 w >/dev/null; isola rm w >/dev/null
 isola run --rm -m 64m bb true 2>&1 | grep -o 'memory limit was asked'
 echo "left $(ls "$HOME/.local/share/isola/instances" | wc -l)"
@@ -416,9 +430,9 @@ cd $home && rm -rf .local && exec timeout -k 5 100 setpriv --reuid 54321 --regid
     XDG_RUNTIME_DIR=$home/run sh ./try
 T
     is "rootless with ranges" "$(timeout 120 unshare -m bash "$work/as-user" isolatest:200000:65536 2>&1)" \
-        $'id 0 maps 2\nnat 10.0.2.15/24\nvolume index\nexec sleep\nweb 33\nmemory limit was asked\nleft 0'
+        $'id 0 maps 2\nnat 10.0.2.15/24\nvolume index\nexec sleep\nweb 33\nstopped kept 1\nin back\nmemory limit was asked\nleft 0'
     is "rootless with one id" "$(timeout 120 unshare -m bash "$work/as-user" '' 2>&1)" \
-        $'id 0 maps 1\nnat 10.0.2.15/24\nvolume index\nexec sleep\nweb *\nmemory limit was asked\nleft 0'
+        $'id 0 maps 1\nnat 10.0.2.15/24\nvolume index\nexec sleep\nweb *\nstopped kept 1\nin back\nmemory limit was asked\nleft 0'
 }
 
 for part in $parts; do
