@@ -11,7 +11,10 @@ only=" $* " kinds=${ISOLA_TEST_KINDS:-image rootfs vm vmimage}
 [ "$(id -u)" = 0 ] || { echo "promises: root is needed for containers"; exit 77; }
 busybox=$(command -v busybox) || { echo "promises: busybox is missing"; exit 77; }
 # In a network namespace of its own: the machine's devices and firewall are not touched.
-[ -n "${ISOLA_TEST_NETNS:-}" ] || ISOLA_TEST_NETNS=1 exec unshare -n "$0" "$isola" "$guest"
+if [ -z "${ISOLA_TEST_NETNS:-}" ]; then
+    exec {outer}</proc/self/ns/net
+    ISOLA_TEST_NETNS=/proc/self/fd/$outer exec unshare -n "$0" "$isola" "$guest" "$@"
+fi
 ip link set lo up
 work=$(mktemp -d /tmp/isola-promises.XXXXXX) || exit 99
 export XDG_DATA_HOME=$work/data XDG_RUNTIME_DIR=$work/run
@@ -31,7 +34,7 @@ tar -C "$root" -cf "$work/image.tar" . && i import "$work/image.tar" promise >/d
 case $kinds in *vmimage*)
     top=$(cd "$(dirname "$0")/../.." && pwd)
     cloud=${ISOLA_GUESTS:-$top/build-guests}/cloud
-    "$top/tools/guest" kernel "$cloud" cloud >&2 || { echo "promises: no kernel for images"; exit 77; }
+    nsenter --net="$ISOLA_TEST_NETNS" "$top/tools/guest" kernel "$cloud" cloud >&2 || { echo "promises: no kernel for images"; exit 77; }
     mkdir -p "$XDG_DATA_HOME/isola/kernels" && cp -a "$cloud" "$XDG_DATA_HOME/isola/kernels/cloud" || exit 99
     ;;
 esac
