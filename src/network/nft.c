@@ -284,16 +284,25 @@ void nft_match_loopback(struct netlink_writer *w, bool source)
     compare(w, NFT_CMP_EQ, &octet, 1);
 }
 
-void nft_match_local(struct netlink_writer *w)
+static void match_fib(struct netlink_writer *w, uint32_t result, uint32_t flags, uint32_t value)
 {
-    const uint32_t local = RTN_LOCAL;
     struct expression e = begin(w, "fib");
 
     netlink_put_be32(w, NFTA_FIB_DREG, REGISTER);
-    netlink_put_be32(w, NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
-    netlink_put_be32(w, NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR);
+    netlink_put_be32(w, NFTA_FIB_RESULT, result);
+    netlink_put_be32(w, NFTA_FIB_FLAGS, flags);
     end(w, e);
-    compare(w, NFT_CMP_EQ, &local, sizeof local);
+    compare(w, NFT_CMP_EQ, &value, sizeof value);
+}
+
+void nft_match_local(struct netlink_writer *w)
+{
+    match_fib(w, NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR, RTN_LOCAL);
+}
+
+void nft_match_stranger(struct netlink_writer *w)
+{
+    match_fib(w, NFT_FIB_RESULT_OIF, NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF, 0);
 }
 
 void nft_match_port(struct netlink_writer *w, uint8_t protocol, uint16_t port)

@@ -77,6 +77,8 @@ void nft_match_destination(struct netlink_writer *w, uint32_t address);
 void nft_match_loopback(struct netlink_writer *w, bool source);
 /* "fib daddr type local" */
 void nft_match_local(struct netlink_writer *w);
+/* "fib saddr . iif oif 0": answers to the source would not go where the packet came from. */
+void nft_match_stranger(struct netlink_writer *w);
 /* "tcp dport P" (IPPROTO_TCP), "udp dport P" (IPPROTO_UDP) */
 void nft_match_port(struct netlink_writer *w, uint8_t protocol, uint16_t port);
 /* None of the bits: "ct state != established,related", "ct status != dnat" */

@@ -18,12 +18,13 @@
  *
  * Two kinds of tables, in the network namespace of the caller:
  *
- *   table ip isola      for all: what comes from the group and leaves elsewhere is masqueraded;
- *                       what enters the group from outside must belong to a connection or to a
- *                       published port. Made by the first container, removed by the last one.
+ *   table ip isola      for all: what comes from the group must come from the address behind its
+ *                       device; what leaves elsewhere is masqueraded; what enters the group from
+ *                       outside must belong to a connection or to a published port. Made by the
+ *                       first container, removed by the last one.
  *   chain router in it  only when net.ipv4.ip_forward was off: Isola switched it on, so packets
  *                       between other devices are dropped as before, and it is switched off again
- *                       when the table goes.
+ *                       when the table goes. (Who flushes the table makes it forget that.)
  *   table ip isola-ID   the ports of one container. Owned by a socket of its supervisor: others
  *                       cannot change it, "flush ruleset" passes it over, and the kernel removes it
  *                       when the supervisor ends in whatever way.

@@ -70,6 +70,20 @@ static int set_forwards(bool on, struct error *err)
 
 /* ---- for all ---- */
 
+/* rp_filter of the devices says the same, unless net.ipv4.conf.all.rp_filter is 2. */
+static void add_sources_check(struct netlink_writer *w)
+{
+    const struct nft_chain c = {"prerouting", "filter", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW, NULL};
+    struct nft_rule rule;
+
+    nft_add_chain(w, &shared, &c);
+    rule = nft_rule_begin(w, &shared, c.name);
+    nft_match_group(w, false, false, PRIVATE_NET_GROUP);
+    nft_match_stranger(w);
+    nft_drop(w);
+    nft_rule_end(w, rule);
+}
+
 static void add_shared(struct netlink_writer *w)
 {
     const struct nft_chain in = {"forward", "filter", NF_INET_FORWARD, NF_IP_PRI_FILTER, NULL};
@@ -78,6 +92,7 @@ static void add_shared(struct netlink_writer *w)
     struct nft_rule rule;
 
     nft_add_table(w, &shared, false);
+    add_sources_check(w);
     nft_add_chain(w, &shared, &in);
     rule = nft_rule_begin(w, &shared, in.name);
     nft_match_group(w, true, false, PRIVATE_NET_GROUP);

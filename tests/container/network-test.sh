@@ -70,8 +70,13 @@ is "--add-host" "$(i run --rm --add-host h:host-gateway bb wget -q -O - http://h
 is "not the host's loopback" "$(i run --rm --cap-add NET_ADMIN bb sh -c 'ip route add 127.0.0.9 via 10.213.0.1 dev eth0 2>/dev/null
     for a in 10.213.0.1 127.0.0.1; do timeout 3 wget -q -O - http://$a:8070/index.html; done' 2>/dev/null)" ''
 is "ping" "$(i run --rm bb ping -c 1 -W 5 198.51.100.2 | grep -c '1 packets received')" 1
-is "no other's address" "$(i run --rm --cap-add NET_ADMIN --ip 10.213.7.7 bb sh -c 'ip addr add 10.213.7.8/32 dev eth0
-    timeout 3 ping -c 1 -W 2 -I 10.213.7.8 198.51.100.2 >/dev/null && echo let through; true')" ''
+foreign() { i run --rm --cap-add NET_ADMIN --ip 10.213.7.7 bb sh -c 'ip addr add 10.213.7.8/32 dev eth0
+    timeout 3 ping -c 1 -W 2 -I 10.213.7.8 198.51.100.2 >/dev/null && echo let through; true'; }
+is "no other's address" "$(foreign)" ''
+echo 2 >/proc/sys/net/ipv4/conf/all/rp_filter
+is "no other's address, where rp_filter is loose" "$(foreign)" ''
+echo 0 >/proc/sys/net/ipv4/conf/all/rp_filter
+
 echo 'nameserver 127.0.0.53' >"$work/resolv"
 if [ -e /run/systemd/resolve/resolv.conf ]; then
     skip "a resolver on the host's loopback: systemd-resolved is here"
@@ -117,6 +122,11 @@ soon get 127.0.0.1:8080 && ok || bad "published after a restart"
 is "userns" "$(unshare -m sh -c "mount --make-rprivate /; echo root:1000000:65536 >$work/ids; for f in subuid subgid; do mount --bind $work/ids /etc/\$f; done
     exec timeout 30 '$isola' run --rm --userns private bb wget -q -O - http://198.51.100.2/index.html" 2>&1)" world
 i rm -f web >/dev/null
+i run -d --name again --restart always -p 8083:80 bb httpd -f -p 80 -h /srv >/dev/null
+soon get 127.0.0.1:8083; again=$(address_of again); i exec again kill -9 1 >/dev/null 2>&1; i exec again killall -9 httpd >/dev/null 2>&1
+i kill -s TERM again >/dev/null 2>&1
+soon get 127.0.0.1:8083 && is "by its restart policy" "$(address_of again)" "$again" || bad "published after a restart by policy"
+i rm -f again >/dev/null
 refused 127.0.0.1:8080 && ok || bad "the port outlived its container"
 echo 0 >/proc/sys/net/ipv4/ip_forward # the flush took the note that Isola had switched it on
 is "nothing is left" "$(nft list ruleset)" ''

@@ -86,6 +86,7 @@ static void test_rules(void **state)
     text = output("nft list table ip isola");
     assert_non_null(strstr(text, "oifgroup 86042 iifgroup != 86042 ct state ! established,related "
                                  "ct status ! dnat drop\n"));
+    assert_non_null(strstr(text, "iifgroup 86042 fib saddr . iif oif "));
     assert_non_null(strstr(text, "iifgroup 86042 oifgroup != 86042 masquerade\n"));
     assert_non_null(strstr(text, "iifgroup != 86042 oifgroup != 86042 drop\n"));
     text = output("nft list table ip " TABLE);
@@ -211,6 +212,27 @@ static void test_pools(void **state)
     close(o.netns);
 }
 
+/* More devices than fit into one answer of the kernel. */
+static void test_count(void **state)
+{
+    struct error err = {0};
+    unsigned before = 0, count = 0;
+    int fd;
+
+    assert_int_equal(unshare(CLONE_NEWNET), 0); /* away from devices that are about to vanish */
+    fd = netlink_open(NETLINK_ROUTE, &err);
+    assert_true(fd >= 0);
+    assert_int_equal(link_count(fd, 0, 0, &before, &err), 0);
+    output("for n in $(seq 60); do echo link add a$n type veth peer name b$n; done | ip -batch -");
+    assert_int_equal(link_count(fd, 0, 0, &count, &err), 0);
+    assert_int_equal(count, before + 120);
+    assert_int_equal(link_set_group(fd, "a7", PRIVATE_NET_GROUP, &err), 0);
+    assert_int_equal(link_count(fd, PRIVATE_NET_GROUP, 0, &count, &err), 0);
+    assert_int_equal(count, 1);
+    output("for n in $(seq 60); do echo link del a$n; done | ip -batch -");
+    close(fd);
+}
+
 static void see(void *opaque, const char *family, const char *table, const char *chain)
 {
     snprintf(opaque, 64, "%s %s %s", family, table, chain);
@@ -237,7 +259,7 @@ int main(void)
         cmocka_unit_test(test_rules),    cmocka_unit_test(test_two),
         cmocka_unit_test(test_refusals), cmocka_unit_test(test_death),
         cmocka_unit_test(test_router),   cmocka_unit_test(test_pools),
-        cmocka_unit_test(test_droppers),
+        cmocka_unit_test(test_count),    cmocka_unit_test(test_droppers),
     };
     void *state = NULL;
 
