@@ -109,6 +109,18 @@ static void draw(struct pc_rig *pc)
     }
 }
 
+/* Writes to memory: lists that controllers follow. */
+static void poke(struct pc_rig *pc, struct bytes *in)
+{
+    uint64_t at = take(in, 2) * 8;
+    uint8_t bytes[32];
+    size_t n = (size_t)take(in, 1) % (sizeof(bytes) + 1);
+
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = (uint8_t)take(in, 1);
+    space_write(pc->rig.space, at, bytes, n);
+}
+
 static void event(struct pc_rig *pc, struct bytes *in)
 {
     switch (take(in, 1) % 12) {
@@ -158,6 +170,9 @@ static void event(struct pc_rig *pc, struct bytes *in)
                                                               .dy = (int8_t)take(in, 1),
                                                               .wheel = (int8_t)take(in, 1),
                                                               .buttons = (uint8_t)take(in, 1)});
+        break;
+    case 8:
+        poke(pc, in);
         break;
     default:
         pci_set_intx(pc->function, (int)take(in, 1) & 1);

@@ -184,8 +184,9 @@ int verb_media(struct cli *cli, struct args *args)
     bool eject = args_bool(args, "eject");
     struct error err = {0};
 
-    if (strcmp(args->words[1], "cdrom") != 0) {
-        cli_complain(cli, "there is no drive \"%s\"; drives with media are: cdrom", args->words[1]);
+    if (strcmp(args->words[1], "cdrom") != 0 && strcmp(args->words[1], "floppy") != 0) {
+        cli_complain(cli, "there is no drive \"%s\"; drives with media are cdrom and floppy",
+                     args->words[1]);
         return EXIT_USAGE;
     }
     if (eject == (args->word_count == 3)) {

@@ -149,8 +149,9 @@ const struct verb act_verbs[] = {
         .synopsis = "INSTANCE DRIVE FILE | INSTANCE DRIVE --eject",
         .brief = "Change a disc",
         .help = "Put another disc into a drive of a virtual machine, or take the disc out.",
-        .man = "DRIVE is cdrom. The machine must have the drive: it was started with --cdrom FILE, "
-               "or with --cdrom none for an empty one. The guest is told as by a user who opens "
+        .man = "DRIVE is cdrom or floppy. The machine must have the drive: it was started with "
+               "--cdrom or --floppy, if only with --cdrom none for an empty one. The guest is told "
+               "as by a user who opens "
                "the drive, and its lock does not hold. An instance that does not run finds the "
                "disc when it starts.",
         .options = media_options,

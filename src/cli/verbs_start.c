@@ -201,6 +201,10 @@
               .man =                                                                               \
                   "FILE is an ISO image; none is an empty drive, for \"isola media\". The drive "  \
                   "is on the IDE bus; FILE,bus=ahci puts it on AHCI."),                            \
+        VALUE(OPTION_TEXT, "floppy", 0, "FILE[,ro]", "Put a diskette into drive A", .more = true,  \
+              .complete = COMPLETE_FILE,                                                           \
+              .man = "FILE is an image of 360k, 720k, 1200k, 1440k, 1680k or 2880k; none is an "   \
+                     "empty drive."),                                                              \
         CHOICE("accel", 0, "auto|interp|jit|kvm", "NAME", "What runs the processors",              \
                .more = true, .initial = "auto",                                                    \
                .man = "auto takes the fastest that works on this host; \"isola doctor\" says "     \

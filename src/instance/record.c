@@ -454,7 +454,7 @@ int instance_update(struct instances *home, const char *ref, const char *key, co
                                           "memory",     "memory-swap",  "memory-reservation",
                                           "cpus",       "cpu-shares",   "cpu-period",
                                           "cpu-quota",  "cpuset-cpus",  "cpuset-mems",
-                                          "pids-limit", "cdrom"};
+                                          "pids-limit", "cdrom",        "floppy"};
     cleanup_free char *old = NULL, *new = NULL;
     struct instance *i = NULL;
     bool known = false;
@@ -478,8 +478,11 @@ int instance_update(struct instances *home, const char *ref, const char *key, co
     new = r == 0 ? spec_to_json(i->spec) : NULL;
     if (r == 0 && (!old || !new))
         r = error_set(err, -ENOMEM, "out of memory");
+    /* Absolute paths: the supervisor is elsewhere. */
     if (r == 0 && strcmp(key, "cdrom") == 0)
-        value = i->spec->cdrom; /* absolute: the supervisor is elsewhere */
+        value = i->spec->cdrom;
+    else if (r == 0 && strcmp(key, "floppy") == 0)
+        value = i->spec->floppy;
     /* What the kernel refuses is not recorded. */
     if (r == 0 && lifecycle_supervised(i->state))
         r = client_update(home, i, key, value, err);

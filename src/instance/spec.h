@@ -143,6 +143,7 @@ struct spec {
     size_t disk_count;
     char *cdrom;        /* absolute path of the disc, "none": an empty drive; NULL: no drive */
     char *cdrom_bus;    /* NULL: ide */
+    char *floppy;       /* absolute path and maybe ",ro"; "none": an empty drive; NULL: no drive */
     uint64_t memory;    /* bytes, 0: not said; see spec_vm_memory */
     uint64_t millicpus; /* thousandths of a processor, 0: not said; see spec_vm_cpus */
     enum spec_net net;

@@ -32,6 +32,7 @@ const struct spec_field spec_vm_fields[] = {
     FIELD("append", "append", STRING, append),
     FIELD("cdrom", "cdrom", STRING, cdrom),
     FIELD("cdrom_bus", NULL, WORD, cdrom_bus, .check = check_cdrom_bus),
+    FIELD("floppy", "floppy", STRING, floppy),
     FIELD("mac", "mac", MAC, mac),
     FIELD("nic", "nic", ENUM, nic, .names = nic_names),
     FIELD("vga", "vga", ENUM, vga, .names = vga_names),
@@ -267,5 +268,28 @@ int spec_set_cdrom(struct spec *s, const char *text, struct error *err)
         free(s->cdrom_bus);
         s->cdrom_bus = steal_ptr(&bus);
     }
+    return 0;
+}
+
+int spec_set_floppy(struct spec *s, const char *text, struct error *err)
+{
+    cleanup_free char *copy = strdup(text), *path = NULL;
+    size_t len = strlen(text);
+    bool readonly = len > 3 && strcmp(text + len - 3, ",ro") == 0;
+    char *whole;
+    int r;
+
+    if (!copy)
+        return error_set(err, -ENOMEM, "out of memory");
+    if (readonly)
+        copy[len - 3] = 0;
+    r = medium_path(copy, &path, err);
+    if (r < 0)
+        return r;
+    whole = str_format("%s%s", path, readonly ? ",ro" : "");
+    if (!whole)
+        return error_set(err, -ENOMEM, "out of memory");
+    free(s->floppy);
+    s->floppy = whole;
     return 0;
 }

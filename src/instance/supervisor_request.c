@@ -203,10 +203,12 @@ static int do_update(struct supervisor *s, const struct protocol_request *q, str
     }
     if (strcmp(q->key, "restart") != 0 && strcmp(q->key, "stop-timeout") != 0 &&
         strcmp(q->key, "label") != 0) {
-        bool medium = strcmp(q->key, "cdrom") == 0;
+        char **medium = strcmp(q->key, "cdrom") == 0    ? &spec->cdrom
+                        : strcmp(q->key, "floppy") == 0 ? &spec->floppy
+                                                        : NULL;
         if (!s->ops->update || (spec->wall == SPEC_WALL_VM && !medium))
             return engine_unsupported(s->ops, "a live change of this", err);
-        return live_update(s, q, medium ? &spec->cdrom : NULL, err);
+        return live_update(s, q, medium, err);
     }
     return spec_set(spec, q->key, q->value, err);
 }

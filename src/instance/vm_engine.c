@@ -37,6 +37,12 @@ struct file_map {
     size_t len;
 };
 
+/* What is in a drive. */
+struct medium {
+    struct block *block; /* NULL: nothing */
+    char *text;          /* as in the spec; NULL: there is no drive */
+};
+
 struct vm {
     struct engine engine;
     struct engine_env env;
@@ -46,8 +52,7 @@ struct vm {
     struct block *drives[MACHINE_DRIVES];
     enum machine_bus drive_bus[MACHINE_DRIVES];
     unsigned drive_count;
-    struct block *disc;
-    char *disc_path; /* what is in the CD drive, as in the spec */
+    struct medium disc, diskette;
     struct netdev *net;
     struct vm_image image; /* when the spec names one */
     struct vm_exec *execs; /* other processes in it */
@@ -125,25 +130,35 @@ static int open_image_drives(struct vm *vm, struct error *err)
     return r;
 }
 
-/* A disc or diskette; "none" is none. The old values of *ret and *ret_path are not touched. */
-static int open_medium(struct vm *vm, const char *path, bool readonly, struct block **ret,
-                       char **ret_path, struct error *err)
+/* A disc or diskette: FILE[,ro]; "none" is none. */
+static int open_medium(struct vm *vm, const char *text, bool readonly, struct medium *ret,
+                       struct error *err)
 {
-    const struct block_file_options o = {.readonly = readonly};
-    char *copy = strdup(path);
+    size_t len = strlen(text);
+    bool said = len > 3 && strcmp(text + len - 3, ",ro") == 0;
+    const struct block_file_options o = {.readonly = readonly || said};
+    struct medium m = {.text = strdup(text)};
+    cleanup_free char *path = strndup(text, said ? len - 3 : len);
 
-    if (!copy)
+    if (!m.text || !path) {
+        free(m.text);
         return error_set(err, -ENOMEM, "out of memory");
-    *ret = NULL;
+    }
     if (strcmp(path, "none") != 0) {
-        *ret = block_file_open(vm->env.loop, path, &o, err);
-        if (!*ret) {
-            free(copy);
+        m.block = block_file_open(vm->env.loop, path, &o, err);
+        if (!m.block) {
+            free(m.text);
             return err->code;
         }
     }
-    *ret_path = copy;
+    *ret = m;
     return 0;
+}
+
+static void close_medium(struct medium *m)
+{
+    block_close(m->block);
+    free(m->text);
 }
 
 static int open_disk(struct vm *vm, const struct spec_disk *d, struct error *err)
@@ -178,9 +193,11 @@ static int open_drives(struct vm *vm, struct error *err)
         return r;
     for (size_t i = 0; r == 0 && i < spec->disk_count; i++)
         r = open_disk(vm, &spec->disks[i], err);
-    if (r < 0)
-        return r;
-    return spec->cdrom ? open_medium(vm, spec->cdrom, true, &vm->disc, &vm->disc_path, err) : 0;
+    if (r == 0 && spec->cdrom)
+        r = open_medium(vm, spec->cdrom, true, &vm->disc, err);
+    if (r == 0 && spec->floppy)
+        r = open_medium(vm, spec->floppy, false, &vm->diskette, err);
+    return r;
 }
 
 static int from_hex(const char *id, uint8_t *bytes, size_t n)
@@ -312,7 +329,9 @@ static int configure(struct vm *vm, struct machine_config *c, struct error *err)
     c->cdrom = spec->cdrom != NULL;
     c->cdrom_bus = spec->cdrom_bus && strcmp(spec->cdrom_bus, "ahci") == 0 ? MACHINE_BUS_AHCI
                                                                            : MACHINE_BUS_IDE;
-    c->disc = vm->disc;
+    c->disc = vm->disc.block;
+    c->floppy = spec->floppy != NULL;
+    c->diskette = vm->diskette.block;
     if (has_image(vm)) { /* the console is the process's; what the kernel says is for the log */
         c->serials[0] = vm->env.debug_console;
         c->agent = agent_chardev(vm->image.agent);
@@ -366,8 +385,8 @@ static void vm_destroy(struct engine *e)
     vm_display_done(&vm->display);
     for (unsigned i = 0; i < vm->drive_count; i++)
         block_close(vm->drives[i]);
-    block_close(vm->disc);
-    free(vm->disc_path);
+    close_medium(&vm->disc);
+    close_medium(&vm->diskette);
     netdev_close(vm->net);
     vm_exec_free_all(&vm->execs);
     vm_image_done(&vm->image);
@@ -499,28 +518,25 @@ static int vm_resume(struct engine *e, struct error *err)
 }
 
 /* Puts what the spec names now into a drive. */
-static int change_medium(struct vm *vm, enum machine_medium which, const char *path, bool readonly,
-                         struct block **now, char **now_path, struct error *err)
+static int change_medium(struct vm *vm, enum machine_medium which, const char *text,
+                         struct medium *now, struct error *err)
 {
-    struct block *new, *old;
-    char *new_path;
+    struct medium new = {0};
+    struct block *old;
     int r;
 
-    if (!path || (*now_path && strcmp(path, *now_path) == 0))
+    if (!text || (now->text && strcmp(text, now->text) == 0))
         return 0;
-    r = open_medium(vm, path, readonly, &new, &new_path, err);
-    if (r < 0)
-        return r;
-    r = machine_set_medium(vm->machine, which, new, &old, err);
+    r = open_medium(vm, text, which == MACHINE_CDROM, &new, err);
+    if (r == 0)
+        r = machine_set_medium(vm->machine, which, new.block, &old, err);
     if (r < 0) {
-        block_close(new);
-        free(new_path);
+        close_medium(&new);
         return r;
     }
-    block_close(old);
-    free(*now_path);
+    now->block = old;
+    close_medium(now);
     *now = new;
-    *now_path = new_path;
     return 0;
 }
 
@@ -528,8 +544,9 @@ static int vm_update(struct engine *e, struct error *err)
 {
     struct vm *vm = vm_of(e);
     const struct spec *spec = vm->env.spec;
+    int r = change_medium(vm, MACHINE_CDROM, spec->cdrom, &vm->disc, err);
 
-    return change_medium(vm, MACHINE_CDROM, spec->cdrom, true, &vm->disc, &vm->disc_path, err);
+    return r < 0 ? r : change_medium(vm, MACHINE_FLOPPY, spec->floppy, &vm->diskette, err);
 }
 
 static int vm_stats(struct engine *e, struct instance_stats *ret, struct error *err)

@@ -78,6 +78,8 @@ struct machine_config {
     bool cdrom; /* there is a CD drive */
     enum machine_bus cdrom_bus;
     struct block *disc; /* in it; NULL: none */
+    bool floppy;        /* there is a floppy disk drive */
+    struct block *diskette;
     struct machine_nic nics[MACHINE_NICS];
     unsigned nic_count;
     struct chardev *serials[MACHINE_SERIALS]; /* COM1..COM4; NULL: absent */

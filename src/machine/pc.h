@@ -24,6 +24,7 @@ struct mc146818;
 struct pci_bus;
 struct virtio_blk;
 struct ata_drive;
+struct fdc;
 struct piix3;
 struct piix4_pm;
 struct vga;
@@ -48,6 +49,7 @@ struct pc {
     struct virtio_blk *drives[MACHINE_DRIVES]; /* NULL: on another bus */
     struct ata_drive *ata[MACHINE_DRIVES + 1], *cd;
     unsigned ata_count;
+    struct fdc *fdc;
 };
 
 /* Creates the virtio devices of the machine's configuration (pc_virtio.c). */

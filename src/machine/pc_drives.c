@@ -10,6 +10,9 @@
 #include "base/mem.h"
 #include "device/ata/ahci.h"
 #include "device/ata/ide.h"
+#include "device/fdc.h"
+#include "device/i8237.h"
+#include "device/mc146818.h"
 #include "machine/pc.h"
 
 enum { IDE_CD = 2, AHCI_CD = AHCI_PORTS - 1, AHCI_SLOT = 31 };
@@ -104,11 +107,39 @@ static int create_ahci(struct pc *pc, struct error *err)
     return 0;
 }
 
+/* The drives' types and number are in CMOS for firmware and old drivers. */
+static int create_floppy(struct pc *pc, struct error *err)
+{
+    enum { CMOS_FLOPPIES = 0x10, CMOS_EQUIPMENT = 0x14, EQUIPMENT_FLOPPY = 1 };
+    struct machine *m = pc->machine;
+    const bool present[FDC_DRIVES] = {true};
+    struct irq_line irq = isa_irq(pc, 6);
+    struct i8237 *dma;
+
+    if (!m->config.floppy)
+        return 0;
+    dma = i8237_new(m->ports, m->space, err);
+    if (!dma)
+        return -ENOMEM;
+    machine_add_device(m, i8237_device(dma));
+    pc->fdc = fdc_new(m->ports, dma, &irq, present, err);
+    if (!pc->fdc)
+        return -ENOMEM;
+    machine_add_device(m, fdc_device(pc->fdc));
+    if (fdc_change(pc->fdc, 0, m->config.diskette, err) < 0)
+        return error_wrap(err, -EINVAL, "floppy disk");
+    mc146818_set_cmos(pc->rtc, CMOS_FLOPPIES, (uint8_t)(fdc_cmos_type(pc->fdc, 0) << 4));
+    mc146818_set_cmos(pc->rtc, CMOS_EQUIPMENT, EQUIPMENT_FLOPPY);
+    return 0;
+}
+
 int pc_create_drives(struct pc *pc, struct error *err)
 {
     int r = create_ide(pc, err);
 
-    return r < 0 ? r : create_ahci(pc, err);
+    if (r == 0)
+        r = create_ahci(pc, err);
+    return r < 0 ? r : create_floppy(pc, err);
 }
 
 void pc_drives_stats(struct pc *pc, struct machine_stats *ret)
@@ -117,6 +148,31 @@ void pc_drives_stats(struct pc *pc, struct machine_stats *ret)
         ret->block_read += pc->ata[i]->read_bytes;
         ret->block_written += pc->ata[i]->written_bytes;
     }
+    if (pc->fdc) {
+        struct fdc_stats st;
+        fdc_stats(pc->fdc, &st);
+        ret->block_read += st.read_bytes;
+        ret->block_written += st.written_bytes;
+    }
+}
+
+static int change_diskette(struct pc *pc, struct block *block, struct block **ret_old,
+                           struct error *err)
+{
+    struct block *old;
+    int r;
+
+    if (!pc->fdc)
+        return error_set(err, -ENODEV,
+                         "the machine has no floppy drive; start it with --floppy FILE or "
+                         "--floppy none");
+    old = fdc_diskette(pc->fdc, 0);
+    if (old)
+        block_drain(old);
+    r = fdc_change(pc->fdc, 0, block, err);
+    if (r == 0)
+        *ret_old = old;
+    return r;
 }
 
 int pc_set_medium(struct machine *m, enum machine_medium which, struct block *block,
@@ -124,6 +180,8 @@ int pc_set_medium(struct machine *m, enum machine_medium which, struct block *bl
 {
     struct pc *pc = m->pc;
 
+    if (which == MACHINE_FLOPPY)
+        return change_diskette(pc, block, ret_old, err);
     if (!pc->cd)
         return error_set(err, -ENODEV,
                          "the machine has no CD drive; start it with --cdrom FILE or --cdrom none");

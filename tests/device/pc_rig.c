@@ -7,6 +7,7 @@
 #include "device/ata/ahci.h"
 #include "device/ata/ide.h"
 #include "device/debugcon.h"
+#include "device/fdc.h"
 #include "device/fw_cfg.h"
 #include "device/hpet.h"
 #include "device/i440fx.h"
@@ -214,6 +215,19 @@ static void add_drives(struct pc_rig *pc)
     pci_place_bar(ahci_function(ahci), 5, 0xe0010000, NULL);
 }
 
+static void add_floppy(struct pc_rig *pc)
+{
+    const bool present[FDC_DRIVES] = {true};
+    struct irq_line irq = gsi(pc, 6);
+    struct i8237 *dma = i8237_new(pc->rig.ports, pc->rig.space, NULL);
+    struct fdc *fdc = fdc_new(pc->rig.ports, dma, &irq, present, NULL);
+
+    pc->diskette = block_mem_new(pc->floppy_bytes, PC_RIG_FLOPPY, false, false, NULL);
+    add(pc, i8237_device(dma));
+    add(pc, fdc_device(fdc));
+    assert(fdc_change(fdc, 0, pc->diskette, NULL) == 0);
+}
+
 static void add_pci(struct pc_rig *pc)
 {
     static const struct pci_ident ident = {.vendor = 0x1234, .device = 0x5678, .intx = true};
@@ -231,6 +245,7 @@ static void add_pci(struct pc_rig *pc)
                           &(struct piix4_pm_ops){.poweroff = note_end, .opaque = pc}, NULL);
     add(pc, piix4_pm_device(pc->pm));
     add_drives(pc);
+    add_floppy(pc);
     pc->function = pci_add(pc->bus, 2, 0, &ident, NULL, pc, NULL);
     pci_set_bar(pc->function, 0,
                 &(struct pci_bar){.kind = PCI_BAR_IO, .size = 32, .ports = &io, .dev = pc});
@@ -287,5 +302,6 @@ void pc_rig_tear_down(struct pc_rig *pc)
     block_close(pc->disc);
     block_close(pc->slow_disc);
     block_close(pc->slow_disk);
+    block_close(pc->diskette);
     rig_tear_down(&pc->rig);
 }

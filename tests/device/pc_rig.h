@@ -10,7 +10,7 @@
 #include "io/display.h"
 #include "rig.h"
 
-enum { PC_RIG_DEVICES = 48, PC_RIG_CPUS = 2, PC_RIG_DISK = 32 << 10 };
+enum { PC_RIG_DEVICES = 48, PC_RIG_CPUS = 2, PC_RIG_DISK = 32 << 10, PC_RIG_FLOPPY = 163840 };
 
 struct pc_rig {
     struct rig rig;
@@ -26,8 +26,9 @@ struct pc_rig {
     struct i8042 *kbc;
     struct ps2_device *keyboard, *mouse;
     struct ata_drive *hd, *cd;
-    uint8_t disk_bytes[PC_RIG_DISK];
-    struct block *disk, *disc, *slow_disc, *slow_disk; /* slow: requests wait for block_drain */
+    uint8_t disk_bytes[PC_RIG_DISK], floppy_bytes[PC_RIG_FLOPPY];
+    struct block *diskette, *disk, *disc, *slow_disc,
+        *slow_disk;                /* slow: requests wait for block_drain */
     struct pci_function *function; /* one with all kinds of BARs, MSI-X and INTx */
     struct display *display;       /* of the VGA at slot 3 */
     struct device *device[PC_RIG_DEVICES];

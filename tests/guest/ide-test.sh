@@ -1,6 +1,6 @@
 #!/bin/sh
 # The old drives under Debian's drivers: disks on IDE (ata_piix) and AHCI written and read back, a CD read, changed while
-# the guest runs, and taken out.
+# the guest runs, and taken out, a diskette read and written.
 . "$(dirname "$0")/lib.sh"
 passed=0 failed=0
 check() { # TEXT COMMAND...
@@ -14,6 +14,8 @@ guest_kernel generic
 for f in ide ahci first second; do dd if=/dev/urandom of="$work/$f" bs=256k count=2 status=none; done
 cp "$work/ide" "$work/ide.old"
 cp "$work/ahci" "$work/ahci.old"
+dd if=/dev/urandom of="$work/floppy" bs=1k count=1440 status=none
+cp "$work/floppy" "$work/floppy.old"
 
 # The user at the drive: when the guest asks for it.
 asked() { # TEXT: waits for a line of the guest
@@ -32,9 +34,9 @@ asked() { # TEXT: waits for a line of the guest
 user=$!
 children="$children $user"
 
-append="quiet isola.drivers=ide,ahci"
+append="quiet isola.drivers=ide,ahci,floppy"
 in_guest 200 generic --name old-drives --network none --memory 256m --disk "$work/ide,bus=ide" --disk "$work/ahci,bus=ahci" \
-    --cdrom "$work/first" -- '
+    --cdrom "$work/first" --floppy "$work/floppy" -- '
 # Each disk by the controller that it is on.
 for d in /sys/block/sd?; do
     case $(readlink $d) in *0000:00:01.1*) ide=/dev/${d##*/} ;; *0000:00:1f.0*) ahci=/dev/${d##*/} ;; esac
@@ -45,6 +47,8 @@ echo "ide $(sum $ide)"; echo "ahci $(sum $ahci)"
 dd if=$ide of=/tmp.ide bs=64k skip=4 2>/dev/null; dd if=$ahci of=/tmp.ahci bs=64k skip=4 2>/dev/null
 dd if=/tmp.ahci of=$ide bs=64k conv=notrunc,fsync 2>/dev/null; dd if=/tmp.ide of=$ahci bs=64k conv=notrunc,fsync 2>/dev/null
 echo "ide now $(sum $ide)"; echo "ahci now $(sum $ahci)"
+echo "floppy $(dd if=/dev/fd0 bs=18k skip=3 count=4 2>/dev/null | sha256sum | cut -c1-64)"
+dd if=/dev/zero of=/dev/fd0 bs=512 seek=1000 count=30 conv=fsync 2>/dev/null
 echo "cd $(sha256sum /dev/sr0 | cut -c1-64)"
 echo "another disc please"
 before=$(sha256sum /dev/sr0)
@@ -64,6 +68,9 @@ dd if="$work/ahci.old" of="$work/ide.old" bs=256k skip=1 conv=notrunc status=non
 check "the disk on IDE is written" cmp "$work/ide" "$work/ide.old"
 check "and reads what was written" said "ide now $(sum "$work/ide")"
 check "the disk on AHCI is written, and reads that" said "ahci now $(sum "$work/ahci")"
+check "a diskette is read" said "floppy $(dd if="$work/floppy.old" bs=18k skip=3 count=4 status=none | sha256sum | cut -c1-64)"
+dd if=/dev/zero of="$work/floppy.old" bs=512 seek=1000 count=30 conv=notrunc status=none
+check "and written" cmp "$work/floppy" "$work/floppy.old"
 check "the CD is read" said "cd $(sum "$work/first")"
 check "another disc is put in while the guest runs" said "cd now $(sum "$work/second")"
 check "a disc is taken out" said "No medium found"
