@@ -30,10 +30,10 @@ def gate64(offset, selector, access, ist=0):
 
 
 class Program:
-    """mode: 'pm' (32-bit, flat, ring 0), 'real' or 'long'. judges: who can decide it."""
+    """mode: 'pm' (32-bit, flat, ring 0), 'real' or 'long'. judges: who can decide it. rings: where INT3 logs a whole walk."""
 
-    def __init__(self, kind, mode='pm', judges=('qemu', 'bochs')):
-        self.kind, self.mode, self.judges, self.patches, self.body = kind, mode, judges, [], []
+    def __init__(self, kind, mode='pm', judges=('qemu', 'bochs'), rings=()):
+        self.kind, self.mode, self.judges, self.rings, self.patches, self.body = kind, mode, judges, set(rings), [], []
 
     def patch(self, address, value, size=4):
         for i in range(0, size, 4):
