@@ -22,7 +22,7 @@ static void check(const struct x86_decode_env *env, const uint8_t *bytes, size_t
     if (x86_decode(env, bytes, n, &i) != X86_DECODE_OK)
         return;
     assert(i.len >= 1 && i.len <= X86_INSN_MAX && i.len <= n);
-    assert(i.row < X86_ROWS && i.exec == x86_optable[i.row].exec);
+    assert(i.row < X86_ROWS && i.exec == x86_execs[i.row]);
     assert(i.reg < 16 && i.rm < 16 && i.seg < X86_SEGS && i.osize <= X86_SIZE_64 && i.scale < 4);
     assert(i.base == X86_NO_REG || i.base < 16);
     assert(i.index == X86_NO_REG || i.index < 16);

@@ -90,7 +90,7 @@ static int vector_of(struct x86_cpu *c, const struct x86_row *row)
                          .osize = X86_SIZE_32,
                          .asize = X86_SIZE_64};
     c->fault = (struct x86_pending){0};
-    return row->exec(c, &i) == X86_FAULT ? c->fault.vector : -1;
+    return x86_execs[row - x86_optable](c, &i) == X86_FAULT ? c->fault.vector : -1;
 }
 
 /* @expect[unit] is the vector, -1 for "anything else". */

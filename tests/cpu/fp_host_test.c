@@ -404,7 +404,7 @@ static void make_form(struct form *f, const struct x86_row *row, bool mem, bool 
         *b++ = 0;
     }
     f->len = (unsigned)(b - f->bytes);
-    f->insn = (struct x86_insn){.exec = row->exec,
+    f->insn = (struct x86_insn){.exec = x86_execs[row - x86_optable],
                                 .len = (uint8_t)f->len,
                                 .opcode = row->opcode,
                                 .modrm = modrm,
@@ -523,7 +523,7 @@ static unsigned run_case(struct form *f)
     build_stub(f->bytes, f->len);
     run_host();
     load_guest(&before);
-    f->row->exec(cpu, &f->insn);
+    x86_execs[f->row - x86_optable](cpu, &f->insn);
     g = before;
     store_guest(&g);
     cases++;

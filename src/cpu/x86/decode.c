@@ -331,7 +331,7 @@ enum x86_decode_result x86_decode(const struct x86_decode_env *env, const uint8_
     if (!row)
         return cur.trouble ? cur.trouble : X86_DECODE_INVALID;
 
-    i = (struct x86_insn){.exec = row->exec,
+    i = (struct x86_insn){.exec = x86_execs[row - x86_optable],
                           .row = (uint16_t)(row - x86_optable),
                           .opcode = opcode,
                           .base = X86_NO_REG,

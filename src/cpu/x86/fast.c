@@ -128,7 +128,7 @@ const struct x86_insn *x86_fast_generic(struct x86_cpu *c, const struct x86_insn
 
     c->rip = x86_fast_rip(c, i);
     c->insn_count -= i->left;
-    r = x86_optable[i->row].exec(c, i);
+    r = x86_execs[i->row](c, i);
     if (likely(r == X86_NEXT)) {
         c->insn_count += i->left;
         X86_FAST_NEXT(c, i);
@@ -140,7 +140,7 @@ const struct x86_insn *x86_fast_generic_last(struct x86_cpu *c, const struct x86
 {
     c->rip = x86_fast_rip(c, i);
     c->insn_count -= i->left;
-    return leave(c, i, x86_optable[i->row].exec(c, i));
+    return leave(c, i, x86_execs[i->row](c, i));
 }
 
 const struct x86_insn *x86_fast_generic_priv(struct x86_cpu *c, const struct x86_insn *i)

@@ -51,10 +51,9 @@ enum x86_row_imm {
 
 enum { X86_ROW_OPERANDS = 4 };
 
+/* A cache line, without pointers: a table of those would be written to at each start of a program.
+ */
 struct x86_row {
-    x86_exec_fn *exec;
-    const char *mnemonic;
-    const char *encoding;               /* as written in the text file */
     uint8_t operands[X86_ROW_OPERANDS]; /* enum x86_operand */
     uint16_t attr;                      /* X86_ATTR_* */
     uint16_t feature;                   /* X86_FEATURE or X86_FEAT_ALWAYS */
@@ -70,13 +69,17 @@ struct x86_row {
     uint8_t byte_size;               /* operand size is 8 bits */
     uint8_t imm[2];                  /* enum x86_row_imm */
     uint8_t reg_low, rm_low;         /* REX.R / REX.B are ignored (segment and MMX registers) */
+    char mnemonic[16];
+    char encoding[19]; /* as written in the text file */
 };
+_Static_assert(sizeof(struct x86_row) == 64, "rows are cache lines");
 struct x86_bucket {
     uint16_t first; /* in x86_candidates */
     uint16_t count;
 };
 
 extern const struct x86_row x86_optable[];          /* X86_ROWS rows */
+extern x86_exec_fn *const x86_execs[];              /* what runs each of them */
 extern const uint16_t x86_candidates[];             /* rows, the more specific first */
 extern const struct x86_bucket x86_buckets[4][256]; /* by map and opcode byte */
 extern const char *const x86_operand_names[];       /* by enum x86_operand */
