@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* disk create, info, check, convert. */
+/* disk create, info, check, convert; import, when it is given a disk. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -239,4 +239,44 @@ int verb_disk_convert(struct cli *cli, struct args *args)
                   args_text(args, "output"), &err) < 0)
         return fail(cli, &err, args->words[0]);
     return 0;
+}
+
+/* The format of @path when it is a disk image, not an archive of files; else NULL. */
+static const char *disk_format(const char *path)
+{
+    struct disk *file = strcmp(path, "-") == 0 ? NULL : disk_image_file(path, NULL);
+    const char *format = NULL;
+
+    if (!file || disk_probe(file, &format) < 0)
+        format = NULL;
+    disk_close(file);
+    return format && (disk_is_foreign(format) || strcmp(format, "qcow2") == 0) ? format : NULL;
+}
+
+/* "disk.qcow2" here, for "/some/where/disk.vmdk". New. */
+static char *imported_name(const char *path)
+{
+    const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path,
+               *dot = strrchr(base, '.');
+
+    return str_format("%.*s.qcow2", (int)(dot && dot > base ? dot - base : (long)strlen(base)),
+                      base);
+}
+
+int verb_import(struct cli *cli, struct args *args)
+{
+    const char *path = args->words[0], *format = disk_format(path);
+    cleanup_free char *made = NULL;
+    struct error err = {0};
+
+    if (!format)
+        return image_program_become(cli, args);
+    made = args->word_count > 1 ? strdup(args->words[1]) : imported_name(path);
+    if (!made)
+        error_set(&err, -ENOMEM, "out of memory");
+    else if (disk_copy(path, format, made, "qcow2", &err) == 0) {
+        printf("%s\n", made);
+        return 0;
+    }
+    return fail(cli, &err, path);
 }

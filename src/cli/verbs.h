@@ -73,6 +73,7 @@ int verb_volume_prune(struct cli *cli, struct args *args);
 int verb_disk_create(struct cli *cli, struct args *args);
 int verb_disk_info(struct cli *cli, struct args *args);
 int verb_disk_check(struct cli *cli, struct args *args);
+int verb_import(struct cli *cli, struct args *args);
 int verb_disk_convert(struct cli *cli, struct args *args);
 int verb_doctor(struct cli *cli, struct args *args);
 int verb_completion(struct cli *cli, struct args *args);

@@ -185,13 +185,17 @@ const struct verb image_verbs[] = {
         .synopsis = "[OPTIONS] FILE|- [NAME]",
         .brief = "Image of a tar archive",
         .help = "Make an image of an archive of a root file system and print its id.",
+        .man =
+            "An image of a disk instead of an archive (vmdk, vdi, vhd, vhdx, ova, qcow2) becomes a "
+            "qcow2 file called NAME, or as FILE with that ending in the current directory: for "
+            "\"isola run --vm --disk\". See \"isola disk convert\".",
         .options = import_options,
         .examples = EXAMPLES(
             {"isola import -c 'CMD [\"/bin/sh\"]' rootfs.tar mine:1", "An image with one layer."}),
         .min = 1,
         .max = 2,
         .positional = COMPLETE_FILE,
-        .run = image_program_become,
+        .run = verb_import,
     },
     {
         .name = "commit",

@@ -193,6 +193,11 @@
                   "raw refuses writes that would give it such a mark, so that a guest cannot "     \
                   "choose what its drive is taken for at the next start; format=raw allows "       \
                   "them. Images of other programs are converted by \"isola disk convert\"."),      \
+        VALUE(OPTION_TEXT, "user-data", 0, "FILE", "What cloud-init sets the guest up with",       \
+              .more = true, .complete = COMPLETE_FILE,                                             \
+              .man =                                                                               \
+                  "A further disk called cidata holds FILE as user-data, and the instance's id "   \
+                  "and name as meta-data: what cloud-init's NoCloud data source looks for."),      \
         FLAG("temporary", 0, "Forget what is written to disks", .more = true,                      \
              .man = "All --disk are as if \"temporary\" was said: the guest's writes go to an "    \
                     "overlay without a name, in the instance's directory."),                       \

@@ -139,6 +139,7 @@ struct spec {
     char *name;  /* NULL: one is generated when the instance is created */
     char *image; /* as the user wrote it */
     char *kernel, *initrd, *append;
+    char *user_data; /* absolute path; NULL: none */
     struct spec_disk disks[SPEC_DISKS];
     size_t disk_count;
     char *cdrom;        /* absolute path of the disc, "none": an empty drive; NULL: no drive */

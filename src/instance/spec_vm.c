@@ -44,6 +44,7 @@ const struct spec_field spec_vm_fields[] = {
     FIELD("uuid", "uuid", UUID, uuid),
     FIELD("no_reboot", "no-reboot", BOOL, no_reboot),
     FIELD("paused", "paused", BOOL, paused),
+    FIELD("user_data", "user-data", PATH, user_data),
     FIELD("temporary", "temporary", BOOL, temporary),
     FIELD("debug_exit", "debug-exit", BOOL, debug_exit),
     FIELD("debug_console", "debug-console", BOOL, debug_console),
@@ -121,6 +122,13 @@ int spec_vm_check(const struct spec *s, struct error *err)
         return error_set(err, -EINVAL,
                          "nothing to boot: name an image, or a kernel: --kernel FILE (booting from "
                          "a disk needs firmware, which is missing)");
+    if (s->image && s->user_data)
+        return error_set(err, -EINVAL,
+                         "option --user-data is for systems with an init of their own, not for "
+                         "images of containers");
+    if (s->user_data && s->disk_count > SPEC_DISKS - 1)
+        return error_set(err, -ENOSPC, "more than %d disks beside that of --user-data",
+                         SPEC_DISKS - 1);
     if (s->image && s->disk_count > SPEC_DISKS - 2)
         return error_set(err, -ENOSPC, "more than %d disks beside the image's two", SPEC_DISKS - 2);
     if (s->image && s->memory && s->memory < 64u << 20)

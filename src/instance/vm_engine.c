@@ -20,6 +20,7 @@
 #include "instance/vm_image.h"
 #include "instance/vm_net.h"
 #include "instance/vm_screen.h"
+#include "instance/vm_seed.h"
 #include "io/block_disk.h"
 #include "io/block_file.h"
 #include "io/disk_image.h"
@@ -53,6 +54,7 @@ struct vm {
     enum machine_bus drive_bus[MACHINE_DRIVES];
     unsigned drive_count;
     struct medium disc, diskette;
+    uint8_t *seed; /* the bytes of its last drive, with --user-data */
     struct netdev *net;
     struct vm_image image; /* when the spec names one */
     struct vm_exec *execs; /* other processes in it */
@@ -193,6 +195,10 @@ static int open_drives(struct vm *vm, struct error *err)
         return r;
     for (size_t i = 0; r == 0 && i < spec->disk_count; i++)
         r = open_disk(vm, &spec->disks[i], err);
+    if (r == 0 && spec->user_data) {
+        r = vm_seed_open(&vm->env, &vm->drives[vm->drive_count], &vm->seed, err);
+        vm->drive_count += r == 0;
+    }
     if (r == 0 && spec->cdrom)
         r = open_medium(vm, spec->cdrom, true, &vm->disc, err);
     if (r == 0 && spec->floppy)
@@ -385,6 +391,7 @@ static void vm_destroy(struct engine *e)
     vm_display_done(&vm->display);
     for (unsigned i = 0; i < vm->drive_count; i++)
         block_close(vm->drives[i]);
+    free(vm->seed);
     close_medium(&vm->disc);
     close_medium(&vm->diskette);
     netdev_close(vm->net);

@@ -49,6 +49,24 @@ static int bears(struct disk *d, uint64_t at, const char *mark, bool *ret)
     return r;
 }
 
+/* An archive whose first file describes a machine (DSP0243, 6.4). */
+static int is_ova(struct disk *d, bool *ret)
+{
+    uint8_t head[512];
+    size_t n;
+    int r;
+
+    *ret = false;
+    if (d->size < sizeof head)
+        return 0;
+    r = disk_read(d, 0, head, sizeof head);
+    n = strnlen((char *)head, 100);
+    if (r == 0)
+        *ret = memcmp(head + 257, "ustar", 5) == 0 && n > 4 &&
+               strncasecmp((char *)head + n - 4, ".ovf", 4) == 0;
+    return r;
+}
+
 int disk_probe(struct disk *d, const char **ret_format)
 {
     uint8_t head[DISK_PROBE_HEAD] = {0};
@@ -60,7 +78,7 @@ int disk_probe(struct disk *d, const char **ret_format)
         return r;
     format = disk_probe_head(head, sizeof head);
     if (!format) {
-        r = bears(d, 257, "ustar", &found);
+        r = is_ova(d, &found);
         format = found ? "ova" : NULL;
     }
     if (r == 0 && !format) {

@@ -19,7 +19,8 @@ const char *disk_probe_head(const uint8_t *head, size_t len);
 
 /*
  * As disk_probe_head, and what is known by marks elsewhere: "vhd" by its footer, "iso" (ISO 9660),
- * "ova" (a tar archive). "raw" when nothing is recognized. 0 or a negative errno from reading.
+ * "ova" (an exported machine). "raw" when nothing is recognized. 0 or a negative errno from
+ * reading.
  */
 int disk_probe(struct disk *d, const char **ret_format);
 

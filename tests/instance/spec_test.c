@@ -53,6 +53,7 @@ static void round_trip(void **state)
         {"append", "console=ttyS0 \"x\\y\" \t"},
         {"disk", "/a.img"},
         {"disk", "/b.img,ro,format=raw,serial=S1,cache=unsafe,discard=off"},
+        {"user-data", "/u.yaml"},
         {"disk", "/c.qcow2,temporary,format=qcow2,cache=writethrough"},
         {"memory", "1g"},
         {"cpus", "8"},

@@ -109,10 +109,13 @@ check "disk convert from vhd and to raw" "qemu-img convert -f raw -O vpc -o forc
     "\$isola disk convert -O raw in.vhd o.raw" "cmp o.raw base.raw" "\$isola disk convert o.raw o.qcow2" \
     "qemu-img compare -f qcow2 -F raw o.qcow2 base.raw"
 rm -f o.*
+mkdir given
 check "disk convert from ova" "qemu-img convert -O vmdk -o subformat=streamOptimized base.raw d.vmdk" "echo '<x/>' >x.ovf" \
     "tar cf in.ova x.ovf d.vmdk" "\$isola disk convert in.ova o.qcow2" "qemu-img compare -f qcow2 -F raw o.qcow2 base.raw"
 rm -f o.*
-mkdir secret given && head -c 65536 /dev/urandom >secret/file
+check "import of a disk" "cd given && \$isola import ../in.ova | grep -qx in.qcow2" \
+    "qemu-img compare -f qcow2 -F raw given/in.qcow2 base.raw" "! \$isola import in.vdi given/in.qcow2"
+mkdir secret && head -c 65536 /dev/urandom >secret/file
 check "a vmdk that names other files gets none" "qemu-img convert -O vmdk -o subformat=monolithicFlat base.raw given/f.vmdk" \
     "sed 's|RW [0-9]* FLAT .*|RW 128 FLAT \"$work/secret/file\" 0|' given/f.vmdk >given/in.vmdk" \
     "qemu-img convert -f vmdk -O raw given/in.vmdk bait.raw" "cmp -n 65536 bait.raw secret/file" \
