@@ -377,8 +377,8 @@ static enum doctor_result check_nat(struct str *out)
         private_net_droppers(add_dropper, &droppers, NULL);
         if (droppers.len) {
             str_addf(out,
-                     "; the firewall (%s) drops what it does not know: if containers reach "
-                     "nothing, let it accept iifname \"isola-*\" and oifname \"isola-*\"",
+                     "; the firewall (%s) drops what it does not know, so that they may reach "
+                     "nothing: let it accept iifname \"isola-*\" and oifname \"isola-*\"",
                      str_text(&droppers));
             result = DOCTOR_NO;
         }

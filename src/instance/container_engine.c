@@ -201,7 +201,10 @@ static int plug(void *opaque, pid_t pid, int netns_fd, struct error *err)
 
     r = container_net_start(b->env.spec, b->env.id, b->parts.names, netns_fd, p->user_namespace,
                             &b->net, &view, err);
-    return r < 0 ? r : container_parts_names(&b->parts, &view, warn, b, err);
+    if (r < 0)
+        return r;
+    container_net_warn(b->net, warn, b);
+    return container_parts_names(&b->parts, &view, warn, b, err);
 }
 
 /* A command that cannot be executed has exit codes of its own, as with shells. */

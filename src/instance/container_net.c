@@ -193,6 +193,32 @@ int container_net_start(const struct spec *spec, const char *id, const char *dir
     return 0;
 }
 
+struct warning {
+    void (*warn)(void *opaque, const char *line);
+    void *opaque;
+};
+
+static void warn_of_dropper(void *opaque, const char *family, const char *table, const char *chain)
+{
+    const struct warning *w = opaque;
+    cleanup_free char *line = str_format(
+        "the firewall's chain %s %s %s drops what it does not know, so that containers may reach "
+        "nothing: nft insert rule %s %s %s iifname \"isola-*\" accept, and the same with oifname",
+        family, table, chain, family, table, chain);
+
+    if (line)
+        w->warn(w->opaque, line);
+}
+
+void container_net_warn(const struct container_net *net,
+                        void (*warn)(void *opaque, const char *line), void *opaque)
+{
+    struct warning w = {warn, opaque};
+
+    if (net->kernel)
+        private_net_droppers(warn_of_dropper, &w, NULL);
+}
+
 void container_net_stop(struct container_net *net)
 {
     if (!net)

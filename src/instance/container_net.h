@@ -36,6 +36,9 @@ struct container_net;
 int container_net_start(const struct spec *spec, const char *id, const char *dir, int netns_fd,
                         bool user_namespace, struct container_net **ret,
                         struct container_net_view *ret_view, struct error *err);
+/* Has @warn tell a person what may keep packets from this network: the host's own firewall. */
+void container_net_warn(const struct container_net *net,
+                        void (*warn)(void *opaque, const char *line), void *opaque);
 /* NULL is fine. */
 void container_net_stop(struct container_net *net);
 /* Whether container_net_stop has use for CAP_NET_ADMIN. */

@@ -171,6 +171,35 @@ int nft_list_forward(int fd, void (*each)(void *opaque, const struct nft_seen_ch
     return r;
 }
 
+struct mention {
+    const char *text;
+    bool found;
+};
+
+static bool see_rule(void *opaque, const struct nlmsghdr *m)
+{
+    struct mention *x = opaque;
+
+    x->found = memmem((const uint8_t *)m + NLMSG_HDRLEN, m->nlmsg_len - NLMSG_HDRLEN, x->text,
+                      strlen(x->text)) != NULL;
+    return !x->found;
+}
+
+int nft_mentions(int fd, const struct nft_table *t, const char *text, bool *ret, struct error *err)
+{
+    struct mention x = {.text = text};
+    struct netlink_writer w = {0};
+    int r;
+
+    object(&w, t->family, NFT_MSG_GETRULE, NLM_F_DUMP);
+    netlink_put_text(&w, NFTA_RULE_TABLE, t->name);
+    r = netlink_ask(fd, &w, see_rule, &x, err);
+    netlink_done(&w);
+    if (r == 0)
+        *ret = x.found;
+    return r;
+}
+
 /* ---- rules ---- */
 
 struct nft_rule nft_rule_begin(struct netlink_writer *w, const struct nft_table *t,

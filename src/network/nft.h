@@ -58,6 +58,10 @@ struct nft_seen_chain {
 int nft_list_forward(int fd, void (*each)(void *opaque, const struct nft_seen_chain *c),
                      void *opaque, struct error *err) error_must_check;
 
+/* Whether a rule of @t has the bytes of @text in it, the name of a device, say. */
+int nft_mentions(int fd, const struct nft_table *t, const char *text, bool *ret,
+                 struct error *err) error_must_check;
+
 /* The expressions of a rule follow, then nft_rule_end. */
 struct nft_rule {
     size_t list;

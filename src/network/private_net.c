@@ -409,25 +409,36 @@ int private_net_probe(struct error *err)
     return r;
 }
 
+enum { DROPPERS = 8 };
+
 struct droppers {
-    void (*each)(void *opaque, const char *family, const char *table, const char *chain);
-    void *opaque;
+    struct nft_seen_chain chains[DROPPERS];
+    size_t count;
 };
 
 static void see_forward(void *opaque, const struct nft_seen_chain *c)
 {
-    const struct droppers *d = opaque;
+    struct droppers *d = opaque;
 
-    if (c->drops)
-        d->each(d->opaque, c->family == NFPROTO_INET ? "inet" : "ip", c->table, c->name);
+    if (c->drops && d->count < DROPPERS)
+        d->chains[d->count++] = *c;
 }
 
 int private_net_droppers(void (*each)(void *opaque, const char *family, const char *table,
                                       const char *chain),
                          void *opaque, struct error *err)
 {
-    struct droppers d = {each, opaque};
+    struct droppers d = {.count = 0};
     cleanup_fd int fd = netlink_open(NETLINK_NETFILTER, err);
+    int r = fd < 0 ? fd : nft_list_forward(fd, see_forward, &d, err);
 
-    return fd < 0 ? fd : nft_list_forward(fd, see_forward, &d, err);
+    for (size_t i = 0; r == 0 && i < d.count; i++) {
+        const struct nft_seen_chain *c = &d.chains[i];
+        const struct nft_table t = {c->family, c->table};
+        bool known = false;
+        r = nft_mentions(fd, &t, "isola-", &known, err);
+        if (r == 0 && !known)
+            each(opaque, c->family == NFPROTO_INET ? "inet" : "ip", c->table, c->name);
+    }
+    return r;
 }

@@ -97,7 +97,10 @@ void private_net_collect(const char *link);
  */
 int private_net_probe(struct error *err) error_must_check;
 
-/* Calls @each for each forward chain of others whose policy is to drop. */
+/*
+ * Calls @each for each forward chain of others whose policy is to drop, in tables without a rule
+ * that speaks of our devices (isola-*): there nobody has let containers through.
+ */
 int private_net_droppers(void (*each)(void *opaque, const char *family, const char *table,
                                       const char *chain),
                          void *opaque, struct error *err);

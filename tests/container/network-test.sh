@@ -157,9 +157,13 @@ done
 # ---- the host's firewall ----
 nft add table inet fw && nft 'add chain inet fw through { type filter hook forward priority 5; policy drop; }'
 is "drop means drop" "$(i run --rm bb sh -c 'timeout 2 wget -q -O - http://198.51.100.2/index.html; true' 2>/dev/null)" ''
+i run --name dropped bb true; is "the log tells" "$(i logs dropped 2>&1)" '*chain inet fw through drops*'
 is "doctor tells" "$(i doctor 2>&1 | grep '^nat')" '*inet fw through*isola-*'
 nft 'add rule inet fw through iifname "isola-*" accept; add rule inet fw through oifname "isola-*" accept'
 is "doctor's advice" "$(i run --rm bb wget -q -O - http://198.51.100.2/index.html)" world
+i start -a dropped >/dev/null 2>&1; is "the log tells no more" "$(i logs dropped 2>&1 | grep -c drops)" 1
+is "nor does doctor" "$(i doctor 2>&1 | grep -c '^nat.*drops')" 0
+i rm dropped >/dev/null
 nft delete table inet fw
 echo 1 >/proc/sys/net/ipv4/ip_forward
 i run -d --name router bb sleep 100 >/dev/null

@@ -250,6 +250,10 @@ static void test_droppers(void **state)
     output("nft 'add chain inet fw through { type filter hook forward priority 1; policy drop; }'");
     assert_int_equal(private_net_droppers(see, seen, &err), 0);
     assert_string_equal(seen, "inet fw through");
+    output("nft 'add rule inet fw through iifname \"isola-*\" accept'");
+    *seen = 0;
+    assert_int_equal(private_net_droppers(see, seen, &err), 0);
+    assert_string_equal(seen, "");
     output("nft delete table inet fw");
 }
 
