@@ -277,8 +277,10 @@ const struct verb act_verbs[] = {
         .synopsis = "[OPTIONS] INSTANCE...",
         .brief = "Change limits",
         .help = "Change limits and policies of instances, while they run or not.",
-        .man = "Limits hold at once for containers; a virtual machine keeps those it was started "
-               "with.",
+        .man =
+            "Limits hold at once for containers. A virtual machine that runs gives memory to the "
+            "host and takes it back, up to what it was started with; its kernel may take its "
+            "time and needs a driver (virtio_balloon). Other limits hold from its next start.",
         .options = update_options,
         .examples = EXAMPLES({"isola update -m 1g --cpus 2 web", "More room for web."}),
         .min = 1,

@@ -160,11 +160,14 @@ static int live_update(struct supervisor *s, const struct protocol_request *q, c
                        struct error *err)
 {
     cleanup_free char *old = text && *text ? strdup(*text) : NULL;
+    uint64_t memory = s->i->spec->memory;
     int r = spec_set(s->i->spec, q->key, q->value, err);
 
     if (r < 0 || !supervisor_alive(s))
         return r;
     r = s->ops->update(s->engine, err);
+    if (r < 0)
+        s->i->spec->memory = memory;
     if (r < 0 && text) {
         free(*text);
         *text = steal_ptr(&old);
@@ -206,7 +209,8 @@ static int do_update(struct supervisor *s, const struct protocol_request *q, str
         char **medium = strcmp(q->key, "cdrom") == 0    ? &spec->cdrom
                         : strcmp(q->key, "floppy") == 0 ? &spec->floppy
                                                         : NULL;
-        if (!s->ops->update || (spec->wall == SPEC_WALL_VM && !medium))
+        if (!s->ops->update ||
+            (spec->wall == SPEC_WALL_VM && !medium && strcmp(q->key, "memory") != 0))
             return engine_unsupported(s->ops, "a live change of this", err);
         return live_update(s, q, medium, err);
     }

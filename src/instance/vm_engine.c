@@ -553,7 +553,9 @@ static int vm_update(struct engine *e, struct error *err)
     const struct spec *spec = vm->env.spec;
     int r = change_medium(vm, MACHINE_CDROM, spec->cdrom, &vm->disc, err);
 
-    return r < 0 ? r : change_medium(vm, MACHINE_FLOPPY, spec->floppy, &vm->diskette, err);
+    if (r == 0)
+        r = change_medium(vm, MACHINE_FLOPPY, spec->floppy, &vm->diskette, err);
+    return r < 0 ? r : machine_set_memory(vm->machine, spec_vm_memory(spec), err);
 }
 
 static int vm_stats(struct engine *e, struct instance_stats *ret, struct error *err)

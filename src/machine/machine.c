@@ -336,6 +336,16 @@ int machine_set_medium(struct machine *m, enum machine_medium which, struct bloc
     return m->board->set_medium(m, which, block, ret_old, err);
 }
 
+int machine_set_memory(struct machine *m, uint64_t bytes, struct error *err)
+{
+    if (bytes > m->config.memory)
+        return error_set(err, -ERANGE,
+                         "it was started with %llu MiB of memory; more can be given when it is "
+                         "stopped",
+                         (unsigned long long)(m->config.memory >> 20));
+    return m->board->set_balloon(m, (uint32_t)((m->config.memory - bytes) >> GMEM_PAGE_BITS), err);
+}
+
 void machine_power_button(struct machine *m)
 {
     m->board->power_button(m);

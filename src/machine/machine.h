@@ -135,6 +135,12 @@ int machine_start(struct machine *m, struct loop *loop,
 /* Stops the processors at an instruction boundary and guest time with them; and goes on. */
 void machine_pause(struct machine *m);
 void machine_resume(struct machine *m);
+/*
+ * Asks the guest to live in @bytes of its memory and gives the rest to the host (balloon); it may
+ * take its time or keep more. -ERANGE when it has less than that,
+ * -ENOTSUP when its kernel has no driver for that.
+ */
+int machine_set_memory(struct machine *m, uint64_t bytes, struct error *err);
 /* Presses the power button (ACPI event). */
 void machine_power_button(struct machine *m);
 /* Ends the machine at once (MACHINE_END_STOPPED); ended is still called. */

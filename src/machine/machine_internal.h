@@ -26,6 +26,8 @@ struct board_ops {
     /* After all devices were reset: what firmware would set up, then the guest's kernel. */
     int (*boot)(struct machine *m, struct error *err);
     void (*power_button)(struct machine *m);
+    /* How many pages of 4 KiB the guest is to keep for the host; -ENOTSUP without a driver. */
+    int (*set_balloon)(struct machine *m, uint32_t pages, struct error *err);
     /* Every part with state of its own, beside processors: the devices and what lies below them. */
     struct device *(*part)(struct machine *m, unsigned index);
     /*

@@ -20,6 +20,7 @@
 #include "device/piix4_pm.h"
 #include "device/pvpanic.h"
 #include "device/uart16550.h"
+#include "device/virtio/virtio_balloon.h"
 #include "device/vga.h"
 #include "machine/pc_firmware.h"
 
@@ -611,6 +612,16 @@ static bool pc_settles_last(const struct machine *m, const struct device *part)
     return last;
 }
 
+static int pc_set_balloon(struct machine *m, uint32_t pages, struct error *err)
+{
+    if (pages && !virtio_balloon_running(m->pc->balloon))
+        return error_set(err, -ENOTSUP,
+                         "its kernel runs no driver for a memory balloon (virtio_balloon); change "
+                         "its memory when it is stopped");
+    virtio_balloon_set(m->pc->balloon, pages);
+    return 0;
+}
+
 static void pc_select_cpu(struct machine *m, unsigned cpu)
 {
     lapics_select(m->pc->lapics, cpu);
@@ -623,6 +634,7 @@ const struct board_ops pc_board = {
     .destroy = pc_destroy,
     .boot = pc_boot,
     .power_button = pc_power_button,
+    .set_balloon = pc_set_balloon,
     .part = pc_part,
     .settles_last = pc_settles_last,
     .stats = pc_stats,

@@ -22,6 +22,7 @@ struct hpet;
 struct lapics;
 struct mc146818;
 struct pci_bus;
+struct virtio_balloon;
 struct virtio_blk;
 struct ata_drive;
 struct fdc;
@@ -46,6 +47,7 @@ struct pc {
     struct boot_range ranges[BOOT_RANGES];
     unsigned range_count;
     uint64_t low_memory;
+    struct virtio_balloon *balloon;
     struct virtio_blk *drives[MACHINE_DRIVES]; /* NULL: on another bus */
     struct ata_drive *ata[MACHINE_DRIVES + 1], *cd;
     unsigned ata_count;

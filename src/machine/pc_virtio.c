@@ -80,7 +80,6 @@ int pc_create_virtio(struct pc *pc, struct error *err)
     unsigned slot = FIRST_SLOT + (pc->vga ? 1 : 0);
     struct virtio_rng *rng;
     struct virtio_input *tablet;
-    struct virtio_balloon *balloon;
 
     if (add_nics(pc, &slot, err) < 0 || add_drives(pc, &slot, err) < 0)
         return -ENOMEM;
@@ -96,10 +95,10 @@ int pc_create_virtio(struct pc *pc, struct error *err)
     if (!rng)
         return -ENOMEM;
     machine_add_device(m, virtio_rng_device(rng));
-    balloon = virtio_balloon_new(pc->pci, slot++, m->space, err);
-    if (!balloon)
+    pc->balloon = virtio_balloon_new(pc->pci, slot++, m->space, err);
+    if (!pc->balloon)
         return -ENOMEM;
-    machine_add_device(m, virtio_balloon_device(balloon));
+    machine_add_device(m, virtio_balloon_device(pc->balloon));
     if (!m->config.vga)
         return 0;
     tablet = virtio_input_new(pc->pci, slot, m->space, err);

@@ -69,7 +69,9 @@ static void target_and_actual(void **state)
 
     assert_int_equal(guest_config_read(&t->g, 0, 4), 0x10021af4);
     assert_true(guest_features(&t->g) & VIRTIO_BIT(F_PAGE_REPORTING));
+    assert_false(virtio_balloon_running(t->balloon));
     guest_start(&t->g, false, 0, 2, 16);
+    assert_true(virtio_balloon_running(t->balloon));
     virtio_balloon_set(t->balloon, 77);
     assert_int_equal(guest_isr(&t->g), 2);
     assert_int_equal(guest_read(&t->g, 2, 0, 4), 77);

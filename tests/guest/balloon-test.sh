@@ -30,6 +30,12 @@ until_ok 60 seen freed || { show; die "the guest freed nothing"; }
 smaller() { now=$(used); [ -n "$now" ] && [ "$now" -le $((full - (64 << 20))) ]; }
 until_ok 120 smaller || { show; die "stats said $full bytes before and still says $(used)"; }
 ok "free pages: $((full >> 20)) MiB, then $((now >> 20)) MiB"
+"$isola" update -m 512m reported 2>"$work/update" && die "more memory than it was started with"
+grep -q '256 MiB' "$work/update" || { cat "$work/update"; die "why not more memory?"; }
+"$isola" update -m 176m reported >/dev/null || die "update"
+inflated() { "$isola" inspect --live reported | grep -A4000 virtio-balloon | tr -d ' \n' | grep -q '"wanted":20480,"actual":20480'; }
+until_ok 60 inflated || { "$isola" inspect --live reported | grep -A12 virtio-balloon; die "80 MiB less were asked for"; }
+ok "update --memory takes memory from a guest that runs"
 echo >&3
 wait $guest
 grep -q 'isola-status: 3' "$work/out" || { show; die "the guest did not live on"; }

@@ -114,7 +114,7 @@ rename|ok|ok|ok|ok
 wait|ok|ok|ok|ok
 inspect|ok|ok|ok|ok
 update_policy|ok|ok|ok|ok
-update_limits|ok|ok|*not supported by wall vm*|*not supported by wall vm*
+update_limits|ok|ok|*was started with 16 MiB*|*runs no driver for a memory balloon*
 restart_policy|ok|ok|ok|ok
 limits|ok|ok|ok|ok
 publish|ok|ok|ok|ok

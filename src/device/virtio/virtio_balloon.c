@@ -169,6 +169,11 @@ struct pci_function *virtio_balloon_function(struct virtio_balloon *b)
     return b->vd.pci;
 }
 
+bool virtio_balloon_running(const struct virtio_balloon *b)
+{
+    return virtio_running(&b->vd);
+}
+
 void virtio_balloon_set(struct virtio_balloon *b, uint32_t pages)
 {
     if (b->wanted == pages)

@@ -18,6 +18,8 @@ struct virtio_balloon *virtio_balloon_new(struct pci_bus *bus, unsigned slot, st
                                           struct error *err);
 struct device *virtio_balloon_device(struct virtio_balloon *b);
 struct pci_function *virtio_balloon_function(struct virtio_balloon *b); /* for placing the BARs */
+/* Whether a driver runs that would do what is asked. */
+bool virtio_balloon_running(const struct virtio_balloon *b);
 /*
  * Asks the driver to keep @pages of 4 KiB for the host; it may take its time or give fewer.
  * virtio_balloon_pages: how many it says it has given.
