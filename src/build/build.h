@@ -25,8 +25,9 @@ struct build_options {
     const char *const *build_args; /* NAME=value, or NAME: from the environment */
     const char *const *labels;     /* NAME=value */
     const char *const *secrets;    /* id=NAME,src=FILE or id=NAME,env=NAME */
-    bool no_cache, pull, no_network;
-    int output; /* where the steps and their programs write */
+    bool no_cache, pull;
+    const char *network; /* of RUN: "none", "host"; NULL or "default": private */
+    int output;          /* where the steps and their programs write */
     /* Brings the image @name here if it is missing, with @always asks in any case. */
     int (*fetch)(void *opaque, const char *name, const char *platform, bool always,
                  struct error *err);

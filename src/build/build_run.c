@@ -14,6 +14,7 @@
 #include "build/build_internal.h"
 #include "build/execute.h"
 
+enum { FILE_MAX = 1 << 20 };
 enum { MOUNTS_MAX = CONTAINERFILE_FLAGS_MAX + 4, SECRET_MAX = 1 << 20 };
 
 #define SCRIPT "/dev/isola-script"
@@ -300,9 +301,49 @@ static int mount_secret(struct run *x, const char *text, struct error *err)
         err);
 }
 
+/* What RUN says goes before what the command line says. */
+static enum execute_network network_of(const struct run *x)
+{
+    const char *said = instruction_flag(x->i, "network");
+
+    if (!said || strcmp(said, "default") == 0)
+        said = x->b->options->network;
+    if (said && strcmp(said, "none") == 0)
+        return EXECUTE_NET_NONE;
+    return said && strcmp(said, "host") == 0 ? EXECUTE_NET_HOST : EXECUTE_NET_PRIVATE;
+}
+
+/* Whether a name server of @path is on the host's loopback, which a private network lacks. */
+static bool asks_loopback(const char *path)
+{
+    size_t n;
+    cleanup_free char *text = host_read(path, FILE_MAX, &n);
+    char *rest = text, *line;
+
+    while (rest && (line = strsep(&rest, "\n")))
+        if (str_starts(line, "nameserver") &&
+            (strstr(line, " 127.") || strstr(line, "\t127.") || strstr(line, "::1")))
+            return true;
+    return false;
+}
+
+/* Where the program finds name servers. */
+static const char *name_servers(const struct run *x)
+{
+    /* What systemd-resolved, which listens on loopback, asks itself. */
+    static const char resolved[] = "/run/systemd/resolve/resolv.conf";
+    static const char usual[] = "/etc/resolv.conf";
+
+    return geteuid() == 0 && network_of(x) == EXECUTE_NET_PRIVATE && asks_loopback(usual) &&
+                   access(resolved, R_OK) == 0
+               ? resolved
+               : usual;
+}
+
 static int make_mounts(struct run *x, struct error *err)
 {
-    static const char *const host_files[] = {"/etc/resolv.conf", "/etc/hosts"};
+    const char *const files[][2] = {{"/etc/resolv.conf", name_servers(x)},
+                                    {"/etc/hosts", "/etc/hosts"}};
     const char *text;
     int r = 0;
 
@@ -320,14 +361,13 @@ static int make_mounts(struct run *x, struct error *err)
         else
             r = error_set(err, -ENOTSUP, "--mount=type=%s is not supported", t);
     }
-    for (size_t k = 0; r == 0 && k < array_size(host_files); k++)
-        if (access(host_files[k], R_OK) == 0)
-            r = add_mount(x,
-                          (struct execute_mount){.target = host_files[k],
-                                                 .source = host_files[k],
-                                                 .readonly = true,
-                                                 .file = true},
-                          err);
+    for (size_t k = 0; r == 0 && k < array_size(files); k++)
+        if (access(files[k][1], R_OK) == 0)
+            r = add_mount(
+                x,
+                (struct execute_mount){
+                    .target = files[k][0], .source = files[k][1], .readonly = true, .file = true},
+                err);
     if (r == 0 && x->script) {
         char *path = private_file(x, x->script, strlen(x->script), 0755, 0, 0);
         r = path ? add_mount(x,
@@ -407,7 +447,7 @@ static void warn(void *opaque, const char *line)
 
 static int execute(struct run *x, struct rootfs *rootfs, struct error *err)
 {
-    const char *network = instruction_flag(x->i, "network"), *dir = stage_text(x->s, "WorkingDir");
+    const char *dir = stage_text(x->s, "WorkingDir");
     cleanup_free char *state = str_format("%s/state", rootfs->dir);
     struct root_user user;
     char **env = NULL;
@@ -419,7 +459,7 @@ static int execute(struct run *x, struct rootfs *rootfs, struct error *err)
         .user = &user,
         .mounts = x->mounts,
         .mount_count = x->mount_count,
-        .no_network = (network && strcmp(network, "none") == 0) || x->b->options->no_network,
+        .network = network_of(x),
         .output = x->b->output,
         .warn = warn,
         .opaque = x->b,

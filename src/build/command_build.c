@@ -124,7 +124,6 @@ static int run(void *opaque)
     struct program *p = opaque;
     cleanup_free const char **tags = values(p, "tag"), **args = values(p, "build-arg");
     cleanup_free const char **labels = values(p, "label"), **secrets = values(p, "secret");
-    const char *network = program_option(p, "network");
     struct build_options o = {
         .context = p->word_count ? p->words[0] : ".",
         .file = program_option(p, "file"),
@@ -136,7 +135,7 @@ static int run(void *opaque)
         .secrets = secrets,
         .no_cache = program_flag(p, "no-cache"),
         .pull = program_flag(p, "pull"),
-        .no_network = network && strcmp(network, "none") == 0,
+        .network = program_option(p, "network"),
         .output = 2,
         .fetch = fetch,
     };

@@ -22,6 +22,7 @@
 #include "base/str.h"
 #include "container/container.h"
 #include "container/seccomp.h"
+#include "network/private_net.h"
 
 enum { PIDS_MAX = 4096 };
 
@@ -49,7 +50,7 @@ static void add_mount(json_t *list, const char *target, const char *type, const 
                                           json_string_nocheck(source), "options", o));
 }
 
-static json_t *mounts(const struct execute *x)
+static json_t *mounts(const struct execute *x, bool own_network)
 {
     json_t *list = json_array();
 
@@ -59,7 +60,11 @@ static json_t *mounts(const struct execute *x)
               "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620");
     add_mount(list, "/dev/shm", "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777,size=65536k");
     add_mount(list, "/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev");
-    add_mount(list, "/sys", "none", "/sys", "rbind,nosuid,noexec,nodev,ro");
+    /* With the devices of the network it is in; only its owner may mount that. */
+    if (own_network)
+        add_mount(list, "/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro");
+    else
+        add_mount(list, "/sys", "none", "/sys", "rbind,nosuid,noexec,nodev,ro");
     for (size_t i = 0; i < x->mount_count; i++) {
         const struct execute_mount *m = &x->mounts[i];
         char options[64];
@@ -101,7 +106,7 @@ static json_t *process(const struct execute *x)
                      texts(x->env), "args", texts(x->args), "capabilities", capabilities());
 }
 
-static json_t *linux_part(const struct execute *x, bool rootless)
+static json_t *linux_part(const struct execute *x, bool rootless, enum execute_network network)
 {
     static const char *const masked[] = {"/proc/asound",      "/proc/acpi",
                                          "/proc/interrupts",  "/proc/kcore",
@@ -117,7 +122,7 @@ static json_t *linux_part(const struct execute *x, bool rootless)
 
     for (size_t i = 0; i < array_size(kinds); i++)
         json_array_append_new(spaces, json_pack("{s:s}", "type", kinds[i]));
-    if (x->no_network)
+    if (network != EXECUTE_NET_HOST)
         json_array_append_new(spaces, json_pack("{s:s}", "type", "network"));
     if (!rootless)
         json_object_set_new(resources, "pids", json_pack("{s:i}", "limit", PIDS_MAX));
@@ -126,13 +131,15 @@ static json_t *linux_part(const struct execute *x, bool rootless)
 }
 
 /* The configuration's text, the large filter put in as it is. */
-static int make_config(const struct execute *x, bool rootless, struct str *out, struct error *err)
+static int make_config(const struct execute *x, bool rootless, enum execute_network network,
+                       struct str *out, struct error *err)
 {
     struct str filter = {0};
     json_t *o =
         json_pack("{s:s, s:o, s:{s:s, s:b}, s:s, s:o, s:o}", "ociVersion", "1.2.0", "process",
                   process(x), "root", "path", x->rootfs->upper, "readonly", 0, "hostname", "build",
-                  "mounts", mounts(x), "linux", linux_part(x, rootless));
+                  "mounts", mounts(x, !rootless && network != EXECUTE_NET_HOST), "linux",
+                  linux_part(x, rootless, network));
     cleanup_free char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 
     json_decref(o);
@@ -203,9 +210,52 @@ static int wait_end(struct container *c, int *ret_status, struct error *err)
     return 0;
 }
 
-static int run_container(const struct execute *x, const struct oci_config *config, bool rootless,
+/* The network of one run. */
+struct plugging {
+    enum execute_network how;
+    struct private_net *net;
+    bool unsupported;
+};
+
+/* While the container waits: its network comes to be. */
+static int plug(void *opaque, pid_t pid, int netns_fd, struct error *err)
+{
+    struct plugging *p = opaque;
+    char id[24];
+    const struct private_net_options o = {.id = id, .netns = netns_fd};
+    int r;
+
+    if (p->how != EXECUTE_NET_PRIVATE)
+        return 0;
+    /* A step has no id of its own; stages at the same time are processes of their own. */
+    snprintf(id, sizeof(id), "b%011x", (unsigned)getpid());
+    r = private_net_open(&o, &p->net, err);
+    p->unsupported = r == -ENOTSUP;
+    return r;
+}
+
+/* The engine hands its opaque to both. */
+struct both {
+    const struct execute *x;
+    struct plugging plugging;
+};
+
+static void warn(void *opaque, const char *line)
+{
+    const struct execute *x = ((struct both *)opaque)->x;
+
+    x->warn(x->opaque, line);
+}
+
+static int plug_it(void *opaque, pid_t pid, int netns_fd, struct error *err)
+{
+    return plug(&((struct both *)opaque)->plugging, pid, netns_fd, err);
+}
+
+static int run_container(struct both *b, const struct oci_config *config, bool rootless,
                          int *ret_status, struct error *err)
 {
+    const struct execute *x = b->x;
     struct container_overlay overlay = {.lower = x->rootfs->lower,
                                         .lower_count = x->rootfs->lower_count,
                                         .upper = x->rootfs->upper,
@@ -221,8 +271,9 @@ static int run_container(const struct execute *x, const struct oci_config *confi
         .best_effort = true,
         .rootless = rootless,
         .die_with_parent = true,
-        .warn = x->warn,
-        .opaque = x->opaque,
+        .warn = warn,
+        .opaque = b,
+        .plug = b->plugging.how == EXECUTE_NET_PRIVATE ? plug_it : NULL,
     };
     struct container *c = NULL;
     struct error ignored = {0};
@@ -230,8 +281,10 @@ static int run_container(const struct execute *x, const struct oci_config *confi
 
     snprintf(id, sizeof(id), "build-%d", (int)getpid());
     r = container_create(config, &o, &c, err);
-    if (r < 0)
+    if (r < 0) {
+        private_net_close(b->plugging.net);
         return r;
+    }
     for (size_t i = 0; i < x->mount_count; i++)
         if (x->mounts[i].secret)
             unlink(x->mounts[i].source);
@@ -241,6 +294,7 @@ static int run_container(const struct execute *x, const struct oci_config *confi
     if (container_delete(c, true, r == 0 ? err : &ignored) < 0 && r == 0)
         r = -EIO;
     container_free(c);
+    private_net_close(b->plugging.net);
     return r;
 }
 
@@ -256,23 +310,44 @@ static bool in_user_namespace(void)
     return n == 3 && (inside || outside || count != UINT32_MAX);
 }
 
-int execute_run(const struct execute *x, int *ret_status, struct error *err)
+static int run_with(const struct execute *x, bool rootless, enum execute_network network,
+                    bool *ret_unsupported, int *ret_status, struct error *err)
 {
-    bool rootless = geteuid() != 0 || in_user_namespace();
-    cleanup_free bool *there = mem_alloc(x->mount_count + 1, sizeof(*there));
+    struct both b = {.x = x, .plugging = {.how = network}};
     struct oci_config *config = NULL;
     struct str text = {0};
-    int r = there ? make_config(x, rootless, &text, err)
-                  : error_set_errno(err, -ENOMEM, "run a program");
+    int r = make_config(x, rootless, network, &text, err);
 
     if (r == 0)
         r = oci_config_parse(str_text(&text), text.len, &config, err);
-    if (r == 0) {
-        note_targets(x, there);
-        r = run_container(x, config, rootless, ret_status, err);
-        remove_targets(x, there);
-    }
+    if (r == 0)
+        r = run_container(&b, config, rootless, ret_status, err);
+    *ret_unsupported = b.plugging.unsupported;
     oci_config_free(config);
     str_done(&text);
+    return r;
+}
+
+int execute_run(const struct execute *x, int *ret_status, struct error *err)
+{
+    bool rootless = geteuid() != 0 || in_user_namespace(), unsupported = false;
+    cleanup_free bool *there = mem_alloc(x->mount_count + 1, sizeof(*there));
+    enum execute_network network = x->network;
+    int r;
+
+    if (!there)
+        return error_set_errno(err, -ENOMEM, "run a program");
+    if (network == EXECUTE_NET_PRIVATE && rootless)
+        network = EXECUTE_NET_HOST;
+    note_targets(x, there);
+    r = run_with(x, rootless, network, &unsupported, ret_status, err);
+    if (r < 0 && unsupported) {
+        cleanup_free char *line =
+            str_format("RUN has the host's network, not a private one: %s", error_text(err));
+        x->warn(x->opaque, line ? line : "RUN has the host's network");
+        *err = (struct error){0};
+        r = run_with(x, rootless, EXECUTE_NET_HOST, &unsupported, ret_status, err);
+    }
+    remove_targets(x, there);
     return r;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * RUN: a program in a container on the root file system of a stage. The container has Docker's
- * default rights and filter, its own namespaces but the network's, and no terminal.
+ * default rights and filter, its own namespaces, and no terminal.
  */
 #ifndef BUILD_EXECUTE_H
 #define BUILD_EXECUTE_H
@@ -18,6 +18,12 @@ struct execute_mount {
     unsigned long long size; /* of a tmpfs; 0: half of the memory */
 };
 
+enum execute_network {
+    EXECUTE_NET_PRIVATE, /* as isola run's (network/private_net.h); of root only */
+    EXECUTE_NET_NONE,
+    EXECUTE_NET_HOST,
+};
+
 struct execute {
     struct rootfs *rootfs;                /* not mounted */
     const char *state_dir;                /* absolute, exists */
@@ -26,7 +32,7 @@ struct execute {
     const struct root_user *user;
     const struct execute_mount *mounts;
     size_t mount_count;
-    bool no_network;
+    enum execute_network network;
     int output; /* standard output and error */
     void (*warn)(void *opaque, const char *line);
     void *opaque;
@@ -34,7 +40,8 @@ struct execute {
 
 /*
  * Runs the program to its end. *ret_status: its exit status, 128 + N after signal N. What the
- * container put into the root file system to mount on is removed again.
+ * container put into the root file system to mount on is removed again. Where a private network
+ * cannot be, the host's is taken, with a warning to root.
  */
 int execute_run(const struct execute *x, int *ret_status, struct error *err) error_must_check;
 

@@ -174,12 +174,21 @@ RUN --mount=type=tmpfs,target=/scratch touch /scratch/a
 RUN --mount=type=bind,source=src,target=/src cat /src/one >/one; ! touch /src/x
 RUN --mount=type=bind,from=base:1,source=bin,target=/b ls /b/busybox
 RUN --network=none ls /proc/sys/net/ipv4/conf >/net
+RUN ls /sys/class/net >/private; cat /etc/resolv.conf >/dev/null
+RUN --network=host ls /sys/class/net >/host
 RUN <<S
 #!/bin/sh -e
 echo script >/script
 S
 END_OF_CONTAINERFILE
 try "mounts" -t mounts --secret "id=s,src=$work/secret"
+refusal=$(grep -m1 "RUN has the host's network" "$work/err")
+if [ -n "$refusal" ]; then
+    echo "skipped: no private network for RUN: $refusal"
+else
+    same "a private network" "$(in_image mounts sh -c 'echo $(cat /private)')" "eth0 lo"
+fi
+same "--network=host" "$(in_image mounts cat /host)" "$(ls /sys/class/net)"
 same "what stays" "$(in_image mounts sh -c 'cat /count /length /one /net /script; ls /scratch /src /run/secrets /cache')" "1
 11
 1
