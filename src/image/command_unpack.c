@@ -2,6 +2,7 @@
 /* _unpack: the child that unpacks a layer, with descriptors from its parent (layer.c). */
 #include <fcntl.h>
 #include <limits.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -32,5 +33,6 @@ int command_unpack(struct program *p)
     }
     c.ids = (enum idmap_kind)ids;
     c.parent = parent;
-    return unpack_child_run(&c);
+    /* Without handlers of an ordinary exit: behind its walls none could do anything. */
+    _exit(unpack_child_run(&c));
 }
