@@ -31,8 +31,10 @@
 #include "io/input.h"
 
 enum { LISTEN_FD = 3, CLIENTS = 8, DESCRIPTORS = 64 };
-enum { FRAME_NS = 33333333, INPUT_US = 8000, RETRY_MS = 200, SLOW_MS = 3000 };
+enum { FRAME_NS = 30000000, INPUT_NS = 8000000, RETRY_MS = 200, SLOW_MS = 3000 };
 enum { PLACES = 32767 };
+/* Keys that wait for the guest; what more comes, or waits longer, is lost. */
+enum { WAITING = 512, WAIT_MS = 5000 };
 /* Bytes of address space: a picture, its copies for clients, and the libraries. */
 #define MEMORY (2ull << 30)
 
@@ -47,6 +49,11 @@ struct server {
     uint32_t nothing[64 * 48]; /* shown while there is no picture */
     unsigned width, height, clients;
     uint64_t down[INPUT_KEYS / 64];
+    struct {
+        uint8_t key, down;
+    } waiting[WAITING];
+    unsigned first_waiting, waiting_count;
+    uint64_t waiting_since; /* of the first */
     unsigned buttons;
 };
 
@@ -65,11 +72,28 @@ static struct server *server_of(rfbClientPtr client)
 
 /* ---- the machine ---- */
 
+/* The library only reads the picture: it draws no cursor (cursor is NULL). */
+static void show(struct server *s, const uint32_t *pixels, unsigned width, unsigned height)
+{
+    rfbClientIteratorPtr clients;
+    rfbClientPtr client;
+
+    s->width = width;
+    s->height = height;
+    rfbNewFramebuffer(s->rfb, (char *)(uintptr_t)pixels, (int)width, (int)height, 8, 3, 4);
+    /* Which takes red to be lowest. */
+    s->rfb->serverFormat.redShift = 16;
+    s->rfb->serverFormat.greenShift = 8;
+    s->rfb->serverFormat.blueShift = 0;
+    clients = rfbGetClientIterator(s->rfb);
+    while ((client = rfbClientIteratorNext(clients)))
+        s->rfb->setTranslateFunction(client);
+    rfbReleaseClientIterator(clients);
+}
+
 static void show_nothing(struct server *s)
 {
-    s->width = 64;
-    s->height = 48;
-    rfbNewFramebuffer(s->rfb, (char *)s->nothing, 64, 48, 8, 3, 4);
+    show(s, s->nothing, 64, 48);
 }
 
 static void disconnect(struct server *s)
@@ -100,13 +124,8 @@ static void update(struct server *s)
         disconnect(s);
         return;
     }
-    if (p.resized && (p.width != s->width || p.height != s->height)) {
-        /* The library reads it only: it draws no cursor (cursor is NULL). */
-        rfbNewFramebuffer(s->rfb, (char *)(uintptr_t)p.pixels, (int)p.width, (int)p.height, 8, 3,
-                          4);
-        s->width = p.width;
-        s->height = p.height;
-    }
+    if (p.width != s->width || p.height != s->height)
+        show(s, p.pixels, p.width, p.height);
     for (unsigned i = 0; i < p.change_count; i++) {
         const struct instance_screen_rect *r = &p.changed[i];
         rfbMarkRectAsModified(s->rfb, (int)r->x, (int)r->y, (int)(r->x + r->width),
@@ -114,16 +133,43 @@ static void update(struct server *s)
     }
 }
 
-static void set_key(struct server *s, unsigned key, bool down)
+/* Gives the guest the keys that it takes now. */
+static void send_keys(struct server *s)
 {
     struct error err = {0};
+    bool taken = true;
 
+    while (s->waiting_count && s->screen) {
+        unsigned at = s->first_waiting;
+        if (instance_screen_key(s->screen, s->waiting[at].key, s->waiting[at].down, &taken, &err) <
+            0) {
+            disconnect(s);
+            return;
+        }
+        if (!taken && now_ns() - s->waiting_since < WAIT_MS * 1000000ull)
+            return;
+        s->first_waiting = (at + 1) % WAITING;
+        s->waiting_count--;
+        s->waiting_since = now_ns();
+    }
+}
+
+static void set_key(struct server *s, unsigned key, bool down)
+{
+    unsigned at = (s->first_waiting + s->waiting_count) % WAITING;
+
+    if (s->waiting_count == WAITING)
+        return;
     if (down)
         s->down[key / 64] |= 1ull << key % 64;
     else
         s->down[key / 64] &= ~(1ull << key % 64);
-    if (s->screen && instance_screen_key(s->screen, key, down, NULL, &err) < 0)
-        disconnect(s);
+    if (!s->waiting_count)
+        s->waiting_since = now_ns();
+    s->waiting[at].key = (uint8_t)key;
+    s->waiting[at].down = down;
+    s->waiting_count++;
+    send_keys(s);
 }
 
 /* ---- clients ---- */
@@ -182,10 +228,12 @@ static void accept_client(struct server *s)
 
     if (fd < 0)
         return;
-    if (fd >= DESCRIPTORS - 8)
+    if (fd >= DESCRIPTORS - 8) {
         close(fd);
-    else
-        rfbNewClient(s->rfb, fd);
+        return;
+    }
+    update(s); /* so that it is greeted with the size of the picture */
+    rfbNewClient(s->rfb, fd);
 }
 
 /* ---- running ---- */
@@ -204,9 +252,6 @@ static int make_rfb(struct server *s)
     s->rfb->screenData = s;
     s->rfb->frameBuffer = (char *)s->nothing;
     s->rfb->desktopName = s->id;
-    s->rfb->serverFormat.redShift = 16;
-    s->rfb->serverFormat.greenShift = 8;
-    s->rfb->serverFormat.blueShift = 0;
     s->rfb->cursor = NULL;
     s->rfb->alwaysShared = TRUE;
     s->rfb->autoPort = FALSE;
@@ -224,22 +269,24 @@ static int make_rfb(struct server *s)
 
 static void serve(struct server *s)
 {
-    uint64_t next = 0;
+    uint64_t next = 0, left;
 
     for (;;) {
         struct pollfd listener = {.fd = LISTEN_FD, .events = POLLIN};
-        if (poll(&listener, 1, s->clients ? 0 : -1) > 0)
+        if (poll(&listener, 1, s->clients || s->waiting_count ? 0 : -1) > 0)
             accept_client(s);
         if (!s->screen && now_ns() >= next) {
             connect_screen(s);
             next = s->screen ? 0 : now_ns() + RETRY_MS * 1000000ull;
         }
         if (s->screen && now_ns() >= next) {
-            /* Measured from the start of the update: thirty a second while it takes less. */
-            next = now_ns() + FRAME_NS;
+            /* One that comes late is followed in step, unless a whole one was missed. */
+            next = next + FRAME_NS > now_ns() ? next + FRAME_NS : now_ns() + FRAME_NS;
             update(s);
         }
-        rfbProcessEvents(s->rfb, INPUT_US);
+        send_keys(s);
+        left = next > now_ns() ? next - now_ns() : 0;
+        rfbProcessEvents(s->rfb, (long)(min_of(left, (uint64_t)INPUT_NS) / 1000));
     }
 }
 

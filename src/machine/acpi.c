@@ -139,6 +139,14 @@ static void dsdt_isa(struct aml *a, const struct acpi_config *config)
         aml_res_irq(&r, com[i].irq);
         dsdt_device(a, com[i].name, "PNP0501", i + 1, &r);
     }
+    if (config->screen) {
+        aml_res_io(&r, 0x60, 1);
+        aml_res_io(&r, 0x64, 1);
+        aml_res_irq(&r, 1);
+        dsdt_device(a, "KBD_", "PNP0303", 0, &r);
+        aml_res_irq(&r, 12);
+        dsdt_device(a, "MOU_", "PNP0F13", 0, &r);
+    }
     aml_res_io(&r, PC_PVPANIC_PORT, 1);
     dsdt_device(a, "PEVT", "QEMU0001", 0, &r);
     aml_close(a);
@@ -201,7 +209,8 @@ static uint32_t build_facs(struct acpi_area *a)
 }
 
 /* Fixed ACPI description table, revision 3 (5.2.9). */
-static uint32_t build_fadt(struct acpi_area *a, uint32_t facs, uint32_t dsdt)
+static uint32_t build_fadt(struct acpi_area *a, const struct acpi_config *config, uint32_t facs,
+                           uint32_t dsdt)
 {
     enum {
         WBINVD = 1 << 0,
@@ -211,6 +220,7 @@ static uint32_t build_fadt(struct acpi_area *a, uint32_t facs, uint32_t dsdt)
         TMR_VAL_EXT = 1 << 8,
         RESET_REG_SUP = 1 << 10,
     };
+    enum { LEGACY = 1 << 0, HAS_8042 = 1 << 1, NO_VGA = 1 << 2 };
     size_t at = table_open(a, "FACP", 3);
     struct str *s = &a->bytes;
 
@@ -235,13 +245,13 @@ static uint32_t build_fadt(struct acpi_area *a, uint32_t facs, uint32_t dsdt)
     put(s, 4, 1); /* PM timer length */
     put(s, 4, 1); /* GPE0 length */
     put(s, 0, 3);
-    put(s, 0xfff, 2);                    /* no C2 */
-    put(s, 0xfff, 2);                    /* no C3 */
-    put(s, 0, 4);                        /* flush size, stride */
-    put(s, 0, 2);                        /* duty offset, width */
-    put(s, 0, 2);                        /* day and month alarm */
-    put(s, 0x32, 1);                     /* century register of the CMOS */
-    put(s, 1 << 0 | 1 << 1 | 1 << 2, 2); /* legacy devices, 8042, and no VGA */
+    put(s, 0xfff, 2); /* no C2 */
+    put(s, 0xfff, 2); /* no C3 */
+    put(s, 0, 4);     /* flush size, stride */
+    put(s, 0, 2);     /* duty offset, width */
+    put(s, 0, 2);     /* day and month alarm */
+    put(s, 0x32, 1);  /* century register of the CMOS */
+    put(s, LEGACY | HAS_8042 | (config->screen ? 0 : NO_VGA), 2);
     put(s, 0, 1);
     put(s, WBINVD | PROC_C1 | SLP_BUTTON | RTC_S4 | TMR_VAL_EXT | RESET_REG_SUP, 4);
     put_gas_io(s, 8, 1, 0xcf9);
@@ -355,7 +365,7 @@ int acpi_write(struct space *space, const struct acpi_config *config, struct err
     uint32_t dsdt = build_dsdt(&a, config), facs = build_facs(&a), rsdt, xsdt;
     int r;
 
-    a.table[a.count++] = build_fadt(&a, facs, dsdt);
+    a.table[a.count++] = build_fadt(&a, config, facs, dsdt);
     a.table[a.count++] = build_madt(&a, config);
     a.table[a.count++] = build_hpet(&a);
     rsdt = build_root(&a, "RSDT", 4);

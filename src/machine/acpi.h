@@ -3,6 +3,8 @@
 #ifndef MACHINE_ACPI_H
 #define MACHINE_ACPI_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "bus/space.h"
 
@@ -24,6 +26,7 @@ enum {
 struct acpi_config {
     unsigned cpus;
     unsigned serials; /* bit i: COM(i + 1) is present */
+    bool screen;      /* VGA, keyboard and mouse */
 };
 
 /* Builds the tables and writes them at PC_ACPI_TABLES and PC_RSDP. */

@@ -148,7 +148,7 @@ static void setup_mtrrs(struct x86_cpu *c)
 int pc_firmware_setup(struct pc *pc, struct error *err)
 {
     struct machine *m = pc->machine;
-    struct acpi_config acpi = {.cpus = m->vm->cpu_count};
+    struct acpi_config acpi = {.cpus = m->vm->cpu_count, .screen = m->config.vga};
     struct smbios_config smbios = {
         .memory = m->config.memory, .cpus = m->vm->cpu_count, .uuid = m->config.uuid};
     int r = setup_pci(pc, err);

@@ -40,7 +40,7 @@ static uint64_t check_table(struct space *s, uint64_t at, const char *signature)
 
 static void acpi_tables_hang_together(void **state)
 {
-    struct acpi_config config = {.cpus = 3, .serials = 5};
+    struct acpi_config config = {.cpus = 3, .serials = 5, .screen = true};
     struct gmem *ram;
     struct space *s = make(&ram);
     uint64_t xsdt, rsdt, fadt, madt, dsdt;
