@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -20,8 +21,8 @@
 /* Options of run and create that are about the command and not about the instance. */
 static bool own_option(const struct option *o)
 {
-    static const char *const names[] = {"detach", "detach-keys", "sig-proxy", "cidfile", "help",
-                                        "pull",   "quiet",       "env",       "env-file"};
+    static const char *const names[] = {"attach", "detach", "detach-keys", "sig-proxy", "cidfile",
+                                        "help",   "pull",   "quiet",       "env",       "env-file"};
 
     for (size_t i = 0; i < array_size(names); i++) {
         if (strcmp(o->name, names[i]) == 0)
@@ -255,6 +256,39 @@ static bool is_process(struct cli *cli, const char *ref)
     return is;
 }
 
+/* --attach: only the streams that it names. */
+static int choose_streams(const struct args *args, struct connection *c, struct error *err)
+{
+    static const char *const names[] = {"stdin", "stdout", "stderr"};
+    bool chosen[3] = {false}, any = false;
+
+    for (size_t i = 0; i < args->value_count; i++) {
+        const struct arg_value *v = &args->values[i];
+        size_t k = 0;
+        if (strcmp(v->option->name, "attach") != 0)
+            continue;
+        while (k < array_size(names) && strcasecmp(v->text, names[k]) != 0)
+            k++;
+        if (k == array_size(names))
+            return error_set(err, -EINVAL,
+                             "option --attach: \"%s\" is not one of stdin, stdout, stderr",
+                             v->text);
+        chosen[k] = any = true;
+    }
+    if (!any)
+        return 0;
+    if (args_bool(args, "detach"))
+        return error_set(err, -EINVAL, "options --attach and --detach exclude each other");
+    if (!chosen[1] && !chosen[2])
+        return error_set(
+            err, -ENOTSUP,
+            "option --attach: stdin alone is not supported; attach stdout or stderr, too");
+    c->input = c->input && chosen[0];
+    c->no_output = !chosen[1];
+    c->no_errors = !chosen[2];
+    return 0;
+}
+
 int verb_run(struct cli *cli, struct args *args)
 {
     bool detach = args_bool(args, "detach");
@@ -271,6 +305,8 @@ int verb_run(struct cli *cli, struct args *args)
     struct error err = {0};
     int status, r = check_request(args, &err);
 
+    if (r == 0)
+        r = choose_streams(args, &c, &err);
     if (r == 0 && !detach)
         r = connect_check(&c, &err);
     if (r < 0) {

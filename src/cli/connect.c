@@ -2,8 +2,11 @@
 #include "cli/connect.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include "base/own.h"
 
 int connect_check(const struct connection *c, struct error *err)
 {
@@ -33,10 +36,12 @@ static bool own_status(int status)
 int connect_converse(struct cli *cli, const char *ref, const char *name,
                      struct instance_stream *stream, const struct connection *c)
 {
+    cleanup_fd int nowhere =
+        c->no_output || c->no_errors ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
     const struct instance_terminal terminal = {
         .input_fd = c->input ? STDIN_FILENO : -1,
-        .output_fd = STDOUT_FILENO,
-        .error_fd = STDERR_FILENO,
+        .output_fd = c->no_output ? nowhere : STDOUT_FILENO,
+        .error_fd = c->no_errors ? nowhere : STDERR_FILENO,
         .tty = c->tty,
         .proxy_signals = c->proxy_signals && !c->tty,
         .detach_keys = c->detach_keys,

@@ -10,6 +10,8 @@
 struct connection {
     bool input, tty, proxy_signals;
     bool exact_signals;      /* each as it came, not only "end" */
+    bool no_output;          /* its standard output is not shown */
+    bool no_errors;          /* nor its standard error */
     bool quiet;              /* no word about how to come back after detaching */
     const char *detach_keys; /* NULL: the default ones */
 };

@@ -256,6 +256,10 @@ static const struct option run_options[] = {
     MACHINE_OPTIONS,
     FLAG("quiet", 'q', "No progress of a pull", .more = true),
     FLAG("detach", 'd', "Run in the background and print the id"),
+    VALUE(OPTION_LIST, "attach", 'a', "stdin|stdout|stderr", "Connect only these streams",
+          .more = true,
+          .man = "Without it standard output and error are connected, and with --interactive "
+                 "standard input. What is not connected can be read with isola logs."),
     DETACH_KEYS,
     FLAG("sig-proxy", 0, "Pass signals on to the instance", .more = true, .initial = "true",
          .man = "Without a terminal, SIGTERM, SIGINT, SIGHUP and SIGQUIT are passed on. With "

@@ -69,6 +69,13 @@ i import --change 'ENTRYPOINT ["/bin/echo","entry"]' --change 'CMD ["cmd"]' --ch
 part_streams() {
     is "stdout" "$(i run --rm --network none bb sh -c 'echo out; echo err >&2' 2>/dev/null)" out
     is "stderr" "$(i run --rm --network none bb sh -c 'echo out; echo err >&2' 2>&1 >/dev/null)" err
+    is "-a stdout" "$(i run --rm -a stdout --network none bb sh -c 'echo out; echo err >&2' 2>&1)" out
+    is "-a stderr" "$(i run --rm -a stderr --network none bb sh -c 'echo out; echo err >&2' 2>&1)" err
+    is "-a without stdin" "$(echo x | i run --rm -i -a stdout -a stderr --network none bb sh -c 'read -t 1 -r x; echo "<$x>"' 2>&1)" '<>'
+    is "-a stdin" "$(echo x | i run --rm -i -a stdin -a stdout --network none bb cat)" x
+    gives 125 '*stdin alone*' run --rm -i -a stdin bb cat
+    gives 125 '*exclude*' run -d -a stdout bb true
+    gives 125 '*"stdio"*' run -a stdio bb true
     is "stdin" "$(printf 'a\nb\n' | i run --rm -i --network none bb cat)" $'a\nb'
     is "no stdin without -i" "$(echo x | i run --rm --network none bb cat)" ""
     is "4 MB through" "$(head -c 4000000 /dev/zero | i run --rm -i --network none bb cat | wc -c)" 4000000
