@@ -147,6 +147,9 @@ const struct state_table x86_cpu_state = {.name = "x86-cpu",
 
 void x86_state_settle(struct x86_cpu *c)
 {
+    /* Stale translations, which a system may rely on to be used or not, are not saved: drop them
+     * here, too, and this processor goes on as the loaded one does. */
+    x86_tlb_flush_all(c);
     x86_flags_set(c, x86_flags_get(c), X86_ARITH);
     c->edges = (uint8_t)(atomic_load_explicit(&c->attention, memory_order_acquire) & EDGES);
 }
