@@ -223,8 +223,8 @@ void machine_resume(struct machine *m)
 {
     if (!m->paused)
         return;
-    gclock_resume(m->clock); /* arms the loop's timer again */
     m->paused = false;
+    gclock_resume(m->clock); /* arms the loop's timer again */
     if (m->threads) {
         m->threads->parked = false;
         threads_wake(m);

@@ -4,7 +4,7 @@
 
 #include "base/loop.h"
 #include "base/mem.h"
-#include "machine/machine.h"
+#include "machine/machine_internal.h"
 #include "tests/test.h"
 
 enum { LOAD = 0x100000, HEADER = 32 };
@@ -145,12 +145,40 @@ static void a_machine_pauses_goes_on_and_stops(void **state)
     assert_int_equal(run(make(spin, sizeof(spin), false), pause_and_stop).end, MACHINE_END_STOPPED);
 }
 
+static struct gtimer waited_for;
+
+static void timer_ends_it(void *opaque)
+{
+    machine_stop(opaque);
+}
+
+/* The timer is armed before the pause and due after it. */
+static void pause_before_a_timer(struct machine *m)
+{
+    machine_lock(m);
+    gtimer_init(&waited_for, m->clock, timer_ends_it, m);
+    gtimer_set(&waited_for, gclock_now(m->clock) + 20000000);
+    machine_pause(m);
+    machine_resume(m);
+    machine_unlock(m);
+}
+
+static void timers_of_a_sleeping_guest_go_on_after_a_pause(void **state)
+{
+    static const uint8_t halt[] = {0xfa, 0xf4, HANG};
+
+    (void)state;
+    assert_int_equal(run(make(halt, sizeof(halt), false), pause_before_a_timer).end,
+                     MACHINE_END_STOPPED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(guests_end_in_each_way),
         cmocka_unit_test(a_reset_starts_the_guest_again),
         cmocka_unit_test(a_machine_pauses_goes_on_and_stops),
+        cmocka_unit_test(timers_of_a_sleeping_guest_go_on_after_a_pause),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
