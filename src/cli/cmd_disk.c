@@ -10,6 +10,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "cli/disk_copy.h"
+#include "io/disk_clone.h"
 #include "cli/human.h"
 #include "cli/image_program.h"
 #include "cli/output.h"

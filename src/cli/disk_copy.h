@@ -15,9 +15,6 @@
 int disk_copy(const char *from, const char *from_format, const char *to, const char *to_format,
               struct error *err) error_must_check;
 
-/* A new empty file for an image. NULL with @err set. */
-struct disk *disk_new_file(const char *path, struct error *err);
-
 /* Whether @format ("vmdk", "ova", ...) is one that only qemu-img reads. */
 bool disk_is_foreign(const char *format);
 

@@ -567,6 +567,18 @@ static int simple(struct instances *home, const char *ref, enum lifecycle_verb v
     return r;
 }
 
+int client_find(struct instances *home, const char *ref, enum lifecycle_verb verb,
+                struct instance **ret, struct error *err)
+{
+    return find_for(home, ref, verb, ret, NULL, err);
+}
+
+int client_snapshot(struct instances *home, const struct instance *i, const char *dir,
+                    struct error *err)
+{
+    return transact(home, i, json_pack("{s:s,s:s}", "do", "snapshot", "dir", dir), -1, NULL, err);
+}
+
 int instance_pause(struct instances *home, const char *ref, struct error *err)
 {
     return simple(home, ref, LIFECYCLE_PAUSE, "pause", err);

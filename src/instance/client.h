@@ -14,6 +14,13 @@ int client_update(struct instances *home, const struct instance *i, const char *
                   const char *value, struct error *err);
 /* Connects to the screen of @ref; *ret_fd is the caller's (screen_wire.h). */
 int client_screen(struct instances *home, const char *ref, int *ret_fd, struct error *err);
+/* Finds @ref, whose state must allow @verb. New. */
+int client_find(struct instances *home, const char *ref, enum lifecycle_verb verb,
+                struct instance **ret, struct error *err) error_must_check;
+/* Has the supervisor of @i write a snapshot into directory @dir, which exists. Waits for its end.
+ */
+int client_snapshot(struct instances *home, const struct instance *i, const char *dir,
+                    struct error *err) error_must_check;
 /* The engine's view of itself; *ret is a new reference. */
 int client_inspect(struct instances *home, const struct instance *i, json_t **ret,
                    struct error *err);

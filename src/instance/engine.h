@@ -113,7 +113,13 @@ struct engine_ops {
     /* Whether there is a screen now; @screen serves it on a connected socket @fd (taken). */
     bool (*has_screen)(const struct engine *e);
     int (*screen)(struct engine *e, int fd, struct error *err);
-    int (*snapshot)(struct engine *e, const char *path, struct error *err);
+    /*
+     * Keeps what it is now in directory @dir, which exists and is empty. @done is called on the
+     * loop when all is written, or has failed (@err not NULL); not when this call fails.
+     */
+    int (*snapshot)(struct engine *e, const char *dir,
+                    void (*done)(void *opaque, const struct error *err), void *opaque,
+                    struct error *err);
     /* Asks the guest to end (power button); it may take its time or refuse. */
     int (*stop)(struct engine *e, struct error *err);
     /*

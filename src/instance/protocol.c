@@ -14,7 +14,8 @@ enum {
     KEY_STREAM = 4, /* input, replay, wait, columns, rows */
     KEY_UPGRADE = 8,
     KEY_UPDATE = 16, /* key, value */
-    KEY_EXEC = 32    /* words, env, workdir, user, tty, input, detach */
+    KEY_EXEC = 32,   /* words, env, workdir, user, tty, input, detach */
+    KEY_DIR = 64
 };
 
 static const struct {
@@ -34,6 +35,7 @@ static const struct {
     [PROTOCOL_UPDATE] = {"update", KEY_UPDATE},
     [PROTOCOL_EXEC] = {"exec", KEY_EXEC},
     [PROTOCOL_SCREEN] = {"screen", 0},
+    [PROTOCOL_SNAPSHOT] = {"snapshot", KEY_DIR},
 };
 
 const char *protocol_verb_name(enum protocol_verb verb)
@@ -135,6 +137,8 @@ static int get_key(struct protocol_request *q, unsigned keys, const char *key, j
         r = get_text(v, q->key, sizeof q->key);
     } else if ((keys & KEY_UPDATE) && strcmp(key, "value") == 0) {
         r = get_text(v, q->value, sizeof q->value);
+    } else if ((keys & KEY_DIR) && strcmp(key, "dir") == 0) {
+        r = get_text(v, q->value, sizeof q->value);
     } else if (keys & KEY_EXEC) {
         r = check_exec_key(q, key, v);
     }
@@ -187,6 +191,8 @@ static int parse_object(json_t *o, struct protocol_request *q, struct error *err
         return error_set(err, -EINVAL, "kill: \"signal\" is missing");
     if (q->verb == PROTOCOL_EXEC && parse_exec(o, q) < 0)
         return error_set(err, -EINVAL, "exec: \"words\" is missing, or a text is none");
+    if (q->verb == PROTOCOL_SNAPSHOT && q->value[0] != '/')
+        return error_set(err, -EINVAL, "snapshot: \"dir\" is no absolute path");
     if (q->verb == PROTOCOL_UPDATE && !q->key[0])
         return error_set(err, -EINVAL, "update: \"key\" is missing");
     return 0;

@@ -35,6 +35,7 @@ enum protocol_verb {
     PROTOCOL_UPDATE,
     PROTOCOL_EXEC,
     PROTOCOL_SCREEN,
+    PROTOCOL_SNAPSHOT,
     PROTOCOL_VERBS
 };
 
@@ -47,7 +48,7 @@ struct protocol_request {
     bool input, replay, wait;
     unsigned columns, rows;
     char key[64];
-    char value[4096];
+    char value[4096]; /* snapshot: the directory */
     /* exec: texts that each end in a zero byte: words, then variables, then directory and user. */
     char texts[PROTOCOL_LINE_MAX];
     unsigned word_count, env_count;

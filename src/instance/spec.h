@@ -139,7 +139,8 @@ struct spec {
     char *name;  /* NULL: one is generated when the instance is created */
     char *image; /* as the user wrote it */
     char *kernel, *initrd, *append;
-    char *user_data; /* absolute path; NULL: none */
+    char *user_data;     /* absolute path; NULL: none */
+    char *from_snapshot; /* its first start goes on from there (snapshot.h); NULL: it boots */
     struct spec_disk disks[SPEC_DISKS];
     size_t disk_count;
     char *cdrom;        /* absolute path of the disc, "none": an empty drive; NULL: no drive */
@@ -203,6 +204,13 @@ bool spec_vm_vga(const struct spec *spec);
  */
 int spec_parse_display(const char *text, const char **ret_path, uint16_t *ret_port,
                        struct error *err) error_must_check;
+
+/* What a guest takes for its identity: said by the spec, or derived from its instance's id. */
+struct spec_identity {
+    uint8_t uuid[16], mac[6];
+};
+int spec_identity(const struct spec *spec, const char *id, struct spec_identity *ret,
+                  struct error *err) error_must_check;
 
 /*
  * Replaces host ports that are 0 by free ones, found by asking the kernel. -EADDRNOTAVAIL.

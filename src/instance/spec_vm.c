@@ -2,6 +2,7 @@
 /* What only virtual machines have. */
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/mem.h"
 #include "base/own.h"
@@ -30,6 +31,7 @@ const struct spec_field spec_vm_fields[] = {
     FIELD("kernel", "kernel", PATH, kernel),
     FIELD("initrd", "initrd", PATH, initrd),
     FIELD("append", "append", STRING, append),
+    FIELD("from_snapshot", NULL, STRING, from_snapshot),
     FIELD("cdrom", "cdrom", STRING, cdrom),
     FIELD("cdrom_bus", NULL, WORD, cdrom_bus, .check = check_cdrom_bus),
     FIELD("floppy", "floppy", STRING, floppy),
@@ -299,5 +301,45 @@ int spec_set_floppy(struct spec *s, const char *text, struct error *err)
         return error_set(err, -ENOMEM, "out of memory");
     free(s->floppy);
     s->floppy = whole;
+    return 0;
+}
+
+static bool all_zero(const uint8_t *bytes, size_t n)
+{
+    while (n--)
+        if (bytes[n])
+            return false;
+    return true;
+}
+
+static int from_hex(const char *id, uint8_t *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        unsigned v;
+        if (sscanf(id + 2 * i, "%2x", &v) != 1)
+            return -EINVAL;
+        bytes[i] = (uint8_t)v;
+    }
+    return 0;
+}
+
+int spec_identity(const struct spec *spec, const char *id, struct spec_identity *ret,
+                  struct error *err)
+{
+    uint8_t bytes[32];
+
+    if (from_hex(id, bytes, sizeof bytes) < 0)
+        return error_set(err, -EINVAL, "the id is damaged");
+    memcpy(ret->uuid, spec->uuid, 16);
+    if (all_zero(ret->uuid, 16)) {
+        memcpy(ret->uuid, bytes, 16);
+        ret->uuid[6] = (ret->uuid[6] & 0x0f) | 0x40; /* version 4, RFC 4122 section 4.4 */
+        ret->uuid[8] = (ret->uuid[8] & 0x3f) | 0x80;
+    }
+    memcpy(ret->mac, spec->mac, 6);
+    if (all_zero(ret->mac, 6)) {
+        const uint8_t mac[6] = {0x52, 0x54, 0x00, bytes[16], bytes[17], bytes[18]};
+        memcpy(ret->mac, mac, 6);
+    }
     return 0;
 }

@@ -21,6 +21,8 @@ struct supervisor {
     struct control *control;
     const struct engine_ops *ops;
     struct engine *engine;
+    struct control_client *snapshot_client; /* who waits for a snapshot, NULL: nobody (any more) */
+    bool in_snapshot;
     int held; /* what the last engine left to be closed, -1 */
     char *socket, *dir;
     struct loop_timer *timer; /* stop timeout, back-off or last words: one at a time */

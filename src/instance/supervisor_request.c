@@ -262,6 +262,44 @@ static int do_inspect(struct supervisor *s, json_t **ret, struct error *err)
     return 0;
 }
 
+static void snapshot_done(void *opaque, const struct error *err)
+{
+    struct supervisor *s = opaque;
+    struct control_client *client = s->snapshot_client;
+
+    s->in_snapshot = false;
+    s->snapshot_client = NULL;
+    if (!client)
+        return;
+    if (err)
+        control_fail(client, err->code, error_text(err));
+    else
+        control_reply(client, NULL);
+}
+
+static int do_snapshot(struct supervisor *s, struct control_client *client,
+                       const struct protocol_request *q, struct error *err)
+{
+    int r = lifecycle_check(s->i->state, LIFECYCLE_SNAPSHOT, NULL, err);
+
+    if (r < 0)
+        return r;
+    if (!s->ops->snapshot)
+        return engine_unsupported(s->ops, "a snapshot", err);
+    if (!supervisor_alive(s))
+        return error_set(err, -ESTALE, "it does not run now");
+    if (s->in_snapshot)
+        return error_set(err, -EBUSY, "another snapshot of it is being written; wait for its end");
+    s->in_snapshot = true;
+    s->snapshot_client = client;
+    r = s->ops->snapshot(s->engine, q->value, snapshot_done, s, err);
+    if (r < 0) {
+        s->in_snapshot = false;
+        s->snapshot_client = NULL;
+    }
+    return r;
+}
+
 json_t *supervisor_state(const struct supervisor *s)
 {
     return json_pack("{s:s,s:i,s:i,s:i}", "state", lifecycle_state_name(s->i->state), "run",
@@ -346,6 +384,10 @@ void supervisor_request(void *opaque, struct control_client *client,
         r = do_screen(s, client, &err);
         later = r == 0;
         break;
+    case PROTOCOL_SNAPSHOT:
+        r = do_snapshot(s, client, q, &err);
+        later = r == 0;
+        break;
     case PROTOCOL_VERBS:
         r = error_set(&err, -EINVAL, "no such verb");
         break;
@@ -362,6 +404,8 @@ void supervisor_client_gone(void *opaque, struct control_client *client)
 
     if (client == s->start_client)
         s->start_client = NULL;
+    if (client == s->snapshot_client)
+        s->snapshot_client = NULL;
     if (client != s->starter)
         return;
     s->starter = NULL;

@@ -18,11 +18,14 @@
 #include "instance/vm_display.h"
 #include "instance/vm_exec.h"
 #include "instance/vm_image.h"
+#include "instance/snapshot_files.h"
 #include "instance/vm_net.h"
 #include "instance/vm_screen.h"
 #include "instance/vm_seed.h"
+#include "instance/vm_snapshot.h"
 #include "io/block_disk.h"
 #include "io/block_file.h"
+#include "io/disk_clone.h"
 #include "io/disk_image.h"
 #include "io/kernel_file.h"
 #include "machine/machine.h"
@@ -52,6 +55,7 @@ struct vm {
     uint8_t *vmlinux;
     struct block *drives[MACHINE_DRIVES];
     enum machine_bus drive_bus[MACHINE_DRIVES];
+    struct disk *disks[MACHINE_DRIVES]; /* below drives that a guest may write */
     unsigned drive_count;
     struct medium disc, diskette;
     uint8_t *seed; /* the bytes of its last drive, with --user-data */
@@ -59,7 +63,8 @@ struct vm {
     struct vm_image image; /* when the spec names one */
     struct vm_exec *execs; /* other processes in it */
     struct vm_display display;
-    bool reported;
+    struct vm_snapshot *snapshot; /* being written */
+    bool paused, reported;
 };
 
 _Static_assert((int)MACHINE_DRIVES >= (int)SPEC_DISKS && (int)MACHINE_CPUS >= (int)SPEC_CPUS,
@@ -163,17 +168,37 @@ static void close_medium(struct medium *m)
     free(m->text);
 }
 
+/* Of a machine that goes on from a snapshot: its own overlay of what drive @n was then. New. */
+static char *own_overlay(const struct vm *vm, size_t n, struct error *err)
+{
+    cleanup_free char *below = str_format("%s/snapshots/%s/drive%zu.qcow2", vm->env.data_dir,
+                                          vm->env.spec->from_snapshot, n),
+                      *path = str_format("%s/drive%zu.qcow2", vm->env.dir, n);
+
+    if (!below || !path) {
+        error_set(err, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    if (access(path, F_OK) == 0 || disk_overlay_new(below, path, err) == 0)
+        return steal_ptr(&path);
+    return NULL;
+}
+
 static int open_disk(struct vm *vm, const struct spec_disk *d, struct error *err)
 {
+    bool kept = vm->env.spec->from_snapshot && !d->readonly;
+    cleanup_free char *own = kept ? own_overlay(vm, (size_t)(d - vm->env.spec->disks), err) : NULL;
+    const char *path = own ? own : d->path;
     bool temporary = !d->readonly && (d->temporary || vm->env.spec->temporary);
-    const struct disk_image_options o = {.format =
-                                             strcmp(d->format, "auto") == 0 ? NULL : d->format,
+    const struct disk_image_options o = {.format = own                              ? "qcow2"
+                                                   : strcmp(d->format, "auto") == 0 ? NULL
+                                                                                    : d->format,
                                          .readonly = d->readonly || temporary,
                                          .discard = d->discard,
                                          .no_flush = d->cache == SPEC_CACHE_UNSAFE};
     const struct block_disk_options b = {.serial = d->serial[0] ? d->serial : NULL,
                                          .write_through = d->cache == SPEC_CACHE_WRITETHROUGH};
-    struct disk *disk = disk_image_open(d->path, &o, err);
+    struct disk *disk = kept && !own ? NULL : disk_image_open(path, &o, err);
     struct block *block;
 
     if (disk && temporary)
@@ -182,6 +207,7 @@ static int open_disk(struct vm *vm, const struct spec_disk *d, struct error *err
     if (!block)
         return error_wrap(err, err->code, "open drive %s", d->path);
     vm->drive_bus[vm->drive_count] = (enum machine_bus)d->bus;
+    vm->disks[vm->drive_count] = d->readonly ? NULL : disk;
     vm->drives[vm->drive_count++] = block;
     return 0;
 }
@@ -206,44 +232,15 @@ static int open_drives(struct vm *vm, struct error *err)
     return r;
 }
 
-static int from_hex(const char *id, uint8_t *bytes, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        unsigned v;
-        if (sscanf(id + 2 * i, "%2x", &v) != 1)
-            return -EINVAL;
-        bytes[i] = (uint8_t)v;
-    }
-    return 0;
-}
-
-static bool all_zero(const uint8_t *bytes, size_t n)
-{
-    while (n--)
-        if (bytes[n])
-            return false;
-    return true;
-}
-
-/* Identities that stay the same from start to start: said by the spec, or taken from the id. */
+/* Identities that stay the same from start to start. */
 static int identify(const struct vm *vm, struct machine_config *c, struct error *err)
 {
-    uint8_t id[32];
+    struct spec_identity who;
+    int r = spec_identity(vm->env.spec, vm->env.id, &who, err);
 
-    if (from_hex(vm->env.id, id, sizeof id) < 0)
-        return error_set(err, -EINVAL, "the id is damaged");
-    memcpy(c->uuid, vm->env.spec->uuid, 16);
-    if (all_zero(c->uuid, 16)) {
-        memcpy(c->uuid, id, 16);
-        c->uuid[6] = (c->uuid[6] & 0x0f) | 0x40; /* version 4, RFC 4122 section 4.4 */
-        c->uuid[8] = (c->uuid[8] & 0x3f) | 0x80;
-    }
-    memcpy(c->nics[0].mac, vm->env.spec->mac, 6);
-    if (all_zero(c->nics[0].mac, 6)) {
-        const uint8_t mac[6] = {0x52, 0x54, 0x00, id[16], id[17], id[18]};
-        memcpy(c->nics[0].mac, mac, 6);
-    }
-    return 0;
+    memcpy(c->uuid, who.uuid, sizeof who.uuid);
+    memcpy(c->nics[0].mac, who.mac, sizeof who.mac);
+    return r;
 }
 
 static void fill_random(void *opaque, void *bytes, size_t n)
@@ -387,6 +384,7 @@ static void vm_destroy(struct engine *e)
         return;
     vm = vm_of(e);
     vm_display_stop(&vm->display);
+    vm_snapshot_end(vm->snapshot);
     machine_free(vm->machine);
     vm_display_done(&vm->display);
     for (unsigned i = 0; i < vm->drive_count; i++)
@@ -398,6 +396,59 @@ static void vm_destroy(struct engine *e)
     vm_exec_free_all(&vm->execs);
     vm_image_done(&vm->image);
     free(vm);
+}
+
+/* The marker that the instance has gone on from its snapshot: later starts boot. */
+static char *resumed_mark(const struct vm *vm)
+{
+    return str_format("%s/resumed", vm->env.dir);
+}
+
+/* The files to go on from; none (state NULL) when this start boots. */
+static int open_snapshot(const struct vm *vm, struct snapshot_files *ret, struct error *err)
+{
+    cleanup_free char *mark = resumed_mark(vm),
+                      *path = vm->env.spec->from_snapshot
+                                  ? str_format("%s/snapshots/%s", vm->env.data_dir,
+                                               vm->env.spec->from_snapshot)
+                                  : NULL;
+    cleanup_fd int dir = -1;
+    int r;
+
+    *ret = (struct snapshot_files){0};
+    if (!vm->env.spec->from_snapshot)
+        return 0;
+    if (!mark || !path)
+        return error_set(err, -ENOMEM, "out of memory");
+    if (access(mark, F_OK) == 0)
+        return 0;
+    dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    r = dir < 0 ? error_set_errno(err, -errno, "open %s", path)
+                : snapshot_files_open(dir, true, ret, err);
+    return r < 0 ? error_wrap(err, r, "go on from snapshot %s", vm->env.spec->from_snapshot) : 0;
+}
+
+static int make_machine(struct vm *vm, struct machine_config *config, struct error *err)
+{
+    struct snapshot_files files;
+    int r = open_snapshot(vm, &files, err);
+
+    if (r < 0)
+        return r;
+    config->saved = files.state;
+    config->saved_len = files.state_len;
+    config->saved_memory = files.memory;
+    vm->machine = machine_new(config, err);
+    r = vm->machine ? 0 : err->code;
+    if (r == 0 && files.state) {
+        cleanup_free char *mark = resumed_mark(vm);
+        cleanup_fd int fd =
+            mark ? open(mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+        if (fd < 0)
+            r = error_set_errno(err, -errno, "note that it goes on from its snapshot");
+    }
+    snapshot_files_done(&files);
+    return r;
 }
 
 static int vm_create(const struct engine_env *env, struct engine **ret, struct error *err)
@@ -413,10 +464,10 @@ static int vm_create(const struct engine_env *env, struct engine **ret, struct e
     r = open_parts(vm, err);
     if (r == 0)
         r = configure(vm, &config, err);
-    if (r == 0) {
-        vm->machine = machine_new(&config, err);
-        r = vm->machine ? vm_display_start(&vm->display, env, vm->machine, err) : err->code;
-    }
+    if (r == 0)
+        r = make_machine(vm, &config, err);
+    if (r == 0)
+        r = vm_display_start(&vm->display, env, vm->machine, err);
     if (r < 0) {
         vm_destroy(&vm->engine);
         return r;
@@ -472,7 +523,8 @@ static int vm_start(struct engine *e, struct error *err)
 
     if (r < 0)
         return r;
-    if (vm->env.paused)
+    vm->paused = vm->env.paused;
+    if (vm->paused)
         machine_pause(vm->machine);
     return machine_start(vm->machine, vm->env.loop, vm_ended, vm, err);
 }
@@ -514,12 +566,14 @@ static int vm_exec_here(struct engine *e, const struct instance_exec *exec, int 
 
 static int vm_pause(struct engine *e, struct error *err)
 {
+    vm_of(e)->paused = true;
     machine_pause(vm_of(e)->machine);
     return 0;
 }
 
 static int vm_resume(struct engine *e, struct error *err)
 {
+    vm_of(e)->paused = false;
     machine_resume(vm_of(e)->machine);
     return 0;
 }
@@ -589,6 +643,29 @@ static bool vm_has_screen(const struct engine *e)
     return container_of(e, struct vm, engine)->display.screen != NULL;
 }
 
+static int vm_snapshot(struct engine *e, const char *dir,
+                       void (*done)(void *opaque, const struct error *err), void *opaque,
+                       struct error *err)
+{
+    struct vm *vm = vm_of(e);
+    const struct vm_snapshot_request q = {.machine = vm->machine,
+                                          .paused = vm->paused,
+                                          .disks = vm->disks,
+                                          .disk_count = vm->drive_count,
+                                          .dir = dir,
+                                          .loop = vm->env.loop,
+                                          .done = done,
+                                          .opaque = opaque};
+
+    if (has_image(vm))
+        return error_set(err, -ENOTSUP,
+                         "a snapshot is not supported for a machine made from an image: its agent "
+                         "cannot be met again");
+    vm_snapshot_end(vm->snapshot); /* the one before has ended */
+    vm->snapshot = vm_snapshot_begin(&q, err);
+    return vm->snapshot ? 0 : err->code;
+}
+
 static int vm_inspect(struct engine *e, struct str *out, struct error *err)
 {
     machine_inspect(vm_of(e)->machine, out);
@@ -626,6 +703,7 @@ const struct engine_ops vm_engine = {.wall = "vm",
                                      .stats = vm_stats,
                                      .update = vm_update,
                                      .stop = vm_stop,
+                                     .snapshot = vm_snapshot,
                                      .inspect = vm_inspect,
                                      .has_screen = vm_has_screen,
                                      .screen = vm_screen_here,

@@ -106,6 +106,18 @@ if command -v script > /dev/null; then
     TERM=dumb expect 0 '*  Up About an hour *' tty isola ps
 fi
 
+# snapshots.
+expect 0 'before' isola snapshot create web before
+expect 0 'web-20260131-120000' isola snapshot create web
+expect 1 'isola: snapshot create: *start it first*' isola snapshot create db
+expect 0 $'NAME *INSTANCE *CREATED *MEMORY *SIZE\nbefore *web *2 hours ago *512MiB *56MiB' isola snapshot ls
+expect 0 'before' isola snapshot ls -q
+expect 0 'web' isola snapshot inspect -f '{{.Instance}}' before
+expect 1 'isola: snapshot rm: there is no snapshot none' isola snapshot rm none
+expect 0 '' isola snapshot rm -f none
+expect 0 'b2*' isola restore before
+expect 1 'isola: restore: there is no snapshot none' isola restore none
+
 # ps.
 expect 0 'INSTANCE ID*NAME
 a10000000000   vmlinuz-6.1   vm *2 hours ago*Up About an hour*8080->80/tcp*5353->53/udp   web

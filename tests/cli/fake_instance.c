@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "instance/instance.h"
 #include "instance/screen.h"
+#include "instance/snapshot.h"
 #include "machine/accel.h"
 
 struct instances {
@@ -465,4 +466,77 @@ int instance_screen_press(struct instance_screen *s, const char *keys, struct er
         return error_set(err, -EINVAL, "there is no key \"hyper\"");
     printf("press %s\n", keys);
     return 0;
+}
+
+/* ---- snapshots: one of web ---- */
+
+void snapshot_done(struct snapshot *s)
+{
+    free(s->name);
+    free(s->instance_name);
+    spec_free(s->spec);
+    *s = (struct snapshot){0};
+}
+
+void snapshot_list_free(struct snapshot *list, size_t count)
+{
+    for (size_t n = 0; n < count; n++)
+        snapshot_done(&list[n]);
+    free(list);
+}
+
+int snapshot_create(struct instances *home, const char *ref, const char *name, char **ret_name,
+                    struct error *err)
+{
+    struct instance *i = NULL;
+    int r = instance_find(home, ref, &i, err);
+
+    if (r == 0)
+        r = lifecycle_check(i->state, LIFECYCLE_SNAPSHOT, NULL, err);
+    if (r == 0)
+        *ret_name = strdup(name ? name : "web-20260131-120000");
+    instance_free(i);
+    return r;
+}
+
+int snapshot_find(struct instances *home, const char *name, struct snapshot *ret, struct error *err)
+{
+    if (home->empty || strcmp(name, "before") != 0)
+        return error_set(err, -ENOENT, "there is no snapshot %s", name);
+    *ret = (struct snapshot){.name = strdup("before"),
+                             .instance_name = strdup("web"),
+                             .instance = "a1",
+                             .created = now_ns() - 7200 * 1000000000ll,
+                             .spec = spec_new(),
+                             .memory = 512 << 20,
+                             .disk = 56 << 20};
+    return 0;
+}
+
+int snapshot_list(struct instances *home, struct snapshot **ret, size_t *ret_count,
+                  struct error *err)
+{
+    *ret_count = home->empty ? 0 : 1;
+    *ret = home->empty ? NULL : mem_new(struct snapshot);
+    return home->empty ? 0 : snapshot_find(home, "before", *ret, err);
+}
+
+int snapshot_remove(struct instances *home, const char *name, struct error *err)
+{
+    struct snapshot s;
+    int r = snapshot_find(home, name, &s, err);
+
+    if (r == 0)
+        snapshot_done(&s);
+    return r;
+}
+
+int snapshot_restore(struct instances *home, const char *snapshot, const char *name, bool new_ports,
+                     struct instance **ret, struct error *err)
+{
+    int r = snapshot_remove(home, snapshot, err);
+
+    (void)name;
+    (void)new_ports;
+    return r < 0 ? r : instance_find(home, "fresh", ret, err);
 }

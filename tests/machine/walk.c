@@ -31,7 +31,9 @@ struct world {
     const char *append;
     struct chardev console;
     bool show;
-    uint64_t output; /* hash of the console */
+    uint64_t output;    /* hash of the console */
+    struct str *states; /* of the first run, at each save */
+    unsigned state_count, before_count;
 };
 
 static void console_attach(struct chardev *ch, const struct chardev_client *client)
@@ -190,8 +192,16 @@ static void save_and_go_on(struct world *w, bool move)
     if (machine_save_state(w->m, &state, &err) < 0)
         die("save", &err);
     if (!move) {
-        str_done(&state);
+        w->states[w->state_count++] = state;
         return;
+    }
+    if (w->state_count < w->before_count) {
+        const struct str *before = &w->states[w->state_count++];
+        if (before->len != state.len || memcmp(before->data, state.data, state.len) != 0) {
+            fprintf(stderr, "walk: at save %u, after %llu instructions:\n", w->state_count,
+                    (unsigned long long)w->m->instructions);
+            tell_difference(before, &state);
+        }
     }
     memory = gmem_freeze(machine_memory(w->m), &err);
     if (!memory)
@@ -287,8 +297,12 @@ int main(int argc, char **argv)
     }
     base.kernel = read_file(argv[optind], &base.kernel_len);
     base.initrd = read_file(argv[optind + 1], &base.initrd_len);
+    base.states = mem_alloc(2 * instants + 2, sizeof *base.states);
+    if (!base.states)
+        die("start", NULL);
     w = base;
     run(&w, length, instants, seed, false, plain);
+    base.before_count = w.state_count;
     w = base;
     w.show = false;
     times = run(&w, length, instants, seed, true, moved);
@@ -300,6 +314,9 @@ int main(int argc, char **argv)
                same ? "" : ", ANOTHER after being moved");
     }
     printf("%u machines in turn: %s\n", times + 1, bad ? "DIFFERENT" : "the same");
+    for (unsigned i = 0; i < base.before_count; i++)
+        str_done(&base.states[i]);
+    free(base.states);
     free(base.kernel);
     free(base.initrd);
     return bad != 0;

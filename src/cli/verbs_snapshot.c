@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Snapshots of machines. */
+#include "cli/verb_table.h"
+
+static const struct option ls_options[] = {
+    FORMAT,
+    JSON,
+    FLAG("quiet", 'q', "Print only names"),
+    END,
+};
+
+static const struct option inspect_options[] = {
+    VALUE(OPTION_TEXT, "format", 'f', "FORMAT", "json, or a template: '{{.Instance}}'",
+          .complete = COMPLETE_FORMAT),
+    JSON,
+    END,
+};
+
+static const struct option rm_options[] = {
+    FLAG("force", 'f', "No error when it does not exist"),
+    END,
+};
+
+static const struct option restore_options[] = {
+    VALUE(OPTION_TEXT, "name", 0, "NAME", "Name of the new instance; one is generated otherwise"),
+    FLAG("new-ports", 0, "Publish on free ports of the host instead of those of then"),
+    END,
+};
+
+const struct verb snapshot_verbs[] = {
+    {
+        .name = "snapshot create",
+        .group = "Machines",
+        .synopsis = "INSTANCE [NAME]",
+        .brief = "Keep what a machine is now",
+        .help = "Keep processors, memory, devices and drives of a running machine; print the name.",
+        .man = "The machine stands still while its state and drives are taken and goes on while "
+               "its memory is written. Without NAME the snapshot is called after the instance and "
+               "the time. Drives that the guest may write are kept as qcow2 images.",
+        .positional = COMPLETE_RUNNING,
+        .examples = EXAMPLES({"isola snapshot create web before-upgrade", "Keep it."},
+                             {"isola restore before-upgrade --name web2",
+                              "A second machine that goes on from there."}),
+        .min = 1,
+        .max = 2,
+        .run = verb_snapshot_create,
+    },
+    {
+        .name = "snapshot ls",
+        .aliases = "snapshot_list",
+        .group = "Machines",
+        .synopsis = "[OPTIONS]",
+        .brief = "List snapshots",
+        .help = "List snapshots, newest first.",
+        .options = ls_options,
+        .examples = EXAMPLES({"isola snapshot ls -q", "Only their names."}),
+        .run = verb_snapshot_ls,
+    },
+    {
+        .name = "snapshot inspect",
+        .group = "Machines",
+        .synopsis = "[OPTIONS] NAME...",
+        .brief = "Show snapshots",
+        .help = "Show what is known about snapshots.",
+        .options = inspect_options,
+        .examples = EXAMPLES({"isola snapshot inspect before-upgrade", "As JSON."}),
+        .min = 1,
+        .max = -1,
+        .run = verb_snapshot_inspect,
+    },
+    {
+        .name = "snapshot rm",
+        .aliases = "snapshot_remove",
+        .group = "Machines",
+        .synopsis = "[OPTIONS] NAME...",
+        .brief = "Remove snapshots",
+        .help = "Remove snapshots, unless an instance came from them.",
+        .options = rm_options,
+        .examples = EXAMPLES({"isola snapshot rm before-upgrade", "Remove one."}),
+        .min = 1,
+        .max = -1,
+        .run = verb_snapshot_rm,
+    },
+    {
+        .name = "restore",
+        .group = "Machines",
+        .synopsis = "[OPTIONS] SNAPSHOT",
+        .brief = "Go on from a snapshot",
+        .help =
+            "Start a new instance that goes on from a snapshot, in the background; print its id.",
+        .man = "Each gets drives of its own, overlays of what they were, and a network of its own: "
+               "connections of then are gone. When it is started again after its end, it boots.",
+        .options = restore_options,
+        .examples = EXAMPLES({"isola restore before-upgrade", "Go on from there."},
+                             {"isola restore --new-ports before-upgrade",
+                              "Beside the machine that it was taken from."}),
+        .min = 1,
+        .max = 1,
+        .run = verb_restore,
+    },
+    {0},
+};
