@@ -421,8 +421,10 @@ static int discard_branch(struct container_parts *p, struct error *err)
 static void add_mount_points(const struct engine_place *place, struct container_parts *p)
 {
     p->points = container_mount_points(place->data_dir);
-    if (p->points && p->overlay.lower_count)
-        p->roots[p->root_count] = p->points, p->overlay.lower_count++;
+    if (!p->points || !p->overlay.lower_count)
+        return;
+    p->roots[p->root_count] = p->points;
+    p->overlay.lower_count++;
 }
 
 int container_parts_make(const struct engine_place *place, struct container_parts *ret,
