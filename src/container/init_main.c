@@ -267,7 +267,9 @@ static void loopback_up(struct init *i)
     if (fd >= 0)
         sys(close, (int)fd);
     /* A kernel without IPv4 has another loopback to offer, or none. */
-    if (r < 0 && r != -EAFNOSUPPORT)
+    if (r == -EPERM)
+        init_warn(i, r, "set the loopback device up (without CAP_NET_ADMIN it stays down)", NULL);
+    else if (r < 0 && r != -EAFNOSUPPORT)
         init_die(i, r, "set the loopback device up", NULL);
 }
 
