@@ -407,20 +407,6 @@ static int fetch_source(struct build *b, struct stage *s, struct copy *c, size_t
     return r;
 }
 
-/* Archives that Docker unpacks and this does not. */
-static bool other_archive(const char *path)
-{
-    static const char *const endings[] = {".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tbz"};
-    size_t n = strlen(path);
-
-    for (size_t i = 0; i < array_size(endings); i++) {
-        size_t e = strlen(endings[i]);
-        if (n > e && strcmp(path + n - e, endings[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* What ADD does beyond COPY: addresses are fetched, archives of the context unpacked. */
 static int prepare_add(struct build *b, struct stage *s, struct copy *c, int root,
                        struct error *err)
@@ -444,11 +430,6 @@ static int prepare_add(struct build *b, struct stage *s, struct copy *c, int roo
                                         ? -1
                                         : root_open(root, found.paths[m], O_RDONLY | O_NONBLOCK);
                 c->archives[k] |= fd >= 0 && archive_recognised(fd);
-                if (fd >= 0 && !c->archives[k] && other_archive(found.paths[m]))
-                    r = error_set(err, -ENOTSUP,
-                                  "%s: only plain, gzip and zstd archives are unpacked; "
-                                  "--unpack=false copies it",
-                                  found.paths[m]);
             }
             copy_sources_done(&found);
         }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Decompression as bytes arrive: none, gzip (by ISA-L, several times as fast as zlib), zstd. */
+/*
+ * Decompression as bytes arrive: none, gzip (by ISA-L, several times as fast as zlib), zstd; of
+ * archives that are no layers also xz and bzip2.
+ */
 #ifndef IMAGE_DECODE_H
 #define IMAGE_DECODE_H
 
@@ -9,9 +12,11 @@
 
 #include "base/error.h"
 
-enum decode_kind { DECODE_PLAIN, DECODE_GZIP, DECODE_ZSTD };
+enum decode_kind { DECODE_PLAIN, DECODE_GZIP, DECODE_ZSTD, DECODE_XZ, DECODE_BZIP2 };
 
-/* What the first @n bytes (6 are enough) of a stream look like; -ENOTSUP for bzip2 and xz. */
+/* What the first @n bytes (6 are enough) of a stream look like. */
+enum decode_kind decode_detect_any(const uint8_t *bytes, size_t n);
+/* The same for what may be a layer: -ENOTSUP for bzip2 and xz. */
 int decode_detect(const uint8_t *bytes, size_t n, enum decode_kind *ret,
                   struct error *err) error_must_check;
 

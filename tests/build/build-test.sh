@@ -268,9 +268,24 @@ printf 'FROM base:1\nADD http://127.0.0.1:%s/none /x\n' "$port" | containerfile
 refused "an address that is not there" "status 404"
 printf 'FROM base:1\nADD escape.tar /a/\n' | containerfile
 refused "an archive that climbs" "escape.tar"
+gzip -dc tree.tar.gz | xz >tree.tar.xz
+gzip -dc tree.tar.gz | bzip2 >tree.tar.bz2
+(gzip -dc tree.tar.gz | head -c 5000 | xz; gzip -dc tree.tar.gz | tail -c +5001 | xz) >two.tar.xz
 cp a.txt fake.tar.xz
-printf 'FROM base:1\nADD fake.tar.xz /a/\n' | containerfile
-refused "xz" "only plain, gzip and zstd"
+printf 'FROM base:1\nADD tree.tar.xz /xz/\nADD tree.tar.bz2 /bz2/\nADD two.tar.xz /two/\nADD fake.tar.xz /fake/\n' | containerfile
+try "xz and bzip2" -t others
+same "unpacked by xz and bzip2" "$(in_image others sh -c 'cat /xz/sub/file /bz2/sub/file /two/sub/file; ls /fake')" "packed
+packed
+packed
+fake.tar.xz"
+head -c 300000 /dev/urandom >noise
+tar -c noise | xz | head -c 200000 >cut.tar.xz
+(tar -c noise | bzip2 -1 | head -c 250000; head -c 20000 /dev/zero) >bad.tar.bz2
+rm noise
+printf 'FROM base:1\nADD cut.tar.xz /a/\n' | containerfile
+refused "xz that is cut off" "cut off"
+printf 'FROM base:1\nADD bad.tar.bz2 /a/\n' | containerfile
+refused "bzip2 that is damaged" "bzip2 data is damaged"
 
 # --- mistakes
 mistakes=0
