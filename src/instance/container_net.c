@@ -178,7 +178,9 @@ int container_net_start(const struct spec *spec, const char *id, const char *dir
             log_warn("net", "%s; libslirp is used instead", reason);
         }
     }
-    if (r == -ENOTSUP) {
+    if (r == -ENOTSUP && spec->container.ip && geteuid() == 0) {
+        r = -EADDRNOTAVAIL; /* libslirp's addresses are others */
+    } else if (r == -ENOTSUP) {
         view_of_slirp(spec, &view);
         r = container_slirp_start(spec, id, netns_fd, user_namespace, &net->slirp, err);
     }

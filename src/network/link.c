@@ -135,7 +135,6 @@ int link_peer_up(int fd, int index, uint32_t address, uint32_t gateway, struct e
 
 struct found {
     uint32_t group;
-    int except;
     unsigned count;
     bool one;
 };
@@ -143,22 +142,18 @@ struct found {
 static bool see_link(void *opaque, const struct nlmsghdr *m)
 {
     struct found *f = opaque;
-    struct ifinfomsg info;
-    uint32_t group;
     const void *attributes, *at;
+    uint32_t group;
     size_t len;
 
-    if (m->nlmsg_type != RTM_NEWLINK || m->nlmsg_len < NLMSG_HDRLEN + sizeof info)
-        return true;
-    memcpy(&info, (const uint8_t *)m + NLMSG_HDRLEN, sizeof info);
-    attributes = netlink_attributes(m, sizeof info, &len);
+    attributes = netlink_attributes(m, sizeof(struct ifinfomsg), &len);
     at = netlink_find(attributes, len, IFLA_GROUP, sizeof group, NULL);
-    if (!at)
+    if (m->nlmsg_type != RTM_NEWLINK || !at)
         return true;
     memcpy(&group, at, sizeof group);
     if (f->one)
         f->group = group;
-    else if (group == f->group && info.ifi_index != f->except)
+    else if (group == f->group)
         f->count++;
     return true;
 }
@@ -197,10 +192,10 @@ int link_delete(int fd, const char *name, struct error *err)
     return send_and_free(fd, &w, err);
 }
 
-int link_count(int fd, uint32_t group, int except, unsigned *ret, struct error *err)
+int link_count(int fd, uint32_t group, unsigned *ret, struct error *err)
 {
     struct netlink_writer w = {0};
-    struct found f = {.group = group, .except = except};
+    struct found f = {.group = group};
     int r;
 
     link_message(&w, RTM_GETLINK, NLM_F_DUMP, 0, false, "list network devices");

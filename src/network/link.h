@@ -45,9 +45,8 @@ int link_group(int fd, const char *name, uint32_t *ret, struct error *err) error
 int link_set_group(int fd, const char *name, uint32_t group, struct error *err) error_must_check;
 /* Waits for the kernel (milliseconds). */
 int link_delete(int fd, const char *name, struct error *err);
-/* How many devices are in @group, @except (an index, 0: none) left out. */
-int link_count(int fd, uint32_t group, int except, unsigned *ret,
-               struct error *err) error_must_check;
+/* How many devices are in @group. */
+int link_count(int fd, uint32_t group, unsigned *ret, struct error *err) error_must_check;
 /* Length of the prefix of the route that leads to @address: 0 is the default route or none. */
 int link_route_prefix(int fd, uint32_t address, unsigned *ret, struct error *err) error_must_check;
 

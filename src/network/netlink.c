@@ -110,11 +110,6 @@ void netlink_put(struct netlink_writer *w, uint16_t type, const void *data, size
         memcpy(to + NLA_HDRLEN, data, len);
 }
 
-void netlink_put_u8(struct netlink_writer *w, uint16_t type, uint8_t value)
-{
-    netlink_put(w, type, &value, sizeof value);
-}
-
 void netlink_put_u32(struct netlink_writer *w, uint16_t type, uint32_t value)
 {
     netlink_put(w, type, &value, sizeof value);

@@ -39,7 +39,6 @@ void netlink_flag(struct netlink_writer *w, uint16_t flags);
 
 /* Attributes of the last message. be: big-endian, as nftables wants its numbers. */
 void netlink_put(struct netlink_writer *w, uint16_t type, const void *data, size_t len);
-void netlink_put_u8(struct netlink_writer *w, uint16_t type, uint8_t value);
 void netlink_put_u32(struct netlink_writer *w, uint16_t type, uint32_t value);
 void netlink_put_be32(struct netlink_writer *w, uint16_t type, uint32_t value);
 void netlink_put_text(struct netlink_writer *w, uint16_t type, const char *text);

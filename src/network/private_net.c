@@ -23,6 +23,7 @@ enum {
     INDEX_BASE = 0x10000000, /* of devices, beyond what the kernel counts up to */
     PEER_INDEX = 1000,       /* beyond the devices that a new namespace may have */
     ATTEMPTS = 1024,
+    DEFAULT_PREFIX = 7, /* routes as wide as that are default routes in parts */
     DYING_ATTEMPTS = 3,
     ID_DIGITS = 8
 };
@@ -161,26 +162,48 @@ static int take_wanted(struct private_net *n, const struct private_net_options *
                         : r;
 }
 
-/* A pool where the host's routes lead elsewhere is left alone. */
-static int take_any(struct private_net *n, const struct private_net_options *o, struct error *err)
+/* Whether the host has a route to @address, other than by default: 0, or -ENETUNREACH. */
+static int check_route(const struct private_net *n, uint32_t address, struct error *err)
 {
-    for (size_t i = 0; i < array_size(pools); i++) {
-        const struct pool *p = &pools[i];
-        for (unsigned k = 0; k < min_of((unsigned)ATTEMPTS, pool_size(p) - 3); k++) {
-            uint32_t address = address_for(p, o->id, k);
-            unsigned prefix = 0;
-            int r = link_route_prefix(n->route, address, &prefix, err);
-            if (r < 0)
-                return r;
-            if (prefix > 0 && prefix < 32)
-                break;
+    unsigned prefix = 0;
+    int r = link_route_prefix(n->route, address, &prefix, err);
+
+    /* One of a single address is that of a device of ours which is about to vanish. */
+    return r == 0 && prefix > DEFAULT_PREFIX && prefix < 32 ? -ENETUNREACH : r;
+}
+
+/* One of the pool @p. -ENETUNREACH: it is left alone, because the host has a route into it. */
+static int take_of(struct private_net *n, const struct private_net_options *o, const struct pool *p,
+                   struct error *err)
+{
+    int r = check_route(n, p->base, err);
+
+    if (r == 0)
+        r = -EEXIST;
+    for (unsigned k = 0; r == -EEXIST && k < min_of((unsigned)ATTEMPTS, pool_size(p) - 3); k++) {
+        uint32_t address = address_for(p, o->id, k);
+        r = check_route(n, address, err);
+        if (r == 0) {
             name_link(n, p, address);
             r = make_link(n, o->netns, err);
-            if (r != -EEXIST)
-                return r;
         }
     }
-    return error_set(err, -ENOSPC, "no address of the private networks is free");
+    return r;
+}
+
+static int take_any(struct private_net *n, const struct private_net_options *o, struct error *err)
+{
+    int r = -EEXIST;
+
+    for (size_t i = 0; (r == -EEXIST || r == -ENETUNREACH) && i < array_size(pools); i++)
+        r = take_of(n, o, &pools[i], err);
+    if (r == -EEXIST)
+        return error_set(err, -EADDRNOTAVAIL, "no address of the private network is free");
+    if (r == -ENETUNREACH)
+        return error_set(err, -ENOTSUP,
+                         "the host has routes into 10.213.0.0/16, 172.27.0.0/16 and "
+                         "192.168.213.0/24");
+    return r;
 }
 
 /* No IPv6 behind the host's end: nothing there watches it. Kernels without IPv6 lack the file. */
@@ -278,8 +301,8 @@ static int hold_all(struct private_net *n, const struct private_net_options *o, 
 /* What a kernel says that has no veth or nftables, or that lets us have none. */
 static bool means_unable(int r)
 {
-    static const int codes[] = {EPERM,        EACCES, EOPNOTSUPP,      ENOENT,
-                                EAFNOSUPPORT, EROFS,  EPROTONOSUPPORT, ENOSYS};
+    static const int codes[] = {EPERM, EACCES,          EOPNOTSUPP, ENOENT, EAFNOSUPPORT,
+                                EROFS, EPROTONOSUPPORT, ENOSYS,     EINVAL};
 
     for (size_t i = 0; i < array_size(codes); i++)
         if (r == -codes[i])
@@ -333,14 +356,14 @@ int private_net_open(const struct private_net_options *o, struct private_net **r
 }
 
 /* The last one removes what is shared. */
-static void release(int route, struct private_rules *rules, int except)
+static void release(int route, struct private_rules *rules)
 {
     struct error err = {0};
     unsigned others = 0;
     int lock = private_rules_lock(&err), r = lock;
 
     if (r >= 0)
-        r = link_count(route, PRIVATE_NET_GROUP, except, &others, &err);
+        r = link_count(route, PRIVATE_NET_GROUP, &others, &err);
     if (r >= 0 && !others)
         r = private_rules_unshare(rules, &err);
     if (lock >= 0)
@@ -360,7 +383,7 @@ void private_net_close(struct private_net *n)
     if (n->linked && link_set_group(n->route, n->facts.link, 0, &err) < 0 && err.code != -ENODEV)
         log_warn("net", "%s: %s", n->facts.link, error_text(&err));
     if (n->route >= 0 && n->rules.nft >= 0)
-        release(n->route, &n->rules, 0);
+        release(n->route, &n->rules);
     private_rules_done(&n->rules);
     for (size_t i = 0; i < n->held_count; i++)
         close(n->held[i]);
@@ -379,7 +402,7 @@ void private_net_collect(const char *link)
     if (route >= 0 && link)
         link_delete(route, link, NULL); /* gone, mostly */
     if (route >= 0 && private_rules_open(&rules, "", &err) == 0 && private_rules_shared(&rules))
-        release(route, &rules, 0);
+        release(route, &rules);
     private_rules_done(&rules);
 }
 

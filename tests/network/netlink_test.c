@@ -44,7 +44,7 @@ static void test_two_messages(void **state)
     struct nlmsghdr a, b;
 
     netlink_message(&w, 20, NLM_F_CREATE, "head", 4, NULL);
-    netlink_put_u8(&w, 1, 7);
+    netlink_put(&w, 1, "x", 1);
     netlink_message(&w, 21, 0, "head", 4, NULL);
     netlink_flag(&w, NLM_F_ACK);
     memcpy(&a, w.data, sizeof a);
