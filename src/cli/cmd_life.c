@@ -203,6 +203,34 @@ int verb_media(struct cli *cli, struct args *args)
     return 0;
 }
 
+/* "device add" and "device rm": INSTANCE disk FILE. */
+static int change_device(struct cli *cli, const struct args *args, const char *key)
+{
+    struct error err = {0};
+
+    if (strcmp(args->words[1], "disk") != 0) {
+        cli_complain(cli, "\"%s\" can not come and go; only a disk can", args->words[1]);
+        return EXIT_USAGE;
+    }
+    if (!cli_home(cli))
+        return EXIT_FAILED;
+    if (instance_update(cli->home, args->words[0], key, args->words[2], &err) < 0) {
+        cli_error(cli, &err);
+        return EXIT_FAILED;
+    }
+    return 0;
+}
+
+int verb_device_add(struct cli *cli, struct args *args)
+{
+    return change_device(cli, args, "disk");
+}
+
+int verb_device_rm(struct cli *cli, struct args *args)
+{
+    return change_device(cli, args, "disk-rm");
+}
+
 int verb_rename(struct cli *cli, struct args *args)
 {
     struct error err = {0};

@@ -48,6 +48,8 @@ int verb_media(struct cli *cli, struct args *args);
 int verb_screenshot(struct cli *cli, struct args *args);
 int verb_type(struct cli *cli, struct args *args);
 int verb_sendkey(struct cli *cli, struct args *args);
+int verb_device_add(struct cli *cli, struct args *args);
+int verb_device_rm(struct cli *cli, struct args *args);
 int verb_rename(struct cli *cli, struct args *args);
 int verb_rm(struct cli *cli, struct args *args);
 int verb_prune(struct cli *cli, struct args *args);

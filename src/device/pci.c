@@ -539,6 +539,20 @@ struct device *pci_function_device(struct pci_function *f)
     return &f->dev;
 }
 
+struct pci_function *pci_at(struct pci_bus *bus, unsigned slot, unsigned fn)
+{
+    return slot < SLOTS && fn < FUNCTIONS ? bus->functions[slot * FUNCTIONS + fn] : NULL;
+}
+
+void pci_remove(struct pci_function *f)
+{
+    pci_set_intx(f, 0);
+    for (unsigned i = 0; i < PCI_BARS; i++)
+        unmap_bar(f, &f->bars[i]);
+    f->bus->functions[f->devfn] = NULL;
+    free(f);
+}
+
 struct pci_function *pci_next(struct pci_bus *bus, const struct pci_function *after)
 {
     for (unsigned i = after ? after->devfn + 1 : 0; i < SLOTS * FUNCTIONS; i++)

@@ -61,6 +61,10 @@ struct device *pci_bus_device(struct pci_bus *bus);
  * resets, saves and loads pci_function_device of each. Its free does nothing (the bus owns it).
  */
 struct pci_function *pci_next(struct pci_bus *bus, const struct pci_function *after);
+/* What stands at @slot.@fn, NULL: nothing. */
+struct pci_function *pci_at(struct pci_bus *bus, unsigned slot, unsigned fn);
+/* Takes a function away and frees it, without a word to its device, which may be gone. */
+void pci_remove(struct pci_function *f);
 struct device *pci_function_device(struct pci_function *f);
 
 /*

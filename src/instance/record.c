@@ -447,6 +447,17 @@ int instance_prune(struct instances *home, bool created,
     return r;
 }
 
+/* FILE[,options] with an absolute path. *ret is new. */
+static int absolute_disk(const char *text, char **ret, struct error *err)
+{
+    size_t len = strcspn(text, ",");
+    cleanup_free char *path = strndup(text, len), *absolute = NULL;
+    int r = path ? spec_absolute(path, &absolute, err) : -ENOMEM;
+
+    *ret = r == 0 ? str_format("%s%s", absolute, text + len) : NULL;
+    return r < 0 || *ret ? r : error_set(err, -ENOMEM, "out of memory");
+}
+
 int instance_update(struct instances *home, const char *ref, const char *key, const char *value,
                     struct error *err)
 {
@@ -454,8 +465,9 @@ int instance_update(struct instances *home, const char *ref, const char *key, co
                                           "memory",     "memory-swap",  "memory-reservation",
                                           "cpus",       "cpu-shares",   "cpu-period",
                                           "cpu-quota",  "cpuset-cpus",  "cpuset-mems",
-                                          "pids-limit", "cdrom",        "floppy"};
-    cleanup_free char *old = NULL, *new = NULL;
+                                          "pids-limit", "cdrom",        "floppy",
+                                          "disk",       "disk-rm"};
+    cleanup_free char *old = NULL, *new = NULL, *whole = NULL;
     struct instance *i = NULL;
     bool known = false;
     int r;
@@ -466,13 +478,18 @@ int instance_update(struct instances *home, const char *ref, const char *key, co
         return error_set(
             err, -ENOTSUP,
             "\"%.40s\" can not be changed; restart, stop-timeout, label, the limits of memory, "
-            "processors and tasks, and media can",
+            "processors and tasks, media and disks can",
             key);
     r = instance_find(home, ref, &i, err);
     if (r < 0)
         return r;
     old = spec_to_json(i->spec);
-    r = spec_set(i->spec, key, value, err);
+    if (str_starts(key, "disk")) { /* an absolute path: the supervisor is elsewhere */
+        r = absolute_disk(value, &whole, err);
+        value = whole;
+    }
+    if (r == 0)
+        r = spec_set(i->spec, key, value, err);
     if (r == 0)
         r = spec_check(i->spec, err);
     new = r == 0 ? spec_to_json(i->spec) : NULL;

@@ -73,6 +73,8 @@ int spec_field_text(struct spec *s, const struct spec_field *f, const char *text
                     struct error *err);
 int spec_field_number(struct spec *s, const struct spec_field *f, uint64_t n, struct error *err);
 int spec_add_disk(struct spec *s, const char *text, struct error *err);
+/* Takes the disk with path @text away. */
+int spec_remove_disk(struct spec *s, const char *text, struct error *err);
 int spec_set_cdrom(struct spec *s, const char *text, struct error *err);
 int spec_set_floppy(struct spec *s, const char *text, struct error *err);
 /* The three ways to say a mount (spec_mount.c). */

@@ -243,6 +243,25 @@ int spec_add_disk(struct spec *s, const char *text, struct error *err)
     return 0;
 }
 
+int spec_remove_disk(struct spec *s, const char *text, struct error *err)
+{
+    cleanup_free char *path = NULL;
+    int r = spec_absolute(text, &path, err);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < s->disk_count; i++) {
+        if (strcmp(s->disks[i].path, path) != 0)
+            continue;
+        free(s->disks[i].path);
+        s->disk_count--;
+        memmove(&s->disks[i], &s->disks[i + 1], (s->disk_count - i) * sizeof s->disks[0]);
+        s->disks[s->disk_count] = (struct spec_disk){0};
+        return 0;
+    }
+    return error_set(err, -ENOENT, "there is no disk %s", path);
+}
+
 /* Takes FILE or "none" apart from what is said after it. */
 static int medium_path(const char *text, char **ret, struct error *err)
 {

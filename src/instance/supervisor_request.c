@@ -154,23 +154,23 @@ static int do_exec(struct supervisor *s, struct control_client *client,
     return 0;
 }
 
-/* What can not be done live leaves the spec as it was; @text: the value of the key, when it is one.
- */
-static int live_update(struct supervisor *s, const struct protocol_request *q, char **text,
-                       struct error *err)
+/* What can not be done live leaves the spec as it was. */
+static int live_update(struct supervisor *s, const struct protocol_request *q, struct error *err)
 {
-    cleanup_free char *old = text && *text ? strdup(*text) : NULL;
-    uint64_t memory = s->i->spec->memory;
-    int r = spec_set(s->i->spec, q->key, q->value, err);
+    struct spec *spec = s->i->spec, *old;
+    cleanup_free char *before = spec_to_json(spec);
+    int r =
+        before ? spec_set(spec, q->key, q->value, err) : error_set(err, -ENOMEM, "out of memory");
 
     if (r < 0 || !supervisor_alive(s))
         return r;
     r = s->ops->update(s->engine, err);
-    if (r < 0)
-        s->i->spec->memory = memory;
-    if (r < 0 && text) {
-        free(*text);
-        *text = steal_ptr(&old);
+    old = r < 0 ? spec_from_json(before, strlen(before), NULL) : NULL;
+    if (old) { /* in its place: others hold the pointer */
+        struct spec failed = *spec;
+        *spec = *old;
+        *old = failed;
+        spec_free(old);
     }
     return r;
 }
@@ -206,13 +206,13 @@ static int do_update(struct supervisor *s, const struct protocol_request *q, str
     }
     if (strcmp(q->key, "restart") != 0 && strcmp(q->key, "stop-timeout") != 0 &&
         strcmp(q->key, "label") != 0) {
-        char **medium = strcmp(q->key, "cdrom") == 0    ? &spec->cdrom
-                        : strcmp(q->key, "floppy") == 0 ? &spec->floppy
-                                                        : NULL;
-        if (!s->ops->update ||
-            (spec->wall == SPEC_WALL_VM && !medium && strcmp(q->key, "memory") != 0))
+        static const char *const of_vms[] = {"cdrom", "floppy", "disk", "disk-rm", "memory"};
+        bool known = spec->wall != SPEC_WALL_VM;
+        for (size_t i = 0; i < array_size(of_vms); i++)
+            known |= strcmp(q->key, of_vms[i]) == 0;
+        if (!s->ops->update || !known)
             return engine_unsupported(s->ops, "a live change of this", err);
-        return live_update(s, q, medium, err);
+        return live_update(s, q, err);
     }
     return spec_set(spec, q->key, q->value, err);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/loop.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/own.h"
 #include "instance/container_config.h"
@@ -56,6 +57,8 @@ struct vm {
     struct block *drives[MACHINE_DRIVES];
     enum machine_bus drive_bus[MACHINE_DRIVES];
     struct disk *disks[MACHINE_DRIVES]; /* below drives that a guest may write */
+    char *drive_paths[MACHINE_DRIVES];  /* those of the spec; NULL: an image's */
+    bool leaving[MACHINE_DRIVES];       /* the guest was asked to let go of it */
     unsigned drive_count;
     struct medium disc, diskette;
     uint8_t *seed; /* the bytes of its last drive, with --user-data */
@@ -65,6 +68,7 @@ struct vm {
     struct vm_display display;
     struct vm_snapshot *snapshot; /* being written */
     bool paused, reported;
+    bool replugged; /* disks have come or gone since the start */
 };
 
 _Static_assert((int)MACHINE_DRIVES >= (int)SPEC_DISKS && (int)MACHINE_CPUS >= (int)SPEC_CPUS,
@@ -184,6 +188,20 @@ static char *own_overlay(const struct vm *vm, size_t n, struct error *err)
     return NULL;
 }
 
+static void close_drive(struct vm *vm, unsigned n)
+{
+    unsigned last = --vm->drive_count;
+
+    block_close(vm->drives[n]);
+    free(vm->drive_paths[n]);
+    vm->drives[n] = vm->drives[last];
+    vm->drive_paths[n] = vm->drive_paths[last];
+    vm->drive_bus[n] = vm->drive_bus[last];
+    vm->leaving[n] = vm->leaving[last];
+    vm->disks[n] = vm->disks[last];
+    vm->drive_paths[last] = NULL;
+}
+
 static int open_disk(struct vm *vm, const struct spec_disk *d, struct error *err)
 {
     bool kept = vm->env.spec->from_snapshot && !d->readonly;
@@ -206,6 +224,12 @@ static int open_disk(struct vm *vm, const struct spec_disk *d, struct error *err
     block = disk ? block_disk_new(vm->env.loop, disk, d->path, &b, err) : NULL;
     if (!block)
         return error_wrap(err, err->code, "open drive %s", d->path);
+    vm->drive_paths[vm->drive_count] = strdup(d->path);
+    if (!vm->drive_paths[vm->drive_count]) {
+        block_close(block);
+        return error_set(err, -ENOMEM, "out of memory");
+    }
+    vm->leaving[vm->drive_count] = false;
     vm->drive_bus[vm->drive_count] = (enum machine_bus)d->bus;
     vm->disks[vm->drive_count] = d->readonly ? NULL : disk;
     vm->drives[vm->drive_count++] = block;
@@ -307,6 +331,22 @@ static const enum machine_nic_model nic_models[] = {[SPEC_NIC_VIRTIO] = MACHINE_
                                                     [SPEC_NIC_E1000] = MACHINE_NIC_E1000,
                                                     [SPEC_NIC_RTL8139] = MACHINE_NIC_RTL8139};
 
+/* The guest has let go of a drive. */
+static void drive_unplugged(void *opaque, struct block *drive)
+{
+    struct vm *vm = opaque;
+
+    for (unsigned i = 0; i < vm->drive_count; i++) {
+        if (vm->drives[i] != drive)
+            continue;
+        vm->replugged = true;
+        log_info("vm", "the guest let go of %s",
+                 vm->drive_paths[i] ? vm->drive_paths[i] : "a drive of its image");
+        close_drive(vm, i);
+        return;
+    }
+}
+
 static int configure(struct vm *vm, struct machine_config *c, struct error *err)
 {
     const struct spec *spec = vm->env.spec;
@@ -326,6 +366,8 @@ static int configure(struct vm *vm, struct machine_config *c, struct error *err)
                                 .debug_console = spec->debug_console ? vm->env.debug_console : NULL,
                                 .debug_exit = spec->debug_exit,
                                 .no_reboot = spec->no_reboot || has_image(vm),
+                                .unplugged = drive_unplugged,
+                                .unplug_opaque = vm,
                                 .random = fill_random};
     memcpy(c->drives, vm->drives, sizeof vm->drives);
     memcpy(c->drive_bus, vm->drive_bus, sizeof vm->drive_bus);
@@ -387,8 +429,8 @@ static void vm_destroy(struct engine *e)
     vm_snapshot_end(vm->snapshot);
     machine_free(vm->machine);
     vm_display_done(&vm->display);
-    for (unsigned i = 0; i < vm->drive_count; i++)
-        block_close(vm->drives[i]);
+    while (vm->drive_count)
+        close_drive(vm, vm->drive_count - 1);
     free(vm->seed);
     close_medium(&vm->disc);
     close_medium(&vm->diskette);
@@ -601,6 +643,77 @@ static int change_medium(struct vm *vm, enum machine_medium which, const char *t
     return 0;
 }
 
+/* The open drive that the spec names by @path, -1: there is none. */
+static int find_drive(const struct vm *vm, const char *path)
+{
+    for (unsigned i = 0; i < vm->drive_count; i++)
+        if (vm->drive_paths[i] && !vm->leaving[i] && strcmp(vm->drive_paths[i], path) == 0)
+            return (int)i;
+    return -1;
+}
+
+static bool names_disk(const struct spec *spec, const char *path)
+{
+    for (size_t i = 0; i < spec->disk_count; i++)
+        if (strcmp(spec->disks[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+static int plug_disk(struct vm *vm, const struct spec_disk *d, struct error *err)
+{
+    int r;
+
+    if (d->bus != SPEC_BUS_VIRTIO)
+        return error_set(err, -ENOTSUP, "only virtio disks can be put into a running machine");
+    if (vm->drive_count == MACHINE_DRIVES)
+        return error_set(err, -ENOSPC, "the machine has %d drives, more do not fit",
+                         MACHINE_DRIVES);
+    r = open_disk(vm, d, err);
+    if (r < 0)
+        return r;
+    vm->replugged = true;
+    r = machine_plug_drive(vm->machine, vm->drives[vm->drive_count - 1], err);
+    if (r < 0)
+        close_drive(vm, vm->drive_count - 1);
+    return r;
+}
+
+static bool disks_differ(const struct vm *vm)
+{
+    const struct spec *spec = vm->env.spec;
+    bool differ = false;
+
+    for (unsigned i = 0; i < vm->drive_count; i++)
+        differ |= vm->drive_paths[i] && !vm->leaving[i] && !names_disk(spec, vm->drive_paths[i]);
+    for (size_t i = 0; i < spec->disk_count; i++)
+        differ |= find_drive(vm, spec->disks[i].path) < 0;
+    return differ;
+}
+
+/* Makes the drives follow the spec: plugs in what is new, and asks for what is named no more. */
+static int update_disks(struct vm *vm, struct error *err)
+{
+    const struct spec *spec = vm->env.spec;
+    int r = 0;
+
+    /* A snapshot knows the disks by their order. */
+    if (spec->from_snapshot && disks_differ(vm))
+        return error_set(err, -ENOTSUP,
+                         "disks of a machine that goes on from a snapshot can not come and go");
+    for (unsigned i = 0; r == 0 && i < vm->drive_count; i++) {
+        if (!vm->drive_paths[i] || vm->leaving[i] || names_disk(spec, vm->drive_paths[i]))
+            continue;
+        r = machine_unplug_drive(vm->machine, vm->drives[i], err);
+        vm->leaving[i] = r == 0;
+        vm->replugged |= r == 0;
+    }
+    for (size_t i = 0; r == 0 && i < spec->disk_count; i++)
+        if (find_drive(vm, spec->disks[i].path) < 0)
+            r = plug_disk(vm, &spec->disks[i], err);
+    return r;
+}
+
 static int vm_update(struct engine *e, struct error *err)
 {
     struct vm *vm = vm_of(e);
@@ -609,6 +722,8 @@ static int vm_update(struct engine *e, struct error *err)
 
     if (r == 0)
         r = change_medium(vm, MACHINE_FLOPPY, spec->floppy, &vm->diskette, err);
+    if (r == 0)
+        r = update_disks(vm, err);
     return r < 0 ? r : machine_set_memory(vm->machine, spec_vm_memory(spec), err);
 }
 
@@ -661,6 +776,10 @@ static int vm_snapshot(struct engine *e, const char *dir,
         return error_set(err, -ENOTSUP,
                          "a snapshot is not supported for a machine made from an image: its agent "
                          "cannot be met again");
+    if (vm->replugged)
+        return error_set(err, -ENOTSUP,
+                         "disks were plugged in or taken out since the machine was started; start "
+                         "it anew before a snapshot");
     vm_snapshot_end(vm->snapshot); /* the one before has ended */
     vm->snapshot = vm_snapshot_begin(&q, err);
     return vm->snapshot ? 0 : err->code;

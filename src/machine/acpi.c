@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/mem.h"
+#include "machine/acpi_hotplug.h"
 #include "machine/aml.h"
 
 enum { ACPI_HEADER = 36, ACPI_AREA = 0x10000 };
@@ -171,6 +172,7 @@ static void dsdt_pci(struct aml *a, const struct acpi_config *config)
     aml_resources(a, &r);
     dsdt_prt(a);
     dsdt_isa(a, config);
+    acpi_hotplug_slots(a);
     aml_close(a);
 }
 
@@ -185,6 +187,7 @@ static uint32_t build_dsdt(struct acpi_area *area, const struct acpi_config *con
     aml_res_memory32(&r, (uint32_t)PC_HPET_BASE, 0x400);
     dsdt_device(&a, "HPET", "PNP0103", 0, &r);
     aml_close(&a);
+    acpi_hotplug_event(&a);
     /* Soft off: the PIIX4's sleep type 0. */
     aml_name(&a, "\\_S5_");
     aml_open_package(&a, 4);

@@ -15,7 +15,15 @@ enum {
     AML_SCOPE = 0x10,
     AML_BUFFER = 0x11,
     AML_PACKAGE = 0x12,
+    AML_METHOD = 0x14,
     AML_EXT = 0x5b,
+    AML_EXT_REGION = 0x80,
+    AML_EXT_FIELD = 0x81,
+    AML_ARG0 = 0x68,
+    AML_STORE = 0x70,
+    AML_AND = 0x7b,
+    AML_NOTIFY = 0x86,
+    AML_IF = 0xa0,
     AML_EXT_DEVICE = 0x82,
 };
 
@@ -71,6 +79,69 @@ void aml_open_package(struct aml *a, unsigned elements)
     put(a->out, AML_PACKAGE, 1);
     open_block(a);
     put(a->out, elements, 1);
+}
+
+void aml_open_method(struct aml *a, const char *name, unsigned args)
+{
+    put(a->out, AML_METHOD, 1);
+    open_block(a);
+    str_add(a->out, name);
+    put(a->out, args, 1);
+}
+
+void aml_open_if_bits(struct aml *a, unsigned arg, uint64_t bits)
+{
+    put(a->out, AML_IF, 1);
+    open_block(a);
+    put(a->out, AML_AND, 1);
+    put(a->out, AML_ARG0 + arg, 1);
+    aml_integer(a, bits);
+    put(a->out, 0, 1); /* the result goes nowhere else */
+}
+
+void aml_call(struct aml *a, const char *name)
+{
+    str_add(a->out, name);
+}
+
+void aml_store_integer(struct aml *a, uint64_t value, const char *name)
+{
+    put(a->out, AML_STORE, 1);
+    aml_integer(a, value);
+    str_add(a->out, name);
+}
+
+void aml_notify(struct aml *a, const char *name, unsigned arg)
+{
+    put(a->out, AML_NOTIFY, 1);
+    str_add(a->out, name);
+    put(a->out, AML_ARG0 + arg, 1);
+}
+
+void aml_io_region(struct aml *a, const char *name, uint16_t base, uint8_t len)
+{
+    put(a->out, AML_EXT, 1);
+    put(a->out, AML_EXT_REGION, 1);
+    str_add(a->out, name);
+    put(a->out, 1, 1); /* system I/O */
+    aml_integer(a, base);
+    aml_integer(a, len);
+}
+
+void aml_field32(struct aml *a, const char *region, const char *const *names, unsigned count)
+{
+    enum { DWORD_ACCESS = 3, ZEROES = 2 << 5 }; /* what is not written is 0 (19.6.48) */
+
+    put(a->out, AML_EXT, 1);
+    put(a->out, AML_EXT_FIELD, 1);
+    open_block(a);
+    str_add(a->out, region);
+    put(a->out, DWORD_ACCESS | ZEROES, 1);
+    for (unsigned i = 0; i < count; i++) {
+        str_add(a->out, names[i]);
+        put(a->out, 32, 1); /* bits, as a package length of one byte */
+    }
+    aml_close(a);
 }
 
 void aml_name(struct aml *a, const char *name)

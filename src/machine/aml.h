@@ -20,6 +20,9 @@ struct aml {
     unsigned depth;
 };
 
+/* Control flow: If (And (ArgN, @bits)), a method with @args arguments. */
+void aml_open_if_bits(struct aml *a, unsigned arg, uint64_t bits);
+void aml_open_method(struct aml *a, const char *name, unsigned args);
 /* Names are four characters or paths such as "\\_SB" and "\\_S5_" (each segment written out in
  * full). */
 void aml_open_scope(struct aml *a, const char *path);
@@ -30,6 +33,14 @@ void aml_close(struct aml *a);
 void aml_name(struct aml *a, const char *name); /* Name (name, ...): an object must follow */
 void aml_integer(struct aml *a, uint64_t value);
 void aml_string(struct aml *a, const char *text);
+/* A name by itself: an object's value, or a call whose arguments follow. */
+void aml_call(struct aml *a, const char *name);
+/* Store (@value, @name); Notify (@name, ArgN). */
+void aml_store_integer(struct aml *a, uint64_t value, const char *name);
+void aml_notify(struct aml *a, const char *name, unsigned arg);
+/* I/O ports as an operation region, and its fields of 32 bits each. */
+void aml_io_region(struct aml *a, const char *name, uint16_t base, uint8_t len);
+void aml_field32(struct aml *a, const char *region, const char *const *names, unsigned count);
 /* EisaId ("PNP0A03"). */
 void aml_eisa_id(struct aml *a, const char *id);
 

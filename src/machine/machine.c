@@ -346,6 +346,16 @@ int machine_set_memory(struct machine *m, uint64_t bytes, struct error *err)
     return m->board->set_balloon(m, (uint32_t)((m->config.memory - bytes) >> GMEM_PAGE_BITS), err);
 }
 
+int machine_plug_drive(struct machine *m, struct block *drive, struct error *err)
+{
+    return m->board->plug_drive(m, drive, err);
+}
+
+int machine_unplug_drive(struct machine *m, const struct block *drive, struct error *err)
+{
+    return m->board->unplug_drive(m, drive, err);
+}
+
 void machine_power_button(struct machine *m)
 {
     m->board->power_button(m);

@@ -75,6 +75,12 @@ struct machine_config {
     struct block *drives[MACHINE_DRIVES];
     enum machine_bus drive_bus[MACHINE_DRIVES];
     unsigned drive_count;
+    /*
+     * The guest has let go of a drive that machine_unplug_drive asked for, or by itself: the
+     * machine uses it no more. With the machine lock held. May be NULL.
+     */
+    void (*unplugged)(void *opaque, struct block *drive);
+    void *unplug_opaque;
     bool cdrom; /* there is a CD drive */
     enum machine_bus cdrom_bus;
     struct block *disc; /* in it; NULL: none */
@@ -152,6 +158,13 @@ void machine_stop(struct machine *m);
  */
 int machine_set_medium(struct machine *m, enum machine_medium which, struct block *block,
                        struct block **ret_old, struct error *err);
+/*
+ * Plugs in a virtio drive (borrowed until it is unplugged, or machine_free), and asks the guest to
+ * let go of one (its answer is config.unplugged, if it ever comes). With the machine lock held. 0
+ * or a negative errno.
+ */
+int machine_plug_drive(struct machine *m, struct block *drive, struct error *err);
+int machine_unplug_drive(struct machine *m, const struct block *drive, struct error *err);
 /* Takes the machine lock, as callbacks of the loop have it already. */
 void machine_lock(struct machine *m);
 void machine_unlock(struct machine *m);

@@ -39,6 +39,9 @@ struct board_ops {
     /* As machine_set_medium. */
     int (*set_medium)(struct machine *m, enum machine_medium which, struct block *block,
                       struct block **ret_old, struct error *err);
+    /* As machine_plug_drive and machine_unplug_drive. */
+    int (*plug_drive)(struct machine *m, struct block *block, struct error *err);
+    int (*unplug_drive)(struct machine *m, const struct block *block, struct error *err);
     /* The processor that makes the accesses that follow (its local APIC answers). */
     void (*select_cpu)(struct machine *m, unsigned cpu);
     /* Fills the members of a struct x86_host that are the board's. */

@@ -502,6 +502,8 @@ static int pc_create(struct machine *m, struct error *err)
         r = create_vga(pc, err);
     if (r == 0)
         r = pc_create_virtio(pc, err);
+    if (r == 0)
+        r = pc_create_hotplug(pc, err);
     return r < 0 ? error_wrap(err, r, "create board pc") : 0;
 }
 
@@ -639,5 +641,7 @@ const struct board_ops pc_board = {
     .settles_last = pc_settles_last,
     .stats = pc_stats,
     .set_medium = pc_set_medium,
+    .plug_drive = pc_plug_drive,
+    .unplug_drive = pc_unplug_drive,
     .select_cpu = pc_select_cpu,
     .fill_host = pc_fill_host};

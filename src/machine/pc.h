@@ -26,11 +26,19 @@ struct virtio_balloon;
 struct virtio_blk;
 struct ata_drive;
 struct fdc;
+struct acpi_pcihp;
 struct piix3;
 struct piix4_pm;
 struct vga;
 
 enum { PC_VGA_SLOT = 2 };
+
+/* A place for a drive: block is NULL when it is free, blk when the drive is on another bus. */
+struct pc_drive {
+    struct virtio_blk *blk;
+    struct block *block;
+    unsigned slot;
+};
 
 struct pc {
     struct machine *machine;
@@ -48,7 +56,8 @@ struct pc {
     unsigned range_count;
     uint64_t low_memory;
     struct virtio_balloon *balloon;
-    struct virtio_blk *drives[MACHINE_DRIVES]; /* NULL: on another bus */
+    struct pc_drive drives[MACHINE_DRIVES];
+    struct acpi_pcihp *hotplug;
     struct ata_drive *ata[MACHINE_DRIVES + 1], *cd;
     unsigned ata_count;
     struct fdc *fdc;
@@ -61,6 +70,10 @@ int pc_create_drives(struct pc *pc, struct error *err);
 void pc_drives_stats(struct pc *pc, struct machine_stats *ret);
 int pc_set_medium(struct machine *m, enum machine_medium which, struct block *block,
                   struct block **ret_old, struct error *err);
+/* Drives that come and go (pc_hotplug.c); the calls are those of machine.h. */
+int pc_create_hotplug(struct pc *pc, struct error *err);
+int pc_plug_drive(struct machine *m, struct block *block, struct error *err);
+int pc_unplug_drive(struct machine *m, const struct block *block, struct error *err);
 /* The wire of an ISA interrupt, as struct irq_line's set with struct pc. */
 void pc_isa_irq(void *opaque, unsigned irq, int level);
 /* Adds what the drives have moved. */

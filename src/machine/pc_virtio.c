@@ -63,12 +63,14 @@ static int add_drives(struct pc *pc, unsigned *slot, struct error *err)
 
     for (unsigned i = 0; i < m->config.drive_count; i++) {
         struct virtio_blk *blk;
+        pc->drives[i].block = m->config.drives[i];
         if (m->config.drive_bus[i] != MACHINE_BUS_VIRTIO)
             continue;
         blk = virtio_blk_new(pc->pci, (*slot)++, m->space, m->config.drives[i], err);
         if (!blk)
             return -ENOMEM;
-        pc->drives[i] = blk;
+        pc->drives[i].blk = blk;
+        pc->drives[i].slot = *slot - 1;
         machine_add_device(m, virtio_blk_device(blk));
     }
     return 0;
@@ -111,11 +113,11 @@ int pc_create_virtio(struct pc *pc, struct error *err)
 
 void pc_stats(struct machine *m, struct machine_stats *ret)
 {
-    for (unsigned i = 0; i < m->config.drive_count; i++) {
+    for (unsigned i = 0; i < MACHINE_DRIVES; i++) {
         struct virtio_blk_stats stats;
-        if (!m->pc->drives[i])
+        if (!m->pc->drives[i].blk)
             continue;
-        virtio_blk_stats(m->pc->drives[i], &stats);
+        virtio_blk_stats(m->pc->drives[i].blk, &stats);
         ret->block_read += stats.read_bytes;
         ret->block_written += stats.written_bytes;
     }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "device/acpi_pcihp.h"
 #include "device/debugcon.h"
 #include "device/fw_cfg.h"
 #include "device/i8042.h"
@@ -338,12 +339,56 @@ static void fw_cfg_dma(void **state)
     drop(fw_cfg_device(fw));
 }
 
+static void count_event(void *opaque)
+{
+    ((struct fixture *)opaque)->events++;
+}
+
+static void note_slot(void *opaque, unsigned slot)
+{
+    ((struct fixture *)opaque)->status = (int)slot;
+}
+
+static uint32_t hotplug_read(struct fixture *f, unsigned reg)
+{
+    return ports_read(f->rig.ports, (uint16_t)(ACPI_PCIHP_BASE + reg), 4);
+}
+
+static void hotplug_registers(void **state)
+{
+    struct fixture *f = *state;
+    const struct acpi_pcihp_ops ops = {.event = count_event, .eject = note_slot, .opaque = f};
+    struct acpi_pcihp *hp = acpi_pcihp_new(f->rig.ports, &ops, NULL);
+
+    acpi_pcihp_removable(hp, 7, true);
+    acpi_pcihp_added(hp, 7);
+    assert_int_equal(f->events, 1);
+    assert_int_equal(hotplug_read(f, ACPI_PCIHP_UP), 1 << 7);
+    assert_int_equal(hotplug_read(f, ACPI_PCIHP_UP), 0); /* told once */
+    acpi_pcihp_remove(hp, 7);
+    assert_int_equal(f->events, 2);
+    assert_int_equal(hotplug_read(f, ACPI_PCIHP_DOWN), 1 << 7);
+    assert_int_equal(hotplug_read(f, ACPI_PCIHP_DOWN), 1 << 7); /* until it is gone */
+    assert_int_equal(hotplug_read(f, ACPI_PCIHP_REMOVABLE), 1 << 7);
+    /* What may not be taken out stays. */
+    ports_write(f->rig.ports, ACPI_PCIHP_BASE + ACPI_PCIHP_EJECT, 4, 0xffffffffu & ~(1u << 7));
+    assert_int_equal(f->status, 0);
+    ports_write(f->rig.ports, ACPI_PCIHP_BASE + ACPI_PCIHP_EJECT, 4, 1 << 7);
+    assert_int_equal(f->status, 7);
+    assert_int_equal(hotplug_read(f, ACPI_PCIHP_DOWN), 0);
+    f->status = 0;
+    ports_write(f->rig.ports, ACPI_PCIHP_BASE + ACPI_PCIHP_EJECT, 4, 1 << 7); /* once */
+    assert_int_equal(f->status, 0);
+    acpi_pcihp_device(hp)->free(acpi_pcihp_device(hp));
+}
+
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {
-        test(debug_exit_gives_status), test(debugcon_prints),        test(pvpanic_tells),
-        test(keyboard_controller),     test(pm_block_moves),         test(pm_timer_and_sci),
-        test(pm_button_gpe_and_sleep), test(fw_cfg_items_and_files), test(fw_cfg_dma)};
+    const struct CMUnitTest tests[] = {test(hotplug_registers),      test(debug_exit_gives_status),
+                                       test(debugcon_prints),        test(pvpanic_tells),
+                                       test(keyboard_controller),    test(pm_block_moves),
+                                       test(pm_timer_and_sci),       test(pm_button_gpe_and_sleep),
+                                       test(fw_cfg_items_and_files), test(fw_cfg_dma)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

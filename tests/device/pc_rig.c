@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "device/acpi_pcihp.h"
 #include "device/ata/ahci.h"
 #include "device/ata/ide.h"
 #include "device/debugcon.h"
@@ -257,6 +258,27 @@ static void add_pci(struct pc_rig *pc)
         add(pc, pci_function_device(f));
 }
 
+static void gpe(void *opaque)
+{
+    piix4_pm_gpe(((struct pc_rig *)opaque)->pm, 1);
+}
+
+static void note_eject(void *opaque, unsigned slot)
+{
+    ((struct pc_rig *)opaque)->ends += slot;
+}
+
+static void add_hotplug(struct pc_rig *pc)
+{
+    const struct acpi_pcihp_ops ops = {.event = gpe, .eject = note_eject, .opaque = pc};
+    struct acpi_pcihp *hp = acpi_pcihp_new(pc->rig.ports, &ops, NULL);
+
+    add(pc, acpi_pcihp_device(hp));
+    acpi_pcihp_removable(hp, 5, true);
+    acpi_pcihp_added(hp, 5);
+    acpi_pcihp_remove(hp, 5);
+}
+
 static void add_ports(struct pc_rig *pc)
 {
     struct irq_line irq1 = gsi(pc, 1), irq12 = gsi(pc, 12), irq4 = gsi(pc, 4);
@@ -288,6 +310,7 @@ void pc_rig_set_up(struct pc_rig *pc, uint64_t now)
     add_timers(pc);
     add_pci(pc);
     add_ports(pc);
+    add_hotplug(pc);
 }
 
 void pc_rig_tear_down(struct pc_rig *pc)
