@@ -132,7 +132,7 @@ int vga_text(struct display *d, struct display_text *ret)
     unsigned place;
 
     if (vga_dispi_on(v) || v->gc[GC_MISC] & GC_MISC_GRAPHICS)
-        return -ENODATA;
+        return -ENOTSUP;
     text_mode(v, &t);
     *ret = (struct display_text){.cursor_x = -1, .cursor_y = -1};
     ret->columns = t.columns;

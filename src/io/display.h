@@ -45,7 +45,7 @@ struct display;
 struct display_ops {
     /* Brings @frame up to date and says what changed. */
     void (*update)(struct display *d, struct display_frame *frame);
-    /* The text on the screen; -ENODATA in a graphics mode. */
+    /* The text on the screen; -ENOTSUP in a graphics mode. */
     int (*text)(struct display *d, struct display_text *ret);
 };
 

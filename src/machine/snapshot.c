@@ -103,7 +103,7 @@ int machine_save_state(struct machine *m, struct str *out, struct error *err)
     char name[16];
 
     if (m->end != MACHINE_RUNNING)
-        return error_set(err, -ESHUTDOWN, "save the machine: it has ended (%s)", m->end_text);
+        return error_set(err, -ESTALE, "save the machine: it has ended (%s)", m->end_text);
     for (unsigned i = 0; (part = m->board->part(m, i)); i++)
         if (part->settle)
             part->settle(part);

@@ -399,7 +399,7 @@ static void text_is_read_as_text(void **state)
     assert_int_equal(strncmp(str_text(&out), "\n\nlo\xe2\x96\x88", 7), 0);
     str_done(&out);
     set_mode(&mode_13h);
-    assert_int_equal(t.display->ops->text(t.display, text), -ENODATA);
+    assert_int_equal(t.display->ops->text(t.display, text), -ENOTSUP);
     free(text);
 }
 

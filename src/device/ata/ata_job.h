@@ -14,7 +14,7 @@ enum { ATA_JOB_BUFFER = 128 << 10 };
 struct ata_job {
     /*
      * The cable: takes (@in) up to @n bytes, or gives them. Returns how many, at least one; 0: not
-     * now (call ata_job_run when it can); -EFAULT: guest memory is not there; -ENODATA: the guest's
+     * now (call ata_job_run when it can); -EFAULT: guest memory is not there; -ENOBUFS: the guest's
      * memory list ends here. Answers of 1..@n bytes that are not sectors are fine on the way in;
      * on the way out all @n bytes or none.
      */

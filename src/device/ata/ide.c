@@ -99,7 +99,7 @@ static void finish(struct ide_channel *ch, int result)
 
     ch->finished = 0;
     ch->phase = P_IDLE;
-    if (dma && result == -ENODATA) { /* a list that is too short: the master stops, silently */
+    if (dma && result == -ENOBUFS) { /* a list that is too short: the master stops, silently */
         ch->bm_status &= (uint8_t)~BM_ACTIVE;
         result = 0;
         silent = true;
@@ -235,14 +235,14 @@ static void data_write(struct ide_channel *ch, unsigned size, uint32_t value)
 
 /* ---- DMA ---- */
 
-/* Reads the next region of the list. 0, -ENODATA at the list's end, -EFAULT. */
+/* Reads the next region of the list. 0, -ENOBUFS at the list's end, -EFAULT. */
 static int next_region(struct ide_channel *ch)
 {
     uint8_t prd[PRD_SIZE];
     uint32_t count;
 
     if (ch->prds >= PRDS_MAX)
-        return -ENODATA;
+        return -ENOBUFS;
     if (space_read(ch->ide->space, ch->prd, prd, sizeof(prd)) < 0)
         return -EFAULT;
     ch->prd += PRD_SIZE;

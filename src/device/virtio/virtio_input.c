@@ -208,6 +208,11 @@ static const struct state_field fields[] = {
     VIRTIO_STATE(struct virtio_input),
     VIRTQ_STATE(struct virtio_input, 0),
     VIRTQ_STATE(struct virtio_input, 1),
+    {.name = "select",
+     .kind = STATE_UINT,
+     .count = 2,
+     .offset = offsetof(struct virtio_input, vd.config),
+     .size = 1},
     STATE_FIELD(struct virtio_input, x, 0),
     STATE_FIELD(struct virtio_input, y, 0),
     STATE_FIELD(struct virtio_input, told_x, 0),
@@ -222,6 +227,7 @@ static void after(void *dev)
     struct virtio_input *in = dev;
 
     virtio_after(dev);
+    show_config(&in->vd);
     in->input.ready = (in->vd.status & VIRTIO_DRIVER_OK) != 0;
 }
 
