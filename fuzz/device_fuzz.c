@@ -71,8 +71,9 @@ static uint16_t take_port(struct bytes *in)
 
 static uint64_t take_address(struct bytes *in)
 {
-    static const uint64_t bases[] = {0xfee00000, 0xfec00000, 0xfed00000, 0xe0000000, 0xe00000000,
-                                     0xe0010000, 0xa0000,    0xb8000,    0xf0000000, 0xf1000000};
+    static const uint64_t bases[] = {0xfee00000,  0xfec00000, 0xfed00000,  0xe0000000,
+                                     0xe00000000, 0xe0010000, 0xa0000,     0xb8000,
+                                     0xf0000000,  0xf1000000, PC_RIG_FLASH};
     unsigned n = (unsigned)take(in, 1);
 
     return bases[n % array_size(bases)] + take(in, 2) % 0x1000;

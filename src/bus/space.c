@@ -161,20 +161,45 @@ static struct space_range *add_range(struct space *s, struct space_range range, 
     return r;
 }
 
+static struct space_range *add_pages(struct space *s, struct space_range range, struct error *err)
+{
+    uint64_t pages = gmem_pages(s->ram), count = range.len >> GMEM_PAGE_BITS;
+
+    if ((range.gpa | range.len) % GMEM_PAGE_SIZE || range.first_gfn > pages ||
+        count > pages - range.first_gfn) {
+        error_set(err, -EINVAL, "map %s: not whole pages of guest memory", range.name);
+        return NULL;
+    }
+    return add_range(s, range, err);
+}
+
 struct space_range *space_map_ram(struct space *s, const char *name, uint64_t gpa, uint64_t len,
                                   uint64_t first_gfn, int priority, struct error *err)
 {
-    if ((gpa | len) % GMEM_PAGE_SIZE || first_gfn + (len >> GMEM_PAGE_BITS) > gmem_pages(s->ram)) {
-        error_set(err, -EINVAL, "map %s: not whole pages of guest memory", name);
-        return NULL;
-    }
-    return add_range(s,
+    return add_pages(s,
                      (struct space_range){.name = name,
                                           .kind = SPACE_RAM,
                                           .priority = priority,
                                           .gpa = gpa,
                                           .len = len,
                                           .first_gfn = first_gfn},
+                     err);
+}
+
+struct space_range *space_map_rom_pages(struct space *s, const char *name, uint64_t gpa,
+                                        uint64_t len, uint64_t first_gfn,
+                                        const struct mmio_ops *ops, void *dev, int priority,
+                                        struct error *err)
+{
+    return add_pages(s,
+                     (struct space_range){.name = name,
+                                          .kind = SPACE_ROM_PAGES,
+                                          .priority = priority,
+                                          .gpa = gpa,
+                                          .len = len,
+                                          .first_gfn = first_gfn,
+                                          .ops = ops,
+                                          .dev = dev},
                      err);
 }
 
@@ -256,7 +281,7 @@ void space_resolve(const struct space *s, uint64_t gpa, struct space_hit *ret)
                               .offset = in_range,
                               .ops = r->ops,
                               .dev = r->dev};
-    if (r->kind == SPACE_RAM)
+    if (r->kind == SPACE_RAM || r->kind == SPACE_ROM_PAGES)
         ret->gfn = r->first_gfn + (in_range >> GMEM_PAGE_BITS);
     else if (r->kind == SPACE_ROM)
         ret->rom = r->rom + in_range;
@@ -302,6 +327,7 @@ static uint64_t load_part(struct space *s, const struct space_hit *hit, uint64_t
 
     switch (hit->kind) {
     case SPACE_RAM:
+    case SPACE_ROM_PAGES:
         memcpy(&value, gmem_read_page(s->ram, hit->gfn) + (gpa & (GMEM_PAGE_SIZE - 1)), size);
         return value;
     case SPACE_ROM:
@@ -343,7 +369,8 @@ static void store_part(struct space *s, const struct space_hit *hit, uint64_t gp
         memcpy(gmem_write_page(s->ram, hit->gfn) + in_page, &value, size);
         break;
     case SPACE_MMIO:
-        if (hit->ops->write)
+    case SPACE_ROM_PAGES:
+        if (hit->ops && hit->ops->write)
             hit->ops->write(hit->dev, hit->offset, size, value);
         break;
     case SPACE_ROM:
@@ -377,7 +404,8 @@ static bool bulk_ok(const struct space *s, uint64_t gpa, size_t len, bool write)
     while (len) {
         uint64_t n;
         space_resolve(s, gpa, &hit);
-        if (hit.kind != SPACE_RAM && (write || hit.kind != SPACE_ROM))
+        if (hit.kind != SPACE_RAM &&
+            (write || (hit.kind != SPACE_ROM && hit.kind != SPACE_ROM_PAGES)))
             return false;
         n = min_of((uint64_t)len, hit.left);
         gpa += n;

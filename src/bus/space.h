@@ -30,7 +30,8 @@ struct mmio_ops {
     void (*write)(void *dev, uint64_t offset, unsigned size, uint64_t value);
 };
 
-enum space_kind { SPACE_NONE, SPACE_RAM, SPACE_ROM, SPACE_MMIO };
+/* SPACE_ROM_PAGES: pages of gmem that are read and executed as RAM is, but not written. */
+enum space_kind { SPACE_NONE, SPACE_RAM, SPACE_ROM, SPACE_MMIO, SPACE_ROM_PAGES };
 
 struct space;
 struct space_range; /* a mapped range, for moving (PCI BARs) and removal */
@@ -53,14 +54,23 @@ struct space_range *space_map_rom(struct space *s, const char *name, uint64_t gp
 struct space_range *space_map_mmio(struct space *s, const char *name, uint64_t gpa, uint64_t len,
                                    const struct mmio_ops *ops, void *dev, int priority,
                                    struct error *err);
+/*
+ * Pages of gmem that are read and executed at the speed of RAM while writes go to ops->write of
+ * @dev (flash chips; @ops NULL: they are ignored, as in write-protected shadow RAM). Who changes
+ * the content does so by gmem_write.
+ */
+struct space_range *space_map_rom_pages(struct space *s, const char *name, uint64_t gpa,
+                                        uint64_t len, uint64_t first_gfn,
+                                        const struct mmio_ops *ops, void *dev, int priority,
+                                        struct error *err);
 void space_unmap(struct space *s, struct space_range *r); /* NULL is fine */
 
 /* What stands at @gpa. */
 struct space_hit {
     enum space_kind kind;
-    uint64_t gfn;               /* SPACE_RAM: page of gmem that holds gpa */
+    uint64_t gfn;               /* SPACE_RAM, SPACE_ROM_PAGES: page of gmem that holds gpa */
     const uint8_t *rom;         /* SPACE_ROM: host address of the byte at gpa */
-    const struct mmio_ops *ops; /* SPACE_MMIO */
+    const struct mmio_ops *ops; /* SPACE_MMIO; SPACE_ROM_PAGES: for writes, or NULL */
     void *dev;
     uint64_t offset; /* of gpa in its range */
     uint64_t left;   /* bytes from gpa to the end of what is alike */

@@ -43,10 +43,11 @@ static int check_request(const struct args *args, struct error *err)
         return error_set(err, -EINVAL,
                          "nothing to run; name an image: isola run IMAGE, or a kernel: isola run "
                          "--vm --kernel FILE");
-    if (vm && !word && !kernel)
+    if (vm && !word && !kernel && !args_given(args, "disk") && !args_given(args, "cdrom") &&
+        !args_given(args, "floppy") && !args_given(args, "firmware"))
         return error_set(err, -ENOTSUP,
-                         "nothing to boot; name an image: isola run --vm IMAGE, or a kernel: "
-                         "--kernel FILE (booting from a disk needs firmware, which is missing)");
+                         "nothing to boot; name an image: isola run --vm IMAGE, a kernel: --kernel "
+                         "FILE, or a disk with a system in it: --disk FILE");
     return 0;
 }
 

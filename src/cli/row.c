@@ -70,8 +70,11 @@ const char *row_image(const struct instance *instance)
     const struct spec *spec = instance->spec;
     const char *path = spec->image              ? spec->image
                        : spec->container.rootfs ? spec->container.rootfs
-                                                : spec->kernel;
-    const char *slash = path && path == spec->kernel ? strrchr(path, '/') : NULL;
+                       : spec->kernel           ? spec->kernel
+                       : spec->disk_count       ? spec->disks[0].path
+                                                : spec->firmware;
+    bool file = path && !spec->image && !spec->container.rootfs;
+    const char *slash = file ? strrchr(path, '/') : NULL;
 
     return slash ? slash + 1 : path ? path : "";
 }

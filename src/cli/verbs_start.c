@@ -168,9 +168,10 @@
 /* Options of virtual machines. */
 #define MACHINE_OPTIONS                                                                            \
     FLAG("vm", 0, "Isolate by a virtual machine",                                                  \
-         .man = "The wall of the instance; without it, a container. The image's command runs "     \
-                "behind a kernel of its own; --kernel and --initrd replace that kernel, and "      \
-                "without an image boot what you give."),                                           \
+         .man =                                                                                    \
+             "The wall of the instance; without it, a container. The image's command runs "        \
+             "behind a kernel of its own; --kernel and --initrd replace that kernel, and "         \
+             "without an image boot what you give; with disks alone, firmware boots from them."),  \
         VALUE(OPTION_TEXT, "kernel", 0, "FILE", "Kernel to boot: bzImage or ELF",                  \
               .complete = COMPLETE_FILE,                                                           \
               .man = "A Linux bzImage, an ELF file with a PVH entry, or a multiboot 1 ELF file."), \
@@ -179,6 +180,13 @@
         VALUE(OPTION_TEXT, "append", 0, "TEXT", "Kernel command line", .more = true,               \
               .man = "One argument: quote it. console=ttyS0 sends the kernel's messages to the "   \
                      "terminal that --tty and --interactive connect."),                            \
+        VALUE(OPTION_TEXT, "firmware", 0, "bios|uefi|FILE", "Firmware that boots from a disk",     \
+              .more = true, .complete = COMPLETE_FILE,                                             \
+              .man = "bios: SeaBIOS from the package seabios, which is what a machine with disks " \
+                     "and without kernel or image gets. uefi: OVMF from the package ovmf; the "    \
+                     "instance keeps its own variables. FILE: a ROM image of 64 KiB to 16 MiB."),  \
+        FLAG("boot-menu", 0, "Let the firmware ask what to boot", .more = true,                    \
+             .man = "SeaBIOS offers its menu on the console for three seconds."),                  \
         VALUE(OPTION_LIST, "disk", 0, "FILE[,ro,...]", "Attach a disk image; repeatable",          \
               .more = true, .complete = COMPLETE_DISK,                                             \
               .man =                                                                               \

@@ -19,7 +19,8 @@
 
 enum { ID_TRADITIONAL = 1 << 0, ID_DMA = 1 << 1 };
 enum { DMA_ERROR = 1, DMA_READ = 2, DMA_SKIP = 4, DMA_SELECT = 8, DMA_WRITE = 16 };
-enum { DMA_CONTROL_SIZE = 16, KEY_MASK = 0x3fff, KEY_LOCAL = 0x8000 };
+enum { DMA_CONTROL_SIZE = 16, KEY_MASK = 0x3fff, KEY_LOCAL = FW_CFG_LOCAL };
+enum { LOCAL_ITEMS = 8 };
 enum { DIRECTORY_HEADER = 4, DIRECTORY_ENTRY = 8 + FW_CFG_NAME };
 
 struct item {
@@ -42,6 +43,9 @@ struct fw_cfg {
     uint16_t key;
     uint64_t offset, dma_address;
     struct item items[FW_CFG_FILE_FIRST];
+    struct item local[LOCAL_ITEMS]; /* of the architecture: keys from FW_CFG_LOCAL on */
+    void (*selected)(void *opaque, const char *name);
+    void *selected_opaque;
     struct file files[FW_CFG_FILES];
     unsigned file_count;
     uint8_t directory[DIRECTORY_HEADER + FW_CFG_FILES * DIRECTORY_ENTRY];
@@ -71,7 +75,11 @@ static const uint8_t *rest(const struct fw_cfg *fw, size_t *ret_len)
     unsigned file = (unsigned)fw->key - FW_CFG_FILE_FIRST;
     size_t len = 0;
 
-    if (fw->key < FW_CFG_FILE_FIRST) {
+    if (fw->key & KEY_LOCAL) {
+        unsigned n = fw->key & KEY_MASK;
+        bytes = n < LOCAL_ITEMS ? fw->local[n].bytes : NULL;
+        len = n < LOCAL_ITEMS ? fw->local[n].len : 0;
+    } else if (fw->key < FW_CFG_FILE_FIRST) {
         bytes = fw->items[fw->key].bytes;
         len = fw->items[fw->key].len;
     } else if (file < fw->file_count) {
@@ -84,9 +92,14 @@ static const uint8_t *rest(const struct fw_cfg *fw, size_t *ret_len)
 
 static void select_key(struct fw_cfg *fw, uint16_t key)
 {
-    /* Items of the architecture are not there; bit 14 asks for writing, which none allows. */
-    fw->key = key & KEY_LOCAL ? KEY_LOCAL : key & KEY_MASK;
+    unsigned file;
+
+    /* Bit 14 asks for writing, which none allows. */
+    fw->key = key & (KEY_LOCAL | KEY_MASK);
     fw->offset = 0;
+    file = (unsigned)fw->key - FW_CFG_FILE_FIRST;
+    if (fw->selected && fw->key >= FW_CFG_FILE_FIRST && file < fw->file_count)
+        fw->selected(fw->selected_opaque, fw->files[file].name);
 }
 
 /* ---- ports ---- */
@@ -188,10 +201,17 @@ static const struct port_ops dma_ops = {.read = dma_read, .write = dma_write};
 
 static int check_key(uint16_t key, struct error *err)
 {
+    if (key >= FW_CFG_LOCAL && key < FW_CFG_LOCAL + LOCAL_ITEMS)
+        return 0;
     if (key >= FW_CFG_FILE_FIRST || key == FW_CFG_SIGNATURE || key == FW_CFG_ID ||
         key == FW_CFG_FILE_DIR)
         return error_set(err, -EINVAL, "fw_cfg item 0x%x is not the board's", key);
     return 0;
+}
+
+static struct item *item_of(struct fw_cfg *fw, uint16_t key)
+{
+    return key & KEY_LOCAL ? &fw->local[key & KEY_MASK] : &fw->items[key];
 }
 
 int fw_cfg_set_item(struct fw_cfg *fw, uint16_t key, const void *bytes, size_t len,
@@ -200,8 +220,8 @@ int fw_cfg_set_item(struct fw_cfg *fw, uint16_t key, const void *bytes, size_t l
     int r = check_key(key, err);
 
     if (!r) {
-        fw->items[key].bytes = bytes;
-        fw->items[key].len = len;
+        item_of(fw, key)->bytes = bytes;
+        item_of(fw, key)->len = len;
     }
     return r;
 }
@@ -210,14 +230,16 @@ int fw_cfg_set_uint(struct fw_cfg *fw, uint16_t key, uint64_t value, unsigned si
                     struct error *err)
 {
     int r = check_key(key, err);
+    struct item *item;
 
     if (r)
         return r;
-    if (size > sizeof(fw->items[key].own))
+    item = item_of(fw, key);
+    if (size > sizeof(item->own))
         return error_set(err, -EINVAL, "fw_cfg item 0x%x: integer of %u bytes", key, size);
-    store_le64(fw->items[key].own, value);
-    fw->items[key].bytes = fw->items[key].own;
-    fw->items[key].len = size;
+    store_le64(item->own, value);
+    item->bytes = item->own;
+    item->len = size;
     return 0;
 }
 
@@ -253,6 +275,28 @@ int fw_cfg_add_file(struct fw_cfg *fw, const char *name, const void *bytes, size
     fw->file_count++;
     build_directory(fw);
     return 0;
+}
+
+int fw_cfg_replace_file(struct fw_cfg *fw, const char *name, const void *bytes, size_t len,
+                        struct error *err)
+{
+    for (unsigned i = 0; i < fw->file_count; i++) {
+        if (strcmp(fw->files[i].name, name) != 0)
+            continue;
+        /* The guest may have read the directory. */
+        if (fw->files[i].len != len)
+            return error_set(err, -EINVAL, "replace fw_cfg file %s: %zu bytes by %zu", name,
+                             fw->files[i].len, len);
+        fw->files[i].bytes = bytes;
+        return 0;
+    }
+    return error_set(err, -ENOENT, "replace fw_cfg file %s: there is none", name);
+}
+
+void fw_cfg_on_select(struct fw_cfg *fw, void (*fn)(void *opaque, const char *name), void *opaque)
+{
+    fw->selected = fn;
+    fw->selected_opaque = opaque;
 }
 
 /* ---- state ---- */

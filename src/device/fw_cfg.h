@@ -34,6 +34,8 @@ enum {
     FW_CFG_FILE_FIRST = 0x20,
     FW_CFG_FILES = 64,
     FW_CFG_NAME = 56, /* with the terminating NUL */
+    FW_CFG_LOCAL = 0x8000,
+    FW_CFG_IRQ0_OVERRIDE = FW_CFG_LOCAL + 2, /* IRQ 0 is wired to I/O APIC pin 2 */
 };
 
 struct fw_cfg;
@@ -43,7 +45,10 @@ struct fw_cfg;
 struct fw_cfg *fw_cfg_new(struct ports *ports, struct space *space, struct error *err);
 struct device *fw_cfg_device(struct fw_cfg *fw);
 
-/* Sets item @key (below FW_CFG_FILE_FIRST, not signature, id, directory); @bytes are borrowed. */
+/*
+ * Sets item @key (below FW_CFG_FILE_FIRST and not signature, id, directory; or one of the first 8
+ * from FW_CFG_LOCAL on); @bytes are borrowed.
+ */
 int fw_cfg_set_item(struct fw_cfg *fw, uint16_t key, const void *bytes, size_t len,
                     struct error *err);
 /* Sets item @key to a little-endian integer of @size bytes (2, 4 or 8), which is copied. */
@@ -55,5 +60,13 @@ int fw_cfg_set_uint(struct fw_cfg *fw, uint16_t key, uint64_t value, unsigned si
  */
 int fw_cfg_add_file(struct fw_cfg *fw, const char *name, const void *bytes, size_t len,
                     struct error *err);
+/* Gives file @name other bytes of the same length (borrowed). */
+int fw_cfg_replace_file(struct fw_cfg *fw, const char *name, const void *bytes, size_t len,
+                        struct error *err);
+/*
+ * @fn is told the name of each file that the guest selects, before it reads it: content that
+ * depends on what firmware has set up is made then.
+ */
+void fw_cfg_on_select(struct fw_cfg *fw, void (*fn)(void *opaque, const char *name), void *opaque);
 
 #endif

@@ -313,6 +313,22 @@ void pci_set_bar(struct pci_function *f, unsigned index, const struct pci_bar *b
     }
 }
 
+void pci_window64(const struct pci_bus *bus, uint64_t *ret_start, uint64_t *ret_end)
+{
+    *ret_start = *ret_end = 0;
+    for (unsigned i = 0; i < SLOTS * FUNCTIONS; i++) {
+        const struct pci_function *f = bus->functions[i];
+        for (unsigned n = 0; f && n < PCI_BARS; n++) {
+            const struct bar *b = &f->bars[n];
+            if (!b->memory || b->where <= UINT32_MAX)
+                continue;
+            if (!*ret_end || b->where < *ret_start)
+                *ret_start = b->where;
+            *ret_end = max_of(*ret_end, b->where + b->decl.size);
+        }
+    }
+}
+
 /* ---- configuration space ---- */
 
 static void seal(struct pci_function *f)

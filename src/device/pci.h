@@ -93,6 +93,11 @@ bool pci_msix_enabled(const struct pci_function *f);
 void pci_msix_notify(struct pci_function *f, unsigned n);
 /* Drives the INTx pin (held off while the command register disables it). */
 void pci_set_intx(struct pci_function *f, int level);
+/*
+ * The smallest range above 4 GiB that holds all memory BARs which are placed there; both 0 when
+ * none is.
+ */
+void pci_window64(const struct pci_bus *bus, uint64_t *ret_start, uint64_t *ret_end);
 /* The command register's bus-master bit: a device may touch guest memory only then. */
 bool pci_bus_master(const struct pci_function *f);
 uint8_t *pci_config(struct pci_function *f); /* the 256 bytes, for the device's own registers */

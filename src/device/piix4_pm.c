@@ -10,7 +10,8 @@
 #include "base/mem.h"
 
 /* Configuration registers (290562-001, 7.1). */
-enum { CONFIG_PMBA = 0x40, CONFIG_PMREGMISC = 0x80 };
+enum { CONFIG_PMBA = 0x40, CONFIG_DEVACTB = 0x58, CONFIG_PMREGMISC = 0x80 };
+enum { DEVACTB_APMC_EN = 1 << 25 };
 enum { PM_PORTS = 64, APM_BASE = 0xb2 };
 enum { PM_HZ = 3579545 };
 #define NS_PER_S 1000000000ull
@@ -259,6 +260,18 @@ void piix4_pm_place(struct piix4_pm *pm, uint16_t base, bool acpi)
     if (acpi)
         pm->control |= CNT_SCI_EN;
     update_mapping(pm);
+    update(pm);
+}
+
+uint16_t piix4_pm_base(const struct piix4_pm *pm)
+{
+    return pm->pm_base;
+}
+
+void piix4_pm_without_smm(struct piix4_pm *pm)
+{
+    store_le32(pci_config(pm->function) + CONFIG_DEVACTB, DEVACTB_APMC_EN);
+    pm->control |= CNT_SCI_EN;
     update(pm);
 }
 

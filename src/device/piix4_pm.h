@@ -40,6 +40,13 @@ struct device *piix4_pm_device(struct piix4_pm *pm);
  * firmware would after each reset; @acpi also hands it to the OS (SCI_EN).
  */
 void piix4_pm_place(struct piix4_pm *pm, uint16_t base, bool acpi);
+/* Where the PM block is now, 0 while it is disabled. */
+uint16_t piix4_pm_base(const struct piix4_pm *pm);
+/*
+ * As a board that has no system-management mode presents itself to firmware after a reset: APMC's
+ * SMI counts as set up (DEVACTB, so that firmware does not wait for it) and ACPI mode is always on.
+ */
+void piix4_pm_without_smm(struct piix4_pm *pm);
 /* The button is pressed and let go. */
 void piix4_pm_power_button(struct piix4_pm *pm);
 /* What the RTC's interrupt is connected to besides IRQ 8: its rise sets RTC_STS. */

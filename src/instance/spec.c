@@ -585,12 +585,13 @@ static int add_security_opt(struct spec *s, const char *text, struct error *err)
 static const struct {
     const char *key;
     int (*add)(struct spec *s, const char *text, struct error *err);
-} special[] = {{"disk", spec_add_disk},    {"disk-rm", spec_remove_disk},
-               {"cdrom", spec_set_cdrom},  {"floppy", spec_set_floppy},
-               {"publish", spec_add_port}, {"volume", spec_add_volume},
-               {"tmpfs", spec_add_tmpfs},  {"mount", spec_add_mount},
-               {"label", add_label},       {"log-opt", set_log_opt},
-               {"vm", set_wall},           {"security-opt", add_security_opt}};
+} special[] = {{"disk", spec_add_disk},           {"disk-rm", spec_remove_disk},
+               {"cdrom", spec_set_cdrom},         {"floppy", spec_set_floppy},
+               {"firmware", spec_set_firmware},   {"publish", spec_add_port},
+               {"volume", spec_add_volume},       {"tmpfs", spec_add_tmpfs},
+               {"mount", spec_add_mount},         {"label", add_label},
+               {"log-opt", set_log_opt},          {"vm", set_wall},
+               {"security-opt", add_security_opt}};
 
 int spec_set(struct spec *s, const char *key, const char *value, struct error *err)
 {

@@ -154,6 +154,8 @@ struct spec {
     size_t port_count;
     struct spec_label labels[SPEC_LABELS];
     size_t label_count;
+    char *firmware; /* bios, uefi or an absolute path; NULL: not said, see spec_vm_firmware */
+    bool boot_menu;
     char *accel, *cpu, *machine; /* NULL: auto, default model, pc */
     enum spec_serial serial;
     enum spec_nic nic;
@@ -204,6 +206,8 @@ bool spec_vm_vga(const struct spec *spec);
  */
 int spec_parse_display(const char *text, const char **ret_path, uint16_t *ret_port,
                        struct error *err) error_must_check;
+/* bios, uefi or a path: what boots the machine, NULL when a kernel or an image does. */
+const char *spec_vm_firmware(const struct spec *spec);
 
 /* What a guest takes for its identity: said by the spec, or derived from its instance's id. */
 struct spec_identity {

@@ -72,6 +72,7 @@ int spec_parse_time(const char *text, uint64_t *ret, struct error *err);
 int spec_field_text(struct spec *s, const struct spec_field *f, const char *text,
                     struct error *err);
 int spec_field_number(struct spec *s, const struct spec_field *f, uint64_t n, struct error *err);
+int spec_set_firmware(struct spec *s, const char *text, struct error *err);
 int spec_add_disk(struct spec *s, const char *text, struct error *err);
 /* Takes the disk with path @text away. */
 int spec_remove_disk(struct spec *s, const char *text, struct error *err);

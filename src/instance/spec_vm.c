@@ -35,6 +35,8 @@ const struct spec_field spec_vm_fields[] = {
     FIELD("cdrom", "cdrom", STRING, cdrom),
     FIELD("cdrom_bus", NULL, WORD, cdrom_bus, .check = check_cdrom_bus),
     FIELD("floppy", "floppy", STRING, floppy),
+    FIELD("firmware", "firmware", WORD, firmware),
+    FIELD("boot_menu", "boot-menu", BOOL, boot_menu),
     FIELD("mac", "mac", MAC, mac),
     FIELD("nic", "nic", ENUM, nic, .names = nic_names),
     FIELD("vga", "vga", ENUM, vga, .names = vga_names),
@@ -56,6 +58,31 @@ const struct spec_field spec_vm_fields[] = {
 const char *spec_serial_name(enum spec_serial serial)
 {
     return serial_names[serial];
+}
+
+const char *spec_vm_firmware(const struct spec *s)
+{
+    if (s->firmware)
+        return s->firmware;
+    return !s->image && !s->kernel && (s->disk_count || s->cdrom || s->floppy) ? "bios" : NULL;
+}
+
+int spec_set_firmware(struct spec *s, const char *text, struct error *err)
+{
+    char *copy = NULL;
+    int r = 0;
+
+    if (strcmp(text, "bios") == 0 || strcmp(text, "uefi") == 0) {
+        copy = strdup(text);
+        r = copy ? 0 : error_set(err, -ENOMEM, "out of memory");
+    } else {
+        r = spec_absolute(text, &copy, err);
+    }
+    if (r < 0)
+        return r;
+    free(s->firmware);
+    s->firmware = copy;
+    return 0;
 }
 
 uint64_t spec_vm_memory(const struct spec *s)
@@ -118,12 +145,33 @@ static int check_display(const struct spec *s, struct error *err)
     return r < 0 ? error_wrap(err, r, "--display") : 0;
 }
 
+/* What boots the machine: an image, a kernel or firmware. */
+static int check_firmware(const struct spec *s, struct error *err)
+{
+    const char *firmware = spec_vm_firmware(s);
+
+    if (!s->image && !s->kernel && !firmware)
+        return error_set(err, -EINVAL,
+                         "nothing to boot: name an image, a kernel (--kernel FILE) or a disk with "
+                         "a system in it (--disk FILE)");
+    if (firmware && (s->image || s->kernel))
+        return error_set(err, -EINVAL, "--firmware boots from a disk: leave it out, or the %s",
+                         s->image ? "image" : "kernel");
+    if (!firmware && s->boot_menu)
+        return error_set(err, -EINVAL, "--boot-menu is the firmware's: name a disk, no kernel");
+    if (firmware && (s->initrd || s->append))
+        return error_set(err, -EINVAL, "--%s goes with --kernel", s->initrd ? "initrd" : "append");
+    if (firmware && s->memory && s->memory < 16u << 20)
+        return error_set(err, -ERANGE, "a machine with firmware needs 16m of memory at least");
+    return 0;
+}
+
 int spec_vm_check(const struct spec *s, struct error *err)
 {
-    if (!s->image && !s->kernel)
-        return error_set(err, -EINVAL,
-                         "nothing to boot: name an image, or a kernel: --kernel FILE (booting from "
-                         "a disk needs firmware, which is missing)");
+    int r = check_firmware(s, err);
+
+    if (r < 0)
+        return r;
     if (s->image && s->user_data)
         return error_set(err, -EINVAL,
                          "option --user-data is for systems with an init of their own, not for "

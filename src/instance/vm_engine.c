@@ -18,6 +18,7 @@
 #include "instance/engine.h"
 #include "instance/vm_display.h"
 #include "instance/vm_exec.h"
+#include "instance/vm_firmware.h"
 #include "instance/vm_image.h"
 #include "instance/snapshot_files.h"
 #include "instance/vm_net.h"
@@ -63,6 +64,7 @@ struct vm {
     struct medium disc, diskette;
     uint8_t *seed; /* the bytes of its last drive, with --user-data */
     struct netdev *net;
+    struct vm_firmware firmware;
     struct vm_image image; /* when the spec names one */
     struct vm_exec *execs; /* other processes in it */
     struct vm_display display;
@@ -368,6 +370,11 @@ static int configure(struct vm *vm, struct machine_config *c, struct error *err)
                                 .no_reboot = spec->no_reboot || has_image(vm),
                                 .unplugged = drive_unplugged,
                                 .unplug_opaque = vm,
+                                .firmware = vm->firmware.rom,
+                                .firmware_len = vm->firmware.rom_len,
+                                .flash = vm->firmware.flash,
+                                .flash_len = vm->firmware.flash_len,
+                                .boot_menu = spec->boot_menu,
                                 .random = fill_random};
     memcpy(c->drives, vm->drives, sizeof vm->drives);
     memcpy(c->drive_bus, vm->drive_bus, sizeof vm->drive_bus);
@@ -409,6 +416,8 @@ static int open_parts(struct vm *vm, struct error *err)
 
     if (r == 0)
         r = open_drives(vm, err);
+    if (r == 0)
+        r = vm_firmware_open(&vm->env, &vm->firmware, err);
 
     return r < 0 ? r : vm_net_open(&vm->env, &vm->net, err);
 }
@@ -436,6 +445,7 @@ static void vm_destroy(struct engine *e)
     close_medium(&vm->diskette);
     netdev_close(vm->net);
     vm_exec_free_all(&vm->execs);
+    vm_firmware_done(&vm->firmware);
     vm_image_done(&vm->image);
     free(vm);
 }

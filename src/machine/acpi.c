@@ -7,14 +7,15 @@
 #include "machine/acpi_hotplug.h"
 #include "machine/aml.h"
 
-enum { ACPI_HEADER = 36, ACPI_AREA = 0x10000 };
+enum { ACPI_HEADER = 36, ACPI_CHECKSUM = 9, ACPI_AREA = 0x10000 };
 
-/* Tables are laid one after another into one buffer that later becomes guest memory at
- * PC_ACPI_TABLES. */
+/* Tables are laid one after another into one buffer that later becomes guest memory at base. */
 struct acpi_area {
     struct str bytes;
+    uint32_t base;
     uint32_t table[8]; /* guest addresses listed in RSDT and XSDT */
     unsigned count;
+    struct acpi_tables *fix; /* where pointers and checksums are noted */
 };
 
 static void put(struct str *s, uint64_t value, unsigned size)
@@ -65,8 +66,20 @@ static uint32_t table_close(struct acpi_area *a, size_t at)
     if (a->bytes.failed)
         return 0;
     store_le32(a->bytes.data + at + 4, len);
-    a->bytes.data[at + 9] = (char)checksum(a->bytes.data + at, len);
-    return PC_ACPI_TABLES + (uint32_t)at;
+    a->bytes.data[at + ACPI_CHECKSUM] = (char)checksum(a->bytes.data + at, len);
+    if (a->fix->sum_count < ACPI_SUMS)
+        a->fix->sums[a->fix->sum_count++] = (struct acpi_sum){
+            .start = (uint32_t)at, .len = len, .at = (uint32_t)at + ACPI_CHECKSUM};
+    return a->base + (uint32_t)at;
+}
+
+/* The address of a table; noted, since whoever moves the tables has to change it. */
+static void put_pointer(struct acpi_area *a, uint64_t address, unsigned size)
+{
+    if (a->fix->pointer_count < ACPI_POINTERS)
+        a->fix->pointers[a->fix->pointer_count++] =
+            (struct acpi_pointer){.at = (uint32_t)a->bytes.len, .size = size};
+    put(&a->bytes, address, size);
 }
 
 /* Generic address structure (5.2.3.2) of I/O ports. */
@@ -168,7 +181,9 @@ static void dsdt_pci(struct aml *a, const struct acpi_config *config)
     aml_res_word_window(&r, 1, 0, 0xcf7);
     aml_res_word_window(&r, 1, 0xd00, 0xffff);
     aml_res_dword_window(&r, 0xa0000, 0xbffff);
-    aml_res_dword_window(&r, (uint32_t)PC_PCI_HOLE, 0xfebfffff);
+    aml_res_dword_window(&r, config->pci_hole, 0xfebfffff);
+    if (config->pci_hole64_end > config->pci_hole64)
+        aml_res_qword_window(&r, config->pci_hole64, config->pci_hole64_end - 1);
     aml_resources(a, &r);
     dsdt_prt(a);
     dsdt_isa(a, config);
@@ -208,7 +223,7 @@ static uint32_t build_facs(struct acpi_area *a)
     str_add(&a->bytes, "FACS");
     put(&a->bytes, 64, 4);
     pad(&a->bytes, 64 - 8);
-    return PC_ACPI_TABLES + (uint32_t)at;
+    return a->base + (uint32_t)at;
 }
 
 /* Fixed ACPI description table, revision 3 (5.2.9). */
@@ -227,19 +242,19 @@ static uint32_t build_fadt(struct acpi_area *a, const struct acpi_config *config
     size_t at = table_open(a, "FACP", 3);
     struct str *s = &a->bytes;
 
-    put(s, facs, 4);
-    put(s, dsdt, 4);
+    put_pointer(a, facs, 4);
+    put_pointer(a, dsdt, 4);
     put(s, 0, 1);
     put(s, 0, 1); /* preferred profile: unspecified */
     put(s, PC_SCI, 2);
     put(s, 0, 4); /* no SMI command: ACPI mode is always on */
     put(s, 0, 4); /* ACPI enable, disable, S4BIOS, P-state */
-    put(s, PC_PM_BASE, 4);
+    put(s, config->pm_base, 4);
     put(s, 0, 4);
-    put(s, PC_PM_BASE + 4, 4);
+    put(s, config->pm_base + 4, 4);
     put(s, 0, 4);
     put(s, 0, 4);
-    put(s, PC_PM_BASE + 8, 4);
+    put(s, config->pm_base + 8, 4);
     put(s, PC_GPE_BASE, 4);
     put(s, 0, 4);
     put(s, 4, 1); /* PM1 event length */
@@ -260,14 +275,14 @@ static uint32_t build_fadt(struct acpi_area *a, const struct acpi_config *config
     put_gas_io(s, 8, 1, 0xcf9);
     put(s, 0x0f, 1); /* hard reset */
     put(s, 0, 3);
-    put(s, facs, 8);
-    put(s, dsdt, 8);
-    put_gas_io(s, 32, 2, PC_PM_BASE);
+    put_pointer(a, facs, 8);
+    put_pointer(a, dsdt, 8);
+    put_gas_io(s, 32, 2, config->pm_base);
     put_gas_io(s, 0, 0, 0);
-    put_gas_io(s, 16, 2, PC_PM_BASE + 4);
+    put_gas_io(s, 16, 2, config->pm_base + 4);
     put_gas_io(s, 0, 0, 0);
     put_gas_io(s, 0, 0, 0);
-    put_gas_io(s, 32, 3, PC_PM_BASE + 8);
+    put_gas_io(s, 32, 3, config->pm_base + 8);
     put_gas_io(s, 32, 1, PC_GPE_BASE);
     put_gas_io(s, 0, 0, 0);
     return table_close(a, at);
@@ -341,44 +356,59 @@ static uint32_t build_root(struct acpi_area *a, const char *signature, unsigned 
     size_t at = table_open(a, signature, 1);
 
     for (unsigned i = 0; i < a->count; i++)
-        put(&a->bytes, a->table[i], entry_size);
+        put_pointer(a, a->table[i], entry_size);
     return table_close(a, at);
 }
 
 /* Root system description pointer (5.2.5.3). */
-static int write_rsdp(struct space *space, uint32_t rsdt, uint32_t xsdt, struct error *err)
+void acpi_rsdp(uint8_t rsdp[ACPI_RSDP_SIZE], uint32_t rsdt, uint32_t xsdt)
 {
-    uint8_t rsdp[36] = "RSD PTR ";
-
+    memset(rsdp, 0, ACPI_RSDP_SIZE);
+    memcpy(rsdp, "RSD PTR ", 8);
     memcpy(rsdp + 9, "ISOLA ", 6);
     rsdp[15] = 2;
-    store_le32(rsdp + 16, rsdt);
-    store_le32(rsdp + 20, sizeof(rsdp));
-    store_le64(rsdp + 24, xsdt);
-    rsdp[8] = checksum(rsdp, 20);
-    rsdp[32] = checksum(rsdp, sizeof(rsdp));
-    if (space_write(space, PC_RSDP, rsdp, sizeof(rsdp)) < 0)
-        return error_set(err, -EFAULT, "write ACPI root pointer: no memory at 0x%x", PC_RSDP);
+    store_le32(rsdp + ACPI_RSDP_RSDT, rsdt);
+    store_le32(rsdp + 20, ACPI_RSDP_SIZE);
+    store_le64(rsdp + ACPI_RSDP_XSDT, xsdt);
+    rsdp[ACPI_RSDP_SUM] = checksum(rsdp, ACPI_RSDP_SUM_LEN);
+    rsdp[ACPI_RSDP_SUM_ALL] = checksum(rsdp, ACPI_RSDP_SIZE);
+}
+
+int acpi_build(const struct acpi_config *config, uint32_t base, struct acpi_tables *ret,
+               struct error *err)
+{
+    struct acpi_area a = {.base = base, .fix = ret};
+    uint32_t dsdt, facs;
+
+    *ret = (struct acpi_tables){0};
+    dsdt = build_dsdt(&a, config);
+    facs = build_facs(&a);
+    a.table[a.count++] = build_fadt(&a, config, facs, dsdt);
+    a.table[a.count++] = build_madt(&a, config);
+    a.table[a.count++] = build_hpet(&a);
+    ret->rsdt = build_root(&a, "RSDT", 4);
+    ret->xsdt = build_root(&a, "XSDT", 8);
+    if (a.bytes.failed || a.bytes.len > ACPI_AREA) {
+        str_done(&a.bytes);
+        return error_set(err, -ENOMEM, "build ACPI tables: out of memory");
+    }
+    ret->bytes = a.bytes;
     return 0;
 }
 
 int acpi_write(struct space *space, const struct acpi_config *config, struct error *err)
 {
-    struct acpi_area a = {0};
-    uint32_t dsdt = build_dsdt(&a, config), facs = build_facs(&a), rsdt, xsdt;
-    int r;
+    struct acpi_tables t;
+    uint8_t rsdp[ACPI_RSDP_SIZE];
+    int r = acpi_build(config, PC_ACPI_TABLES, &t, err);
 
-    a.table[a.count++] = build_fadt(&a, config, facs, dsdt);
-    a.table[a.count++] = build_madt(&a, config);
-    a.table[a.count++] = build_hpet(&a);
-    rsdt = build_root(&a, "RSDT", 4);
-    xsdt = build_root(&a, "XSDT", 8);
-    if (a.bytes.failed || a.bytes.len > ACPI_AREA)
-        r = error_set(err, -ENOMEM, "build ACPI tables: out of memory");
-    else if (space_write(space, PC_ACPI_TABLES, a.bytes.data, a.bytes.len) < 0)
+    if (r < 0)
+        return r;
+    acpi_rsdp(rsdp, t.rsdt, t.xsdt);
+    if (space_write(space, PC_ACPI_TABLES, t.bytes.data, t.bytes.len) < 0)
         r = error_set(err, -EFAULT, "write ACPI tables: no memory at 0x%x", PC_ACPI_TABLES);
-    else
-        r = write_rsdp(space, rsdt, xsdt, err);
-    str_done(&a.bytes);
+    else if (space_write(space, PC_RSDP, rsdp, sizeof(rsdp)) < 0)
+        r = error_set(err, -EFAULT, "write ACPI root pointer: no memory at 0x%x", PC_RSDP);
+    str_done(&t.bytes);
     return r;
 }

@@ -244,6 +244,20 @@ void aml_res_dword_window(struct str *r, uint32_t min, uint32_t max)
     put(r, (uint64_t)max - min + 1, 4);
 }
 
+void aml_res_qword_window(struct str *r, uint64_t min, uint64_t max)
+{
+    put(r, 0x8a, 1); /* quad-word address space, 6.4.3.5.1 */
+    put(r, 43, 2);
+    put(r, 0, 1);
+    put(r, 0x0c, 1);
+    put(r, 0x01, 1);
+    put(r, 0, 8);
+    put(r, min, 8);
+    put(r, max, 8);
+    put(r, 0, 8);
+    put(r, max - min + 1, 8);
+}
+
 void aml_resources(struct aml *a, struct str *r)
 {
     put(r, 0x79, 1); /* end tag, checksum 0 = not used */

@@ -51,6 +51,7 @@ void aml_res_memory32(struct str *r, uint32_t base, uint32_t len);
 /* Windows of a bridge: producer, positive decode. @type 0 memory, 1 I/O, 2 bus numbers. */
 void aml_res_word_window(struct str *r, unsigned type, uint16_t min, uint16_t max);
 void aml_res_dword_window(struct str *r, uint32_t min, uint32_t max);
+void aml_res_qword_window(struct str *r, uint64_t min, uint64_t max);
 void aml_resources(struct aml *a, struct str *r); /* ends, writes and releases @r */
 
 #endif

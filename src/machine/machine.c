@@ -14,7 +14,6 @@
 #include "base/mem.h"
 #include "cpu/x86/access.h"
 #include "cpu/x86/model.h"
-#include "device/vga.h"
 #include "io/input.h"
 #include "machine/machine_internal.h"
 
@@ -114,10 +113,11 @@ static uint64_t default_time(void *opaque)
 
 /* ---- making and freeing ---- */
 
-/* Video memory follows the RAM that the board maps. */
+/* Video memory and firmware follow the RAM that the board maps. */
 static uint64_t ram_bytes(const struct machine_config *c)
 {
-    return c->memory + (c->vga ? VGA_MEMORY : 0);
+    const struct board_ops *board = board_find(c->board, NULL);
+    return c->memory + (board ? board->extra_memory(c) : 0);
 }
 
 static int check_config(const struct machine_config *c, struct error *err)
@@ -133,8 +133,8 @@ static int check_config(const struct machine_config *c, struct error *err)
         return error_set(err, -EINVAL, "restore: the saved memory is %llu MiB, the machine's %llu",
                          (unsigned long long)(gmem_layer_pages(c->saved_memory) >> 8),
                          (unsigned long long)(ram_bytes(c) >> 20));
-    if (!c->load && !c->guest.kernel && !c->saved)
-        return error_set(err, -EINVAL, "there is nothing to boot: give a kernel");
+    if (!c->firmware && !c->load && !c->guest.kernel && !c->saved)
+        return error_set(err, -EINVAL, "there is nothing to boot: give a kernel or firmware");
     if (c->drive_count > MACHINE_DRIVES || c->nic_count > MACHINE_NICS)
         return error_set(err, -EINVAL, "at most %d drives and %d network adapters", MACHINE_DRIVES,
                          MACHINE_NICS);

@@ -71,6 +71,19 @@ struct machine_config {
     int (*load)(void *opaque, struct machine_guest *ret, struct error *err);
     void (*unload)(void *opaque);
     void *load_opaque;
+    /*
+     * Firmware (SeaBIOS, OVMF) instead of a kernel: the ROM that ends at 4 GiB. guest and load are
+     * then not used. boot_menu: it offers a choice of boot devices first.
+     */
+    const uint8_t *firmware;
+    size_t firmware_len;
+    bool boot_menu;
+    /*
+     * Flash below the ROM that keeps firmware's variables: written in place by the guest, with the
+     * machine lock held. NULL: none. Whoever maps a file here makes them last.
+     */
+    uint8_t *flash;
+    size_t flash_len;
     const char *append; /* kernel command line, NULL: "" */
     struct block *drives[MACHINE_DRIVES];
     enum machine_bus drive_bus[MACHINE_DRIVES];

@@ -23,6 +23,8 @@ struct board_ops {
     /* Makes the devices; m has memory, spaces, clock and processors already. */
     int (*create)(struct machine *m, struct error *err);
     void (*destroy)(struct machine *m);
+    /* Bytes of guest memory that the board takes beyond RAM. */
+    uint64_t (*extra_memory)(const struct machine_config *config);
     /* After all devices were reset: what firmware would set up, then the guest's kernel. */
     int (*boot)(struct machine *m, struct error *err);
     void (*power_button)(struct machine *m);

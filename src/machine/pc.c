@@ -5,7 +5,6 @@
 
 #include "base/mem.h"
 #include "device/debugcon.h"
-#include "device/fw_cfg.h"
 #include "device/hpet.h"
 #include "device/i440fx.h"
 #include "device/i8042.h"
@@ -23,6 +22,7 @@
 #include "device/virtio/virtio_balloon.h"
 #include "device/vga.h"
 #include "machine/pc_firmware.h"
+#include "machine/pc_rom.h"
 
 /* ---- interrupt wiring ---- */
 
@@ -114,7 +114,11 @@ static void apic_smi(void *opaque, unsigned cpu)
 
 static void apic_init(void *opaque, unsigned cpu)
 {
-    attention(opaque, cpu, X86_ATTN_INIT);
+    struct pc *pc = opaque;
+
+    /* It ends the wait that an earlier SIPI was for; a later one finds the processor waiting. */
+    x86_attention_clear(pc->machine->vm->cpus[cpu], X86_ATTN_SIPI);
+    attention(pc, cpu, X86_ATTN_INIT);
 }
 
 static void apic_sipi(void *opaque, unsigned cpu, uint8_t vector)
@@ -237,6 +241,12 @@ static void pc_panic(void *opaque, unsigned events)
         machine_end(pc->machine, MACHINE_END_PANIC, 0, "the guest's kernel panicked");
 }
 
+static void pc_a20(void *opaque, int on)
+{
+    struct pc *pc = opaque;
+    x86_set_a20(pc->machine->vm, on != 0);
+}
+
 static int64_t pc_wall_ns(void *opaque)
 {
     struct pc *pc = opaque;
@@ -288,7 +298,7 @@ static int create_pci(struct pc *pc, struct error *err)
     struct irq_line intx = {.set = pc_intx, .opaque = pc};
     struct irq_line isa = {.set = pc_isa_irq, .opaque = pc};
     struct irq_line sci = isa_line(pc, PC_SCI);
-    struct piix3_ops isa_ops = {.reset = pc_reset_request, .opaque = pc};
+    struct piix3_ops isa_ops = {.reset = pc_reset_request, .a20 = pc_a20, .opaque = pc};
     struct piix4_pm_ops pm_ops = {.poweroff = pc_poweroff, .opaque = pc};
     struct i440fx *bridge;
 
@@ -296,7 +306,7 @@ static int create_pci(struct pc *pc, struct error *err)
     if (!pc->pci)
         return -ENOMEM;
     ADD(pc, pci_bus_device(pc->pci));
-    bridge = i440fx_new(pc->pci, NULL, NULL, err);
+    bridge = i440fx_new(pc->pci, pc_pam_changed, pc, err);
     if (!bridge)
         return -ENOMEM;
     ADD(pc, i440fx_device(bridge));
@@ -309,6 +319,19 @@ static int create_pci(struct pc *pc, struct error *err)
         return -ENOMEM;
     ADD(pc, piix4_pm_device(pc->pm));
     return 0;
+}
+
+/* What the BIOS looks for beside the memory sizes. */
+static void set_cmos(struct pc *pc)
+{
+    enum { EQUIPMENT = 0x14, BOOT_FLAGS1 = 0x38, BOOT_FLAGS2 = 0x3d, OTHER_CPUS = 0x5f };
+    enum { EQUIPMENT_FPU = 1 << 1, EQUIPMENT_MOUSE = 1 << 2 };
+    enum { BOOT_FLOPPY = 1, BOOT_DISK = 2, BOOT_CD = 3 };
+
+    mc146818_set_cmos(pc->rtc, EQUIPMENT, EQUIPMENT_FPU | EQUIPMENT_MOUSE);
+    mc146818_set_cmos(pc->rtc, BOOT_FLAGS1, BOOT_FLOPPY << 4);
+    mc146818_set_cmos(pc->rtc, BOOT_FLAGS2, BOOT_CD << 4 | BOOT_DISK);
+    mc146818_set_cmos(pc->rtc, OTHER_CPUS, (uint8_t)(pc->machine->vm->cpu_count - 1));
 }
 
 static int create_timers(struct pc *pc, struct error *err)
@@ -334,6 +357,7 @@ static int create_timers(struct pc *pc, struct error *err)
         return -ENOMEM;
     ADD(pc, mc146818_device(pc->rtc));
     mc146818_set_memory(pc->rtc, pc->low_memory, m->config.memory - pc->low_memory);
+    set_cmos(pc);
     return 0;
 }
 
@@ -381,7 +405,7 @@ static int create_extras(struct pc *pc, struct error *err)
 {
     struct machine *m = pc->machine;
     struct irq_line irq1 = isa_line(pc, 1), irq12 = isa_line(pc, 12);
-    struct i8042_ops kbc_ops = {.reset = pc_reset_request, .opaque = pc};
+    struct i8042_ops kbc_ops = {.reset = pc_reset_request, .a20 = pc_a20, .opaque = pc};
     struct i8042 *kbc = i8042_new(m->ports, &irq1, &irq12, &kbc_ops, err);
     struct pvpanic *panic;
 
@@ -427,25 +451,6 @@ static int create_vga(struct pc *pc, struct error *err)
     return 0;
 }
 
-static int create_fw_cfg(struct pc *pc, struct error *err)
-{
-    struct machine *m = pc->machine;
-    struct fw_cfg *fw = fw_cfg_new(m->ports, m->space, err);
-    int r;
-
-    if (!fw)
-        return -ENOMEM;
-    ADD(pc, fw_cfg_device(fw));
-    r = fw_cfg_set_item(fw, FW_CFG_UUID, m->config.uuid, sizeof(m->config.uuid), err);
-    if (r == 0)
-        r = fw_cfg_set_uint(fw, FW_CFG_RAM_SIZE, m->config.memory, 8, err);
-    if (r == 0)
-        r = fw_cfg_set_uint(fw, FW_CFG_NB_CPUS, m->vm->cpu_count, 2, err);
-    if (r == 0)
-        r = fw_cfg_set_uint(fw, FW_CFG_MAX_CPUS, m->vm->cpu_count, 2, err);
-    return r;
-}
-
 /* RAM around the two holes: the display's below 1 MiB and the PCI hole below 4 GiB. */
 static int map_memory(struct pc *pc, struct error *err)
 {
@@ -454,8 +459,10 @@ static int map_memory(struct pc *pc, struct error *err)
     uint64_t low = min_of(memory, hole);
 
     pc->low_memory = low;
-    if (!space_map_ram(m->space, "ram-640k", 0, 0xa0000, 0, 0, err) ||
-        !space_map_ram(m->space, "ram-bios", 0xc0000, 0x40000, 0xc0, 0, err))
+    if (!space_map_ram(m->space, "ram-640k", 0, 0xa0000, 0, 0, err))
+        return -ENOMEM;
+    /* With firmware, PAM says what is there. */
+    if (!m->config.firmware && !space_map_ram(m->space, "ram-bios", 0xc0000, 0x40000, 0xc0, 0, err))
         return -ENOMEM;
     if (low > 0x100000 &&
         !space_map_ram(m->space, "ram-low", 0x100000, low - 0x100000, 0x100, 0, err))
@@ -485,6 +492,8 @@ static int pc_create(struct machine *m, struct error *err)
     pc->machine = m;
     r = map_memory(pc, err);
     if (r == 0)
+        r = pc_rom_create(pc, err);
+    if (r == 0)
         r = create_interrupts(pc, err);
     if (r == 0)
         r = create_pci(pc, err);
@@ -495,8 +504,6 @@ static int pc_create(struct machine *m, struct error *err)
     if (r == 0)
         r = create_extras(pc, err);
     if (r == 0)
-        r = create_fw_cfg(pc, err);
-    if (r == 0)
         r = pc_create_drives(pc, err);
     if (r == 0)
         r = create_vga(pc, err);
@@ -504,6 +511,8 @@ static int pc_create(struct machine *m, struct error *err)
         r = pc_create_virtio(pc, err);
     if (r == 0)
         r = pc_create_hotplug(pc, err);
+    if (r == 0)
+        r = pc_create_fw_cfg(pc, err);
     return r < 0 ? error_wrap(err, r, "create board pc") : 0;
 }
 
@@ -527,6 +536,8 @@ static void pc_destroy(struct machine *m)
     }
     pci_bus_free(pc->pci);
     lapics_free(pc->lapics);
+    pc_rom_destroy(pc);
+    pc_fw_cfg_done(pc);
     free(pc);
     m->pc = NULL;
 }
@@ -572,8 +583,13 @@ static int load_guest(struct pc *pc, const struct machine_guest *guest, struct e
 static int pc_boot(struct machine *m, struct error *err)
 {
     struct machine_guest guest = m->config.guest;
-    int r = pc_firmware_setup(m->pc, err);
+    int r;
 
+    if (pc_has_firmware(m->pc)) { /* the boot processor starts where its reset has put it */
+        piix4_pm_without_smm(m->pc->pm);
+        return pc_rom_load(m->pc, err);
+    }
+    r = pc_firmware_setup(m->pc, err);
     if (r == 0 && m->config.load)
         r = m->config.load(m->config.load_opaque, &guest, err);
     if (r < 0)
@@ -584,6 +600,12 @@ static int pc_boot(struct machine *m, struct error *err)
     if (r == 0)
         pc_firmware_enter(m, &m->entry);
     return r;
+}
+
+/* Behind RAM: video memory, then firmware. */
+static uint64_t pc_extra_memory(const struct machine_config *config)
+{
+    return (config->vga ? VGA_MEMORY : 0) + pc_rom_memory(config);
 }
 
 static void pc_power_button(struct machine *m)
@@ -632,6 +654,7 @@ static void pc_select_cpu(struct machine *m, unsigned cpu)
 const struct board_ops pc_board = {
     .name = "pc",
     .about = "PC with i440FX and PIIX chip sets, APICs, ACPI and virtio over PCI",
+    .extra_memory = pc_extra_memory,
     .create = pc_create,
     .destroy = pc_destroy,
     .boot = pc_boot,

@@ -32,6 +32,16 @@ struct piix4_pm;
 struct vga;
 
 enum { PC_VGA_SLOT = 2 };
+struct fw_cfg;
+
+/* A part of 0xC0000-0xFFFFF that a PAM register rules (pc_rom.c). */
+enum { PC_SHADOWS = 13 };
+struct pc_shadow {
+    struct pc *pc;
+    uint32_t at;
+    uint8_t mode; /* PAM's bits as mapped, once range is set */
+    struct space_range *range;
+};
 
 /* A place for a drive: block is NULL when it is free, blk when the drive is on another bus. */
 struct pc_drive {
@@ -61,8 +71,27 @@ struct pc {
     struct ata_drive *ata[MACHINE_DRIVES + 1], *cd;
     unsigned ata_count;
     struct fdc *fdc;
+    /* With firmware: its pages and mappings (pc_rom.c), and what it is told (pc_fw_cfg.c). */
+    uint64_t rom_gfn;
+    struct space_range *rom_range;
+    struct pc_shadow shadows[PC_SHADOWS];
+    struct fw_cfg *fw_cfg;
+    struct acpi_files acpi_files;
+    struct str smbios_anchor, smbios_tables, e820;
+    struct str boot_order;
+    /* Names of boot devices, best first: drives, CD drive, floppy drive; empty: not there. */
+    char boot_path[MACHINE_DRIVES + 2][48];
 };
 
+static inline bool pc_has_firmware(const struct pc *pc)
+{
+    return pc->rom_range != NULL;
+}
+
+/* Creates the device by which firmware and guest learn about the machine (pc_fw_cfg.c); last, since
+ * it tells of the others. */
+int pc_create_fw_cfg(struct pc *pc, struct error *err);
+void pc_fw_cfg_done(struct pc *pc);
 /* Creates the virtio devices of the machine's configuration (pc_virtio.c). */
 int pc_create_virtio(struct pc *pc, struct error *err);
 /* Creates the drives on other buses (pc_drives.c). */

@@ -36,6 +36,15 @@ static struct ata_drive *add_drive(struct pc *pc, const char *name, struct block
     return d;
 }
 
+/* The Open Firmware path, as firmware builds it from what it finds. */
+static void note_boot_path(struct pc *pc, unsigned drive, enum machine_bus bus, unsigned place)
+{
+    bool ide = bus == MACHINE_BUS_IDE;
+
+    snprintf(pc->boot_path[drive], sizeof(pc->boot_path[drive]), "/pci@i0cf8/%s/drive@%x/disk@%u",
+             ide ? "ide@1,1" : "sata@1f", ide ? place / 2 : place, ide ? place % 2 : 0);
+}
+
 /* Puts the drives of @bus into @places. */
 static int fill(struct pc *pc, enum machine_bus bus, struct ata_drive **places, unsigned count,
                 unsigned cd_place, struct error *err)
@@ -50,6 +59,7 @@ static int fill(struct pc *pc, enum machine_bus bus, struct ata_drive **places, 
         places[cd_place] = add_drive(pc, name, c->disc, true, err);
         if (!places[cd_place])
             return -ENOMEM;
+        note_boot_path(pc, MACHINE_DRIVES, bus, cd_place);
     }
     for (unsigned i = 0; i < c->drive_count; i++) {
         if (c->drive_bus[i] != bus)
@@ -63,6 +73,7 @@ static int fill(struct pc *pc, enum machine_bus bus, struct ata_drive **places, 
         places[place] = add_drive(pc, name, c->drives[i], false, err);
         if (!places[place])
             return -ENOMEM;
+        note_boot_path(pc, i, bus, place);
     }
     return 0;
 }
@@ -110,7 +121,8 @@ static int create_ahci(struct pc *pc, struct error *err)
 /* The drives' types and number are in CMOS for firmware and old drivers. */
 static int create_floppy(struct pc *pc, struct error *err)
 {
-    enum { CMOS_FLOPPIES = 0x10, CMOS_EQUIPMENT = 0x14, EQUIPMENT_FLOPPY = 1 };
+    enum { CMOS_FLOPPIES = 0x10, CMOS_EQUIPMENT = 0x14 };
+    enum { EQUIPMENT_FLOPPY = 1 << 0, EQUIPMENT_FPU = 1 << 1, EQUIPMENT_MOUSE = 1 << 2 };
     struct machine *m = pc->machine;
     const bool present[FDC_DRIVES] = {true};
     struct irq_line irq = isa_irq(pc, 6);
@@ -129,7 +141,9 @@ static int create_floppy(struct pc *pc, struct error *err)
     if (fdc_change(pc->fdc, 0, m->config.diskette, err) < 0)
         return error_wrap(err, -EINVAL, "floppy disk");
     mc146818_set_cmos(pc->rtc, CMOS_FLOPPIES, (uint8_t)(fdc_cmos_type(pc->fdc, 0) << 4));
-    mc146818_set_cmos(pc->rtc, CMOS_EQUIPMENT, EQUIPMENT_FLOPPY);
+    mc146818_set_cmos(pc->rtc, CMOS_EQUIPMENT, EQUIPMENT_FLOPPY | EQUIPMENT_FPU | EQUIPMENT_MOUSE);
+    snprintf(pc->boot_path[MACHINE_DRIVES + 1], sizeof(pc->boot_path[0]),
+             "/pci@i0cf8/isa@1/fdc@03f0/floppy@0");
     return 0;
 }
 

@@ -148,7 +148,10 @@ static void setup_mtrrs(struct x86_cpu *c)
 int pc_firmware_setup(struct pc *pc, struct error *err)
 {
     struct machine *m = pc->machine;
-    struct acpi_config acpi = {.cpus = m->vm->cpu_count, .screen = m->config.vga};
+    struct acpi_config acpi = {.cpus = m->vm->cpu_count,
+                               .screen = m->config.vga,
+                               .pm_base = PC_PM_BASE,
+                               .pci_hole = (uint32_t)PC_PCI_HOLE};
     struct smbios_config smbios = {
         .memory = m->config.memory, .cpus = m->vm->cpu_count, .uuid = m->config.uuid};
     int r = setup_pci(pc, err);

@@ -2,6 +2,7 @@
 /* The devices in slots of board pc: network adapters, and virtio drives, console, random numbers.
  */
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/mem.h"
 #include "device/e1000.h"
@@ -66,6 +67,8 @@ static int add_drives(struct pc *pc, unsigned *slot, struct error *err)
         pc->drives[i].block = m->config.drives[i];
         if (m->config.drive_bus[i] != MACHINE_BUS_VIRTIO)
             continue;
+        /* The Open Firmware path, as firmware builds it from what it finds. */
+        snprintf(pc->boot_path[i], sizeof(pc->boot_path[i]), "/pci@i0cf8/scsi@%x/disk@0,0", *slot);
         blk = virtio_blk_new(pc->pci, (*slot)++, m->space, m->config.drives[i], err);
         if (!blk)
             return -ENOMEM;

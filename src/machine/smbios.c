@@ -172,28 +172,57 @@ static void make_entry(const struct smbios *s, uint8_t entry[ENTRY_SIZE])
     entry[4] = (uint8_t)-sum;
 }
 
-int smbios_write(struct space *space, const struct smbios_config *config, struct error *err)
+/* Builds all structures. 0, or -ENOMEM with nothing to free. */
+static int build(const struct smbios_config *config, struct smbios *s, struct error *err)
 {
     static const char *const none[] = {NULL};
+
+    add_firmware_and_system(s, config);
+    for (unsigned i = 0; i < config->cpus; i++)
+        add_processor(s, i);
+    add_memory(s, config);
+    open_structure(s, 32, 11); /* 7.33 System boot: no error */
+    put(s, 0, 7);
+    close_structure(s, none);
+    open_structure(s, 127, 4);
+    close_structure(s, none);
+    if (!s->out.failed && s->out.len <= TABLE_MAX)
+        return 0;
+    str_done(&s->out);
+    return error_set(err, -ENOMEM, "build SMBIOS tables: out of memory");
+}
+
+int smbios_write(struct space *space, const struct smbios_config *config, struct error *err)
+{
     struct smbios s = {0};
     uint8_t entry[ENTRY_SIZE];
-    int r = 0;
+    int r = build(config, &s, err);
 
-    add_firmware_and_system(&s, config);
-    for (unsigned i = 0; i < config->cpus; i++)
-        add_processor(&s, i);
-    add_memory(&s, config);
-    open_structure(&s, 32, 11); /* 7.33 System boot: no error */
-    put(&s, 0, 7);
-    close_structure(&s, none);
-    open_structure(&s, 127, 4);
-    close_structure(&s, none);
+    if (r < 0)
+        return r;
     make_entry(&s, entry);
-    if (s.out.failed || s.out.len > TABLE_MAX)
-        r = error_set(err, -ENOMEM, "build SMBIOS tables: out of memory");
-    else if (space_write(space, PC_SMBIOS, entry, sizeof(entry)) < 0 ||
-             space_write(space, TABLE_AT, s.out.data, s.out.len) < 0)
+    if (space_write(space, PC_SMBIOS, entry, sizeof(entry)) < 0 ||
+        space_write(space, TABLE_AT, s.out.data, s.out.len) < 0)
         r = error_set(err, -EFAULT, "write SMBIOS tables: no memory at 0x%x", PC_SMBIOS);
     str_done(&s.out);
     return r;
+}
+
+int smbios_make_files(const struct smbios_config *config, struct str *ret_anchor,
+                      struct str *ret_tables, struct error *err)
+{
+    struct smbios s = {0};
+    uint8_t entry[ENTRY_SIZE];
+    int r = build(config, &s, err);
+
+    if (r < 0)
+        return r;
+    make_entry(&s, entry);
+    str_add_n(ret_anchor, entry, sizeof(entry));
+    if (ret_anchor->failed) {
+        str_done(&s.out);
+        return error_set(err, -ENOMEM, "build SMBIOS tables: out of memory");
+    }
+    *ret_tables = s.out;
+    return 0;
 }

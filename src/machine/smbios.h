@@ -4,6 +4,7 @@
 #define MACHINE_SMBIOS_H
 
 #include "base/error.h"
+#include "base/str.h"
 #include "bus/space.h"
 
 struct smbios_config {
@@ -14,5 +15,12 @@ struct smbios_config {
 
 /* Writes entry point and structures at PC_SMBIOS. */
 int smbios_write(struct space *space, const struct smbios_config *config, struct error *err);
+
+/*
+ * The same as firmware gets them: the files "etc/smbios/smbios-anchor" and
+ * "etc/smbios/smbios-tables", which it places itself. Both are owned: str_done.
+ */
+int smbios_make_files(const struct smbios_config *config, struct str *ret_anchor,
+                      struct str *ret_tables, struct error *err);
 
 #endif

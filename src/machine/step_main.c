@@ -158,7 +158,8 @@ int main(int argc, char **argv)
     struct machine *m;
     int status;
 
-    if (argc < 2 || read_file(argv[1], (uint8_t **)&c.guest.kernel, &c.guest.kernel_len) < 0)
+    if (argc < 2 || (strcmp(argv[1], "-") != 0 &&
+                     read_file(argv[1], (uint8_t **)&c.guest.kernel, &c.guest.kernel_len) < 0))
         return 1;
     for (int i = 2; i + 1 < argc && argv[i][0] == '-'; i += 2) {
         const char *value = argv[i + 1];
@@ -166,6 +167,9 @@ int main(int argc, char **argv)
         switch (argv[i][1]) {
         case 'i':
             r = read_file(value, (uint8_t **)&c.guest.initrd, &c.guest.initrd_len);
+            break;
+        case 'b':
+            r = read_file(value, (uint8_t **)&c.firmware, &c.firmware_len);
             break;
         case 'u':
             r = read_file(value, (uint8_t **)&c.guest.vmlinux, &c.guest.vmlinux_len);

@@ -68,7 +68,7 @@ isola | awk 'length > 80 || NR > 24 { bad = 1 } END { exit bad }' || fail "help 
 expect 125 'isola: run: nothing to run; name an image: *' isola run
 expect 0 'console input=0 tty=0 *' isola run --vm debian true
 expect 125 'isola: run: option --kernel needs --vm' isola run --kernel k
-expect 125 'isola: run: nothing to boot; name an image: *' isola run --vm --disk d
+expect 125 'isola: run: nothing to boot; name an image: *' isola run --vm
 expect 125 'isola: run: option --env is for what runs an image; *' isola run --vm --kernel k -e A=b
 expect 125 'isola: run: volumes and binds are for containers yet; *' isola run --vm -v /tmp:/mnt debian
 expect 125 'isola: run: the input device is not a TTY; *' isola run --vm -it --kernel k

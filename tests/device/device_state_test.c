@@ -29,11 +29,11 @@ static uint64_t step(struct pc_rig *pc, uint64_t *seed)
         0x4d0, 0x505, 0x510, 0x600, 0x604, 0xafe0, 0x1ce,  0x1cf,  0x3b4, 0x3c0,  0x3c4,  0x3c6,
         0x3c8, 0x3ce, 0x3d4, 0x3d8, 0x1f0, 0x1f4,  0x170,  0x174,  0x3f4, 0xd000, 0xd008, 0x3f0,
         0x00,  0x04,  0x08,  0x0c,  0x80,  0xc0,   0xae00, 0xae04, 0xae08};
-    static const uint32_t pages[] = {0xfee00000, 0xfec00000, 0xfed00000};
+    static const uint32_t pages[] = {0xfee00000, 0xfec00000, 0xfed00000, PC_RIG_FLASH};
     uint64_t r = random_next(seed), value = random_next(seed), got = 0;
     uint16_t port =
         (uint16_t)(ports[(r >> 8) % (sizeof(ports) / sizeof(ports[0]))] + (r >> 16 & 3));
-    uint64_t address = pages[(r >> 8) % 3] + (r >> 20 & 0x3f) * 16;
+    uint64_t address = pages[(r >> 8) % 4] + (r >> 20 & 0x3f) * 16;
     unsigned size = 1u << (r >> 32) % 3;
 
     switch (r % 11) {
@@ -139,6 +139,8 @@ static void loaded_state_goes_on_alike(void **state)
         b.resets = a.resets;
         memcpy(b.disk_bytes, a.disk_bytes, sizeof(a.disk_bytes));
         memcpy(b.floppy_bytes, a.floppy_bytes, sizeof(a.floppy_bytes));
+        memcpy(b.flash_bytes, a.flash_bytes, sizeof(a.flash_bytes));
+        gmem_write(b.rig.gmem, (uint64_t)RIG_FLASH_GFN << GMEM_PAGE_BITS, a.flash_bytes, RIG_FLASH);
         b.ch.written_len = a.ch.written_len; /* the other end of the serial line */
         other = seed;
         for (unsigned i = 0; i < STEPS; i++) {

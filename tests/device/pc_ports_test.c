@@ -308,10 +308,40 @@ static void fw_cfg_items_and_files(void **state)
     assert_string_equal((char *)bytes + 76, "opt/z");
     read_item(f, (uint16_t)be(bytes + 72, 2), bytes, 4);
     assert_memory_equal(bytes, "zed\0", 4);
-    read_item(f, 0x8000, bytes, 4); /* nothing of the architecture */
+    read_item(f, 0x8000, bytes, 4); /* of the architecture */
+    assert_int_equal(be(bytes, 4), 0);
+    assert_int_equal(fw_cfg_set_uint(fw, FW_CFG_IRQ0_OVERRIDE, 1, 4, NULL), 0);
+    read_item(f, FW_CFG_IRQ0_OVERRIDE, bytes, 4);
+    assert_memory_equal(bytes, "\1\0\0\0", 4);
+    assert_true(fw_cfg_set_uint(fw, FW_CFG_LOCAL + 8, 1, 4, NULL) < 0);
+    read_item(f, FW_CFG_LOCAL + 0x3fff, bytes, 4);
     assert_int_equal(be(bytes, 4), 0);
     read_item(f, 0x3fff, bytes, 4);
     assert_int_equal(be(bytes, 4), 0);
+    drop(fw_cfg_device(fw));
+}
+
+static void rename_file(void *fw, const char *name)
+{
+    if (strcmp(name, "etc/late") == 0)
+        assert_int_equal(fw_cfg_replace_file(fw, name, "new", 3, NULL), 0);
+}
+
+static void fw_cfg_makes_a_file_when_it_is_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    struct fw_cfg *fw = fw_cfg_new(f->rig.ports, f->rig.space, NULL);
+    uint8_t bytes[4];
+
+    assert_int_equal(fw_cfg_add_file(fw, "etc/late", "old", 3, NULL), 0);
+    assert_int_equal(fw_cfg_add_file(fw, "opt/other", "own", 3, NULL), 0);
+    fw_cfg_on_select(fw, rename_file, fw);
+    read_item(f, FW_CFG_FILE_FIRST, bytes, 3);
+    assert_memory_equal(bytes, "new", 3);
+    read_item(f, FW_CFG_FILE_FIRST + 1, bytes, 3);
+    assert_memory_equal(bytes, "own", 3);
+    assert_true(fw_cfg_replace_file(fw, "etc/late", "longer", 6, NULL) < 0);
+    assert_true(fw_cfg_replace_file(fw, "etc/none", "new", 3, NULL) < 0);
     drop(fw_cfg_device(fw));
 }
 
@@ -385,10 +415,16 @@ static void hotplug_registers(void **state)
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {test(hotplug_registers),      test(debug_exit_gives_status),
-                                       test(debugcon_prints),        test(pvpanic_tells),
-                                       test(keyboard_controller),    test(pm_block_moves),
-                                       test(pm_timer_and_sci),       test(pm_button_gpe_and_sleep),
-                                       test(fw_cfg_items_and_files), test(fw_cfg_dma)};
+    const struct CMUnitTest tests[] = {test(hotplug_registers),
+                                       test(debug_exit_gives_status),
+                                       test(debugcon_prints),
+                                       test(pvpanic_tells),
+                                       test(keyboard_controller),
+                                       test(pm_block_moves),
+                                       test(pm_timer_and_sci),
+                                       test(pm_button_gpe_and_sleep),
+                                       test(fw_cfg_items_and_files),
+                                       test(fw_cfg_makes_a_file_when_it_is_asked_for),
+                                       test(fw_cfg_dma)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,6 +22,7 @@
 #include "device/piix4_pm.h"
 #include "device/pvpanic.h"
 #include "device/uart16550.h"
+#include "device/pflash.h"
 #include "device/vga.h"
 #include "io/block_mem.h"
 
@@ -254,6 +255,8 @@ static void add_pci(struct pc_rig *pc)
     pci_set_bar(pc->function, 2,
                 &(struct pci_bar){.kind = PCI_BAR_MEM64, .size = 4096, .mmio = &mmio, .dev = pc});
     add_vga(pc);
+    add(pc, pflash_device(pflash_new(pc->rig.space, PC_RIG_FLASH, RIG_FLASH_GFN, pc->flash_bytes,
+                                     RIG_FLASH, NULL)));
     for (struct pci_function *f = pci_next(pc->bus, NULL); f; f = pci_next(pc->bus, f))
         add(pc, pci_function_device(f));
 }

@@ -11,6 +11,7 @@
 #include "rig.h"
 
 enum { PC_RIG_DEVICES = 48, PC_RIG_CPUS = 2, PC_RIG_DISK = 32 << 10, PC_RIG_FLOPPY = 163840 };
+#define PC_RIG_FLASH 0xffff0000u
 
 struct pc_rig {
     struct rig rig;
@@ -26,6 +27,7 @@ struct pc_rig {
     struct i8042 *kbc;
     struct ps2_device *keyboard, *mouse;
     struct ata_drive *hd, *cd;
+    uint8_t flash_bytes[RIG_FLASH]; /* of the flash chip at PC_RIG_FLASH */
     uint8_t disk_bytes[PC_RIG_DISK], floppy_bytes[PC_RIG_FLOPPY];
     struct block *diskette, *disk, *disc, *slow_disc,
         *slow_disk;                /* slow: requests wait for block_drain */

@@ -15,7 +15,7 @@ void rig_set_up(struct rig *rig)
     struct error err = {0};
 
     *rig = (struct rig){.ns = 12345};
-    rig->gmem = gmem_new(RIG_MEMORY + RIG_VIDEO, &err);
+    rig->gmem = gmem_new(RIG_MEMORY + RIG_VIDEO + RIG_FLASH, &err);
     assert(rig->gmem);
     rig->space = space_new(rig->gmem, &err);
     rig->ports = ports_new(&err);

@@ -14,6 +14,8 @@
 enum { RIG_WIRES = 64, RIG_MEMORY = 1 << 20 };
 /* Pages of gmem that nothing maps, for a video adapter. */
 enum { RIG_VIDEO_GFN = RIG_MEMORY / GMEM_PAGE_SIZE, RIG_VIDEO = 16 << 20 };
+/* And for a flash chip. */
+enum { RIG_FLASH_GFN = RIG_VIDEO_GFN + RIG_VIDEO / GMEM_PAGE_SIZE, RIG_FLASH = 16 << 10 };
 
 struct rig_wire {
     int level;

@@ -40,7 +40,13 @@ static uint64_t check_table(struct space *s, uint64_t at, const char *signature)
 
 static void acpi_tables_hang_together(void **state)
 {
-    struct acpi_config config = {.cpus = 3, .serials = 5, .screen = true};
+    struct acpi_config config = {.cpus = 3,
+                                 .serials = 5,
+                                 .screen = true,
+                                 .pm_base = PC_PM_BASE,
+                                 .pci_hole = 0xc0000000,
+                                 .pci_hole64 = 1ull << 36,
+                                 .pci_hole64_end = (1ull << 36) + 0x4000};
     struct gmem *ram;
     struct space *s = make(&ram);
     uint64_t xsdt, rsdt, fadt, madt, dsdt;

@@ -221,6 +221,7 @@ struct x86_mmu {
     bool fetch_moves;     /* one of them will move when it is written (not in the delta yet) */
     uint64_t large[8];    /* hash set of 2 MiB (4 MiB) regions with large pages cached since then */
     uint64_t ram_gpa, ram_len, ram_gfn; /* last RAM range seen by a page walk */
+    bool ram_rom;                       /* it is ROM to the guest */
     uint64_t phys_reserved;             /* bits of an entry's address above MAXPHYADDR */
 };
 
@@ -308,6 +309,7 @@ struct x86_vm {
     const struct x86_cpuid_leaf *pv_cpuid;
     unsigned pv_cpuid_count;
     struct gmem_listener listener; /* tlb.c */
+    uint64_t a20_mask;             /* of all physical addresses; see x86_set_a20 */
     struct x86_code *code;         /* interp's cache, shared by processors that run in turn */
 };
 
@@ -390,6 +392,9 @@ void x86_vm_free(struct x86_vm *vm);
 /* Power-up / RESET# and INIT states (vol. 3, table 10-1). */
 void x86_reset(struct x86_cpu *c);
 void x86_init(struct x86_cpu *c);
+/* The A20 line of the board: off, bit 20 of every physical address is 0 (A20M#). On after
+ * x86_vm_new; no reset of a processor changes it. */
+void x86_set_a20(struct x86_vm *vm, bool on);
 
 /*
  * Asks for attention. Any thread. INTR is a level: the local APIC (or PIC) sets and clears it; INIT

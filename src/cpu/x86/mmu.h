@@ -39,8 +39,11 @@ static inline enum x86_access_class x86_class_at(const struct x86_cpu *c, unsign
                                                            : X86_CLASS_SYSTEM;
 }
 
-/* RAM page of @gpa, or UINT64_MAX when it is not RAM. */
-uint64_t x86_ram_gfn(struct x86_cpu *c, uint64_t gpa);
+/*
+ * The page of guest memory at @gpa for an access, or UINT64_MAX when it goes elsewhere. *ret_rom:
+ * the page is ROM to the guest (read and executed as RAM, never returned for a write).
+ */
+uint64_t x86_ram_gfn(struct x86_cpu *c, uint64_t gpa, bool write, bool *ret_rom);
 
 /* What one linear page resolves to for one access. */
 struct x86_place {

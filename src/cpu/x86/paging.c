@@ -40,26 +40,35 @@ struct walk {
     uint64_t gpa;
 };
 
-uint64_t x86_ram_gfn(struct x86_cpu *c, uint64_t gpa)
+uint64_t x86_ram_gfn(struct x86_cpu *c, uint64_t gpa, bool write, bool *ret_rom)
 {
     struct space_hit hit;
 
-    if (likely(gpa - c->mmu.ram_gpa < c->mmu.ram_len))
+    if (likely(gpa - c->mmu.ram_gpa < c->mmu.ram_len)) {
+        *ret_rom = c->mmu.ram_rom;
+        if (unlikely(write && c->mmu.ram_rom))
+            return UINT64_MAX;
         return c->mmu.ram_gfn + ((gpa - c->mmu.ram_gpa) >> GMEM_PAGE_BITS);
+    }
     space_resolve(c->vm->space, gpa, &hit);
-    if (hit.kind != SPACE_RAM)
+    *ret_rom = hit.kind == SPACE_ROM_PAGES;
+    if (hit.kind != SPACE_RAM && hit.kind != SPACE_ROM_PAGES)
         return UINT64_MAX;
     c->mmu.ram_gpa = gpa & ~(uint64_t)(GMEM_PAGE_SIZE - 1);
     c->mmu.ram_len = hit.left + (gpa & (GMEM_PAGE_SIZE - 1));
     c->mmu.ram_gfn = hit.gfn;
-    return hit.gfn;
+    c->mmu.ram_rom = *ret_rom;
+    return write && *ret_rom ? UINT64_MAX : hit.gfn;
 }
 
 static uint64_t entry_load(struct x86_cpu *c, uint64_t gpa, unsigned size)
 {
-    uint64_t gfn = x86_ram_gfn(c, gpa), value = 0;
     const struct x86_host *h = &c->vm->host;
+    uint64_t gfn, value;
+    bool rom;
 
+    gpa &= c->vm->a20_mask;
+    gfn = x86_ram_gfn(c, gpa, false, &rom);
     if (likely(gfn != UINT64_MAX)) {
         const uint8_t *p =
             gmem_read_page(space_ram(c->vm->space), gfn) + (gpa & (GMEM_PAGE_SIZE - 1));
@@ -74,10 +83,13 @@ static uint64_t entry_load(struct x86_cpu *c, uint64_t gpa, unsigned size)
 /* Sets bits of an entry; other processors may be doing the same. Entries outside RAM stay. */
 static void entry_or(struct x86_cpu *c, uint64_t gpa, unsigned bits)
 {
-    uint64_t gfn = x86_ram_gfn(c, gpa);
     struct gmem *ram = space_ram(c->vm->space);
     unsigned in_page = gpa & (GMEM_PAGE_SIZE - 1);
+    uint64_t gfn;
+    bool rom;
 
+    gpa &= c->vm->a20_mask;
+    gfn = x86_ram_gfn(c, gpa, true, &rom);
     if (gfn == UINT64_MAX)
         return;
     gmem_code_write(ram, gfn, in_page, 1);
@@ -228,14 +240,14 @@ int x86_walk(struct x86_cpu *c, uint64_t lin, unsigned flags, struct x86_xlat *r
     bool dirty;
 
     if (!(c->cr0 & X86_CR0_PG)) {
-        *ret = (struct x86_xlat){.gpa = lin, .writable = true};
+        *ret = (struct x86_xlat){.gpa = lin & c->vm->a20_mask, .writable = true};
         return 0;
     }
     if (c->efer & X86_EFER_LMA ? walk_4level(c, &w)
         : c->cr4 & X86_CR4_PAE ? walk_pae(c, &w)
                                : walk_32bit(c, &w))
         return 1;
-    ret->gpa = w.gpa;
+    ret->gpa = w.gpa & c->vm->a20_mask;
     ret->level = (uint8_t)w.level;
     ret->writable = false;
     if (flags & X86_WALK_DEBUG)

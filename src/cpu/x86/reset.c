@@ -40,7 +40,8 @@ static void start_state(struct x86_cpu *c)
     c->dr[7] = 0x400;
     c->debug_code = c->debug_data = false;
     c->activity = c->index == 0 ? X86_ACTIVE : X86_WAIT_SIPI;
-    x86_attention_clear(c, X86_ATTN_NMI | X86_ATTN_SMI | X86_ATTN_INIT | X86_ATTN_SIPI);
+    /* A SIPI may have come after the INIT that is carried out now. */
+    x86_attention_clear(c, X86_ATTN_NMI | X86_ATTN_SMI | X86_ATTN_INIT);
     c->mmu.phys_reserved = ~((1ull << x86_model_phys_bits(c->vm->model)) - 1) & 0xffffffffff000ull;
     c->mode = 0xff; /* derive everything anew */
     x86_tlb_flush_all(c);
@@ -64,6 +65,7 @@ void x86_reset(struct x86_cpu *c)
     memset(c->mtrr_base, 0, sizeof(c->mtrr_base));
     memset(c->mtrr_mask, 0, sizeof(c->mtrr_mask));
     c->tsc_offset = c->tsc_adjust = 0;
+    x86_attention_clear(c, X86_ATTN_SIPI);
     start_state(c);
 }
 

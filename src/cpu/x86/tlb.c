@@ -159,10 +159,11 @@ int x86_place(struct x86_cpu *c, enum x86_access_class cls, uint64_t lin, bool w
     struct x86_tlb_entry *e = tlb_slot(c, cls, lin);
     uint64_t tag;
     unsigned flags;
+    bool rom;
 
     if (x86_walk(c, lin, x86_walk_class(cls) | (write ? X86_WALK_WRITE : 0), &x))
         return 1;
-    *ret = (struct x86_place){.gpa = x.gpa, .gfn = x86_ram_gfn(c, x.gpa)};
+    *ret = (struct x86_place){.gpa = x.gpa, .gfn = x86_ram_gfn(c, x.gpa, write, &rom)};
     if (ret->gfn != UINT64_MAX) {
         /* gmem_write_page may drop entries (copy-up): before this one is filled. */
         ret->host = write ? gmem_write_page(ram, ret->gfn)
@@ -181,10 +182,11 @@ int x86_place(struct x86_cpu *c, enum x86_access_class cls, uint64_t lin, bool w
         e->host = ret->host;
         e->gfn = ret->gfn;
         e->rtag = tag;
-        e->wtag = x.writable && (flags & (GMEM_DELTA | GMEM_DIRTY | GMEM_CODE)) ==
-                                    (GMEM_DELTA | GMEM_DIRTY)
-                      ? tag
-                      : UINT64_MAX;
+        e->wtag =
+            x.writable && !rom &&
+                    (flags & (GMEM_DELTA | GMEM_DIRTY | GMEM_CODE)) == (GMEM_DELTA | GMEM_DIRTY)
+                ? tag
+                : UINT64_MAX;
         if (unlikely(x.level))
             note_large(c, lin, x.level);
     }
@@ -223,6 +225,7 @@ int x86_fetch_page_slow(struct x86_cpu *c, uint64_t lin, struct x86_itlb_entry *
     uint64_t in_page = lin & (GMEM_PAGE_SIZE - 1);
     struct x86_xlat x;
     struct space_hit hit;
+    bool rom;
 
     if (c->mode == X86_MODE_64 && !x86_canonical(lin)) {
         x86_raise_gp(c, 0);
@@ -230,7 +233,7 @@ int x86_fetch_page_slow(struct x86_cpu *c, uint64_t lin, struct x86_itlb_entry *
     }
     if (x86_walk(c, lin, X86_WALK_FETCH | (user ? X86_WALK_USER : 0), &x))
         return 1;
-    e->gfn = x86_ram_gfn(c, x.gpa);
+    e->gfn = x86_ram_gfn(c, x.gpa, false, &rom);
     e->gpa = x.gpa - in_page;
     if (e->gfn != UINT64_MAX) {
         struct gmem *ram = space_ram(c->vm->space);
@@ -303,6 +306,16 @@ static void all_changed(void *opaque)
         else
             x86_attention_set(vm->cpus[i], X86_ATTN_FLUSH);
     }
+}
+
+void x86_set_a20(struct x86_vm *vm, bool on)
+{
+    uint64_t mask = on ? UINT64_MAX : ~(1ull << 20);
+
+    if (mask == vm->a20_mask)
+        return;
+    vm->a20_mask = mask;
+    all_changed(vm);
 }
 
 void x86_tlb_attach(struct x86_vm *vm)

@@ -23,6 +23,7 @@ struct x86_vm *x86_vm_new(struct space *space, struct ports *ports, const struct
         vm->host = *host;
         vm->model = model ? model : x86_model_find(NULL);
         vm->tsc_khz = tsc_khz;
+        vm->a20_mask = UINT64_MAX;
         vm->cpus = mem_alloc(cpus, sizeof(*vm->cpus));
     }
     if (!vm || !vm->cpus)
