@@ -472,6 +472,65 @@ static void busy_is_busy(void **state)
     device_reset(ide_device(f->ide));
 }
 
+/* Saves the state of the controller and loads it again after it was reset. */
+static void save_and_load(struct fixture *f)
+{
+    struct device *dev = ide_device(f->ide);
+    struct error err = {0};
+    struct str saved = {0};
+
+    dev->settle(dev);
+    state_save(dev->state, dev, &saved);
+    device_reset(dev);
+    if (state_load(dev->state, dev, saved.data, saved.len, &err) < 0)
+        fail_msg("%s", error_text(&err));
+    str_done(&saved);
+    assert_int_equal(pci_place_bar(ide_function(f->ide), 4, BM, NULL), 0);
+    ports_write(f->a.rig.ports, 0xcf8, 4, 0x80000904);
+    ports_write(f->a.rig.ports, 0xcfc, 2, 5);
+}
+
+/* A snapshot in the middle of commands; the disk takes its time. */
+static void saved_commands_go_on(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t bytes[3 * 512], out_bytes[1024];
+
+    command(f, HD, 0x20, 40, 3);
+    save_and_load(f);
+    assert_int_equal(status(f, HD) & (DRQ | BSY), DRQ);
+    read_data(f, HD, bytes, 512);
+    block_drain(f->a.disk); /* what was read ahead is read again */
+    read_data(f, HD, bytes + 512, 188);
+    save_and_load(f);
+    read_data(f, HD, bytes + 700, 1024 - 700);
+    block_drain(f->a.disk);
+    read_data(f, HD, bytes + 1024, 512);
+    check_disk(bytes, 40 * 512, sizeof(bytes));
+    assert_int_equal(status(f, HD), RDY | 0x10);
+    for (unsigned i = 0; i < sizeof(out_bytes); i++)
+        out_bytes[i] = (uint8_t)(i * 5 + 1);
+    command(f, HD, 0x30, 90, 2);
+    write_data(f, HD, out_bytes, 512);
+    save_and_load(f);
+    assert_int_equal(status(f, HD) & (DRQ | BSY), DRQ);
+    write_data(f, HD, out_bytes + 512, 100);
+    save_and_load(f);
+    write_data(f, HD, out_bytes + 612, 412);
+    block_drain(f->a.disk);
+    assert_int_equal(status(f, HD), RDY | 0x10);
+    assert_memory_equal(f->a.disk_bytes + 90 * 512, out_bytes, sizeof(out_bytes));
+    /* DMA that the master has not been started for. */
+    prd(f, 0, BUFFER, 1024 | 0x80000000u);
+    command(f, HD, 0xc8, 60, 2);
+    save_and_load(f);
+    start_dma(f, BM, true);
+    block_drain(f->a.disk);
+    assert_int_equal(in(f, BM + 2) & 7, 4);
+    space_read(f->a.rig.space, BUFFER, bytes, 1024);
+    check_disk(bytes, 60 * 512, 1024);
+}
+
 static void interrupts_can_be_masked(void **state)
 {
     struct fixture *f = *state;
@@ -681,6 +740,7 @@ int main(void)
                                        CASE(durability),
                                        CASE(trim_discards_ranges),
                                        SLOW_CASE(busy_is_busy),
+                                       SLOW_CASE(saved_commands_go_on),
                                        CASE(interrupts_can_be_masked),
                                        CASE(cd_is_read),
                                        CASE(cd_is_changed),
