@@ -56,9 +56,10 @@ struct container_options {
     void (*warn)(void *opaque, const char *line); /* degradations, a line each; may be NULL */
     void *opaque;
     /*
-     * Called in the parent while the child waits, with its pid and network namespace, before the
-     * hooks prestart and createRuntime: here networks are plugged in. NULL: none. A negative
-     * errno aborts.
+     * Called in the parent with the child's pid and network namespace: here networks are plugged
+     * in. NULL: none. The child waits, so that hooks and parameters find the network; where there
+     * are none (and the parent is root), it goes on with its set-up meanwhile. A negative errno
+     * aborts.
      */
     int (*plug)(void *opaque, pid_t pid, int netns_fd, struct error *err);
 };

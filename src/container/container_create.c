@@ -337,6 +337,15 @@ static int open_null(struct create *x, struct error *err)
     return 0;
 }
 
+/*
+ * Whether init may go on while the network is plugged in: hooks want to see it, parameters may be
+ * those of its devices, and without root init must stay open to us until then.
+ */
+static bool plugs_beside(const struct create *x)
+{
+    return x->o->plug && !has_hooks(x->config) && !x->config->sysctl.n && geteuid() == 0;
+}
+
 static int make_plan(struct create *x, struct error *err)
 {
     const struct container_options *o = x->o;
@@ -362,8 +371,9 @@ static int make_plan(struct create *x, struct error *err)
     r = r < 0 ? r : open_null(x, err);
     if (r < 0)
         return r;
-    bool barrier = has_hooks(x->config) || o->plug;
+    bool barrier = has_hooks(x->config) || (o->plug && !plugs_beside(x));
     plan->flags |= barrier ? PLAN_BARRIER : 0;
+    plan->flags |= plugs_beside(x) ? PLAN_TELL_NETNS : 0;
     plan->flags |= user ? PLAN_BIND_DEVICES : 0;
     plan->flags |= geteuid() != 0 ? PLAN_UNPRIVILEGED : 0;
     plan->flags |= o->die_with_parent ? PLAN_DIE_WITH_PARENT : 0;
@@ -406,6 +416,7 @@ static int run_init(struct create *x, struct error *err)
                                  .listener = on_listener,
                                  .warn = on_warn,
                                  .opaque = x,
+                                 .goes_on = plugs_beside(x),
                                  .console = -1};
     int r = start_init(x, &events, err);
     if (r < 0)

@@ -87,6 +87,7 @@ struct init_events {
     pid_t pid;    /* stage 2 */
     int console;  /* out: the pty's master, -1 */
     int netns;    /* between init's word and ours at the barrier, -1 */
+    bool goes_on; /* PLAN_TELL_NETNS: init does not wait at the barrier */
 };
 /* Executes init from a sealed copy with the plan; @b's @sync is made here. @e's stage1 or
  * pid is set. */

@@ -390,13 +390,14 @@ static _Noreturn void stage_2(struct init *i)
     /* A program starts within the group's limits; set-up needs none of them. Hooks look at it. */
     if (plan->flags & (PLAN_EXEC | PLAN_BARRIER))
         init_join_cgroups(i);
-    if (plan->flags & PLAN_BARRIER) {
+    if (plan->flags & (PLAN_BARRIER | PLAN_TELL_NETNS)) {
         /* Its network goes along: a runtime without root may not open what is not dumpable. */
         long net = sys(openat, AT_FDCWD, "/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
         init_send(i, PLAN_NAMESPACES, 0, "", (int)net);
         if (net >= 0)
             sys(close, (int)net);
-        init_wait_go(i, i->state);
+        if (plan->flags & PLAN_BARRIER)
+            init_wait_go(i, i->state);
         sys(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     }
     make_keyring(i);

@@ -57,6 +57,7 @@ enum plan_flag {
     PLAN_LATE_CGROUPS = 1 << 18, /* PLAN_CGROUPS comes */
     PLAN_UNPRIVILEGED = 1 << 19, /* the runtime is not root */
     PLAN_MARK = 1 << 20,         /* mark what is made to mount on */
+    PLAN_TELL_NETNS = 1 << 21,   /* as PLAN_BARRIER, but without waiting */
 };
 
 /* A namespace to join, opened by the runtime. */
@@ -183,7 +184,7 @@ enum plan_message_type {
     PLAN_MAP = 1,    /* stage 1 made the user namespace; answer: PLAN_GO */
     PLAN_PID,        /* @value: stage 2's pid */
     PLAN_NAMESPACES, /* at the barrier, with the network namespace; answer: PLAN_GO with the hooks'
-                        state as descriptors */
+                        state as descriptors; none with PLAN_TELL_NETNS */
     PLAN_CONSOLE,    /* with the pty's master */
     PLAN_LISTENER,   /* with the descriptor that seccomp's notifications come from */
     PLAN_READY,      /* set up; waits for the start */

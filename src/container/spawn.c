@@ -231,7 +231,7 @@ static int at_barrier(int sync, struct init_events *e, struct error *err)
 {
     int fds[2] = {-1, -1};
     int r = e->namespaces ? e->namespaces(e->opaque, e->pid, e->netns, fds, err) : 0;
-    if (r == 0) {
+    if (r == 0 && !e->goes_on) {
         r = send_to_init(sync, PLAN_GO, fds);
         if (r < 0)
             error_set_errno(err, r, "answer the container's init");
