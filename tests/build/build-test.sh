@@ -285,7 +285,7 @@ rm noise
 printf 'FROM base:1\nADD cut.tar.xz /a/\n' | containerfile
 refused "xz that is cut off" "cut off"
 printf 'FROM base:1\nADD bad.tar.bz2 /a/\n' | containerfile
-refused "bzip2 that is damaged" "bzip2 data is damaged"
+refused "bzip2 that is damaged" "cut off|damaged"
 
 # --- mistakes
 mistakes=0
