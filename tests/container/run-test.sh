@@ -189,7 +189,11 @@ part_walls() {
     i run -d --name plain bb sleep 100 >/dev/null
     i run -d --name policy --restart always bb sleep 100 >/dev/null
     i run -d --name wide --privileged --restart always bb sleep 100 >/dev/null
-    is "filter of a supervisor" "$(filter_of plain) $(filter_of policy) $(filter_of wide)" "2 2 $inherited"
+    if grep -q __asan_init "$isola"; then
+        skip "filter of a supervisor: a sanitizer's run-time makes calls of its own"
+    else
+        is "filter of a supervisor" "$(filter_of plain) $(filter_of policy) $(filter_of wide)" "2 2 $inherited"
+    fi
     i rm -f plain policy wide >/dev/null
     is "masked" "$(i run --rm bb sh -c 'head -c 1 /proc/kcore 2>/dev/null | wc -c')" 0
     is "processes" "$(i run --rm bb sh -c 'ls /proc | grep -c "^[0-9]"')" '[234]'
