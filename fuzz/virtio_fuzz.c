@@ -16,12 +16,13 @@
 #include "device/virtio/virtio_console.h"
 #include "device/virtio/virtio_net.h"
 #include "device/virtio/virtio_rng.h"
+#include "device/virtio/virtio_scsi.h"
 #include "io/block_mem.h"
 #include "io/chardev_mem.h"
 
 enum { RAM = 256 << 10, DISK = 64 << 10, SLOT = 1, STEPS = 400 };
 enum { IO = 0xc000, MSIX = 0xfe000000, MMIO = 0xfe010000 };
-enum { BLK, BLK_DEFERRED, NET, CONSOLE, RNG, PORTS, BALLOON, KINDS };
+enum { BLK, BLK_DEFERRED, NET, CONSOLE, RNG, PORTS, BALLOON, SCSI, KINDS };
 enum {
     OP_MMIO_WRITE,
     OP_MMIO_READ,
@@ -109,6 +110,7 @@ static void make(struct world *w)
     struct virtio_console_ports ports;
     struct virtio_rng *rng;
     struct virtio_balloon *balloon;
+    struct virtio_scsi *scsi;
 
     switch (w->kind) {
     case BLK:
@@ -134,6 +136,12 @@ static void make(struct world *w)
         con = virtio_console_new(w->bus, SLOT, w->space, &ports, NULL);
         w->dev = virtio_console_device(con);
         w->pci = virtio_console_function(con);
+        break;
+    case SCSI:
+        w->block = block_mem_new(w->disk, DISK, false, true, NULL);
+        scsi = virtio_scsi_new(w->bus, SLOT, w->space, &w->block, 1, NULL);
+        w->dev = virtio_scsi_device(scsi);
+        w->pci = virtio_scsi_function(scsi);
         break;
     case BALLOON:
         balloon = virtio_balloon_new(w->bus, SLOT, w->space, NULL);

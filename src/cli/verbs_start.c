@@ -195,7 +195,8 @@
                   "writes is forgotten at the end); format=raw or format=qcow2; serial=TEXT; "     \
                   "cache=writeback (a flush of the guest makes writes durable), writethrough "     \
                   "(each write is at once) or unsafe (the host decides: fast); discard=on or "     \
-                  "off; bus=virtio, bus=ide or bus=ahci.\n\nWithout a format the file is looked "  \
+                  "off; bus=virtio, scsi (virtio too), ide or ahci.\n\nWithout a format the file " \
+                  "is looked "                                                                     \
                   "at: a qcow2 image says so at its "                                              \
                   "beginning, what bears no known mark is raw. A drive that was guessed to be "    \
                   "raw refuses writes that would give it such a mark, so that a guest cannot "     \

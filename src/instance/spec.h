@@ -48,11 +48,11 @@ enum spec_restart {
 enum spec_cache { SPEC_CACHE_WRITEBACK, SPEC_CACHE_WRITETHROUGH, SPEC_CACHE_UNSAFE };
 
 /* What a drive is plugged into; the values are those of enum machine_bus. */
-enum spec_bus { SPEC_BUS_VIRTIO, SPEC_BUS_IDE, SPEC_BUS_AHCI };
+enum spec_bus { SPEC_BUS_VIRTIO, SPEC_BUS_IDE, SPEC_BUS_AHCI, SPEC_BUS_SCSI };
 
 /*
  * FILE[,ro][,temporary][,format=auto|raw|qcow2][,serial=TEXT][,cache=writeback|writethrough|unsafe]
- * [,discard=on|off][,bus=virtio|ide|ahci]
+ * [,discard=on|off][,bus=virtio|ide|ahci|scsi]
  */
 struct spec_disk {
     char *path; /* absolute */

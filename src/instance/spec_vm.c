@@ -13,12 +13,13 @@ static const char *const nic_names[] = {"virtio", "e1000", "rtl8139", NULL};
 static const char *const vga_names[] = {"auto", "std", "none", NULL};
 static const char *const serial_names[] = {"console", "virtio", "none", NULL};
 const char *const spec_cache_names[] = {"writeback", "writethrough", "unsafe", NULL};
-const char *const spec_bus_names[] = {"virtio", "ide", "ahci", NULL};
+const char *const spec_bus_names[] = {"virtio", "ide", "ahci", "scsi", NULL};
+static const char *const cdrom_bus_names[] = {"ide", "ahci", NULL};
 
 static int check_cdrom_bus(const char *text, struct error *err)
 {
     unsigned choice;
-    return spec_parse_enum(spec_bus_names + 1, text, &choice, err);
+    return spec_parse_enum(cdrom_bus_names, text, &choice, err);
 }
 
 #define FIELD(json, option, kind, member, ...)                                                     \

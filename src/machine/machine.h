@@ -37,7 +37,7 @@ enum machine_end {
 enum machine_nic_model { MACHINE_NIC_VIRTIO, MACHINE_NIC_E1000, MACHINE_NIC_RTL8139 };
 
 /* What a drive is plugged into, and what has a medium that can be taken out. */
-enum machine_bus { MACHINE_BUS_VIRTIO, MACHINE_BUS_IDE, MACHINE_BUS_AHCI };
+enum machine_bus { MACHINE_BUS_VIRTIO, MACHINE_BUS_IDE, MACHINE_BUS_AHCI, MACHINE_BUS_SCSI };
 enum machine_medium { MACHINE_CDROM, MACHINE_FLOPPY };
 
 struct machine_nic {

@@ -24,6 +24,7 @@ struct mc146818;
 struct pci_bus;
 struct virtio_balloon;
 struct virtio_blk;
+struct virtio_scsi;
 struct ata_drive;
 struct fdc;
 struct acpi_pcihp;
@@ -66,6 +67,7 @@ struct pc {
     unsigned range_count;
     uint64_t low_memory;
     struct virtio_balloon *balloon;
+    struct virtio_scsi *scsi; /* NULL without drives of that bus */
     struct pc_drive drives[MACHINE_DRIVES];
     struct acpi_pcihp *hotplug;
     struct ata_drive *ata[MACHINE_DRIVES + 1], *cd;

@@ -13,8 +13,10 @@
 #include "device/virtio/virtio_input.h"
 #include "device/virtio/virtio_net.h"
 #include "device/virtio/virtio_rng.h"
+#include "device/virtio/virtio_scsi.h"
 #include "machine/pc.h"
 
+_Static_assert((int)MACHINE_DRIVES <= (int)VIRTIO_SCSI_TARGETS, "each disk is a target");
 enum { FIRST_SLOT = 2 }; /* one more when a VGA stands there */
 _Static_assert(FIRST_SLOT + MACHINE_NICS + MACHINE_DRIVES + 5 <= 32, "each has a slot of its own");
 
@@ -58,6 +60,25 @@ static int add_nics(struct pc *pc, unsigned *slot, struct error *err)
     return 0;
 }
 
+/* The drives of bus scsi, which share one host. */
+static int add_scsi(struct pc *pc, unsigned *slot, struct error *err)
+{
+    struct machine *m = pc->machine;
+    struct block *disks[MACHINE_DRIVES];
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < m->config.drive_count; i++)
+        if (m->config.drive_bus[i] == MACHINE_BUS_SCSI)
+            disks[count++] = m->config.drives[i];
+    if (!count)
+        return 0;
+    pc->scsi = virtio_scsi_new(pc->pci, (*slot)++, m->space, disks, count, err);
+    if (!pc->scsi)
+        return -ENOMEM;
+    machine_add_device(m, virtio_scsi_device(pc->scsi));
+    return 0;
+}
+
 static int add_drives(struct pc *pc, unsigned *slot, struct error *err)
 {
     struct machine *m = pc->machine;
@@ -86,7 +107,8 @@ int pc_create_virtio(struct pc *pc, struct error *err)
     struct virtio_rng *rng;
     struct virtio_input *tablet;
 
-    if (add_nics(pc, &slot, err) < 0 || add_drives(pc, &slot, err) < 0)
+    if (add_nics(pc, &slot, err) < 0 || add_drives(pc, &slot, err) < 0 ||
+        add_scsi(pc, &slot, err) < 0)
         return -ENOMEM;
     if (m->config.console || m->config.agent) {
         struct virtio_console_ports ports = {
@@ -123,6 +145,12 @@ void pc_stats(struct machine *m, struct machine_stats *ret)
         virtio_blk_stats(m->pc->drives[i].blk, &stats);
         ret->block_read += stats.read_bytes;
         ret->block_written += stats.written_bytes;
+    }
+    if (m->pc->scsi) {
+        uint64_t in, out;
+        virtio_scsi_stats(m->pc->scsi, &in, &out);
+        ret->block_read += in;
+        ret->block_written += out;
     }
     pc_drives_stats(m->pc, ret);
 }
