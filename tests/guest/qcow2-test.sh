@@ -18,24 +18,22 @@ qemu-img convert -O raw "$work/base.qcow2" "$work/raw" || die "convert"
 [ "$(dd if="$work/raw" bs=64k skip=7 count=192 2>/dev/null | sha256sum)" = "$(echo "$sums" | head -1)" ] || die "QEMU reads other data than the guest wrote"
 ok "what a guest writes, QEMU reads"
 
-"$isola" disk create -b base.qcow2 "$work/over.qcow2" || die "overlay"
+# An overlay, a temporary overlay, and a drive that is filled and discarded.
+"$isola" disk create -b base.qcow2 "$work/over.qcow2" && "$isola" disk create "$work/empty.qcow2" 64m || die "overlay"
 before=$(sha256sum <"$work/base.qcow2")
-again='dd if=/dev/vda bs=64k skip=7 count=192 2>/dev/null | sha256sum; dd if=/dev/vda bs=4k skip=40000 count=900 2>/dev/null | sha256sum'
-in_guest 200 cloud $small --disk "$work/over.qcow2" -- "$again; yes over | dd of=/dev/vda bs=1000 seek=300 count=2000 conv=fsync 2>/dev/null"
-[ "$(grep -E '^[0-9a-f]{64}' "$work/out")" = "$sums" ] || { show; die "an overlay shows other data"; }
+in_guest 200 cloud $small --disk "$work/over.qcow2" --disk "$work/base.qcow2,temporary" --disk "$work/empty.qcow2" -- 'for d in a b; do
+dd if=/dev/vd$d bs=64k skip=7 count=192 2>/dev/null | sha256sum; dd if=/dev/vd$d bs=4k skip=40000 count=900 2>/dev/null | sha256sum
+yes over | dd of=/dev/vd$d bs=1000 seek=300 count=2000 conv=fsync 2>/dev/null && echo wrote; done
+yes full | dd of=/dev/vdc bs=64k count=200 conv=fsync iflag=fullblock 2>/dev/null; dd if=/dev/vdc bs=5 count=1 2>/dev/null; blkdiscard /dev/vdc && dd if=/dev/vdc bs=1M count=20 2>/dev/null | tr -d "\000" | wc -c'
+[ "$(grep -E '^[0-9a-f]{64}' "$work/out")" = "$sums
+$sums" ] || { show; die "an overlay shows other data"; }
+[ "$(grep -c wrote "$work/out")" = 2 ] || { show; die "writing to overlays"; }
 [ "$(sha256sum <"$work/base.qcow2")" = "$before" ] || die "the base image was changed"
 clean "$work/over.qcow2" "overlay"
-ok "an overlay shows its base and leaves it alone"
-
-in_guest 200 cloud $small --disk "$work/base.qcow2,temporary" -- "$again; dd if=/dev/zero of=/dev/vda bs=1M count=40 conv=fsync 2>/dev/null && echo wrote"
-grep -q wrote "$work/out" && [ "$(grep -E '^[0-9a-f]{64}' "$work/out")" = "$sums" ] || { show; die "temporary"; }
-[ "$(sha256sum <"$work/base.qcow2")" = "$before" ] || die "--disk ...,temporary changed the image"
-ok "what is written to a temporary overlay is gone"
-
-in_guest 200 cloud $small --disk "$work/base.qcow2" -- 'blkdiscard /dev/vda && dd if=/dev/vda bs=1M count=20 2>/dev/null | tr -d "\000" | wc -c'
-grep -qx 0 "$work/out" || { show; die "discard"; }
-clean "$work/base.qcow2" "discard"
-[ "$(du -k "$work/base.qcow2" | cut -f1)" -lt 2048 ] || die "discarded space was not given back"
+ok "overlays, temporary ones too, show their base and leave it alone"
+grep -qx full "$work/out" && grep -qx 0 "$work/out" || { show; die "discard"; }
+clean "$work/empty.qcow2" "discard"
+[ "$(du -k "$work/empty.qcow2" | cut -f1)" -lt 1024 ] || die "discarded space was not given back"
 ok "discarded space is given back"
 
 # The supervisor dies while the guest writes: what was flushed stays, and the image is right.
@@ -61,17 +59,14 @@ while [ "$i" -le "$last" ]; do
 done
 ok "kill -9 loses nothing that was flushed ($last rounds)"
 
-# A guest must not choose what its drive is taken for.
-truncate -s 8M "$work/plain.img"
-disguise='printf "QFI\373" | dd of=/dev/vda conv=fsync 2>&1; sync; dd if=/dev/vda bs=4 count=1 iflag=direct 2>/dev/null | od -An -tx1'
-in_guest 200 cloud $small --disk "$work/plain.img" -- "$disguise"
-[ "$(head -c 4 "$work/plain.img" | od -An -tx1)" = " 00 00 00 00" ] || { show; die "a guessed raw drive took the header of another format"; }
-in_guest 200 cloud $small --disk "$work/plain.img,format=raw" -- "$disguise"
-[ "$(head -c 3 "$work/plain.img")" = QFI ] || { show; die "format=raw refused a write"; }
-ok "a drive guessed to be raw refuses another format's header"
-
+# A guest must not choose what its drive is taken for; and what cloud-init looks for is there.
+truncate -s 8M "$work/guessed.img" "$work/said.img"
 printf '#cloud-config\nhostname: seeded\n' >"$work/user.yaml"
 append="quiet isola.drivers=ide" # for isofs
-in_guest 200 cloud $small --name seeded --user-data "$work/user.yaml" -- 'mkdir /mnt; mount -t iso9660 /dev/vda /mnt && cat /mnt/user-data /mnt/meta-data'
+in_guest 200 cloud $small --name seeded --disk "$work/guessed.img" --disk "$work/said.img,format=raw" --user-data "$work/user.yaml" -- 'for d in a b; do
+printf "QFI\373" | dd of=/dev/vd$d conv=fsync 2>&1; done; mkdir /mnt; mount -t iso9660 /dev/vdc /mnt && cat /mnt/user-data /mnt/meta-data'
+[ "$(head -c 4 "$work/guessed.img" | od -An -tx1)" = " 00 00 00 00" ] || { show; die "a guessed raw drive took the header of another format"; }
+[ "$(head -c 3 "$work/said.img")" = QFI ] || { show; die "format=raw refused a write"; }
+ok "a drive guessed to be raw refuses another format's header"
 grep -qx 'hostname: seeded' "$work/out" && grep -qx 'local-hostname: seeded' "$work/out" || { show; die "user data"; }
 ok "a seed for cloud-init"
