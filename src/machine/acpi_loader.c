@@ -94,6 +94,10 @@ int acpi_make_files(const struct acpi_config *config, struct acpi_files *ret, st
     if (r < 0)
         return r;
     acpi_rsdp(rsdp, t.rsdt, t.xsdt);
+    /* OVMF takes the sum with the checksum's old value in it: that has to be 0. */
+    for (unsigned i = 0; i < t.sum_count; i++)
+        t.bytes.data[t.sums[i].at] = 0;
+    rsdp[ACPI_RSDP_SUM] = rsdp[ACPI_RSDP_SUM_ALL] = 0;
     str_add_n(&f.rsdp, rsdp, sizeof(rsdp));
     script(&t, &f.loader);
     f.tables = t.bytes;

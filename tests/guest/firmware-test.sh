@@ -1,5 +1,5 @@
 #!/bin/sh
-# Systems that firmware boots from a disk: a boot sector of our own through SeaBIOS.
+# Systems that firmware boots from a disk: a boot sector of our own, Debian by GRUB, through SeaBIOS and OVMF.
 . "$(dirname "$0")/lib.sh"
 command -v nasm >/dev/null || skip "nasm is missing"
 
@@ -92,3 +92,22 @@ boot 60 --memory 64m --firmware "$work/none.bin" --disk "$work/sector.img"
 boot 60 --memory 64m --firmware "$work/sector.asm" --disk "$work/sector.img"
 { [ "$code" = 125 ] && grep -q "is no firmware" "$work/err"; } || { show; die "firmware that is none: exit code $code"; }
 ok "firmware that is none"
+
+# A disk with GRUB, Debian's kernel and an initrd whose shell runs one command.
+guest_kernel cloud
+
+# grub NAME bios|uefi CHECK OPTIONS...
+grub() {
+    name=$1 kind=$2 check=$3
+    shift 3
+    "$top/tests/guest/boot-disk" "$kind" "$guests/cloud/vmlinuz" "$guests/cloud/initrd.img" \
+        "quiet panic=-1 cryptomgr.notests isola.run=$(printf '%s' "$check" | base64 -w0)" "$work/$kind.img" >"$work/out" 2>"$work/err" ||
+        { show; die "$name: no disk"; }
+    boot 400 --memory 256m --firmware "$kind" "$@"
+    { grep -q "GRUB by $kind" "$work/out" && grep -q '^isola-status: 0$' "$work/out" && [ "$code" = 0 ]; } ||
+        { show; die "$name: exit code $code"; }
+    ok "$name"
+}
+grub "GRUB and Debian's kernel through SeaBIOS" bios \
+    'grep -q BOOT_IMAGE=/boot/vmlinuz /proc/cmdline && [ ! -e /sys/firmware/efi ] && [ -e /sys/firmware/acpi/tables/APIC ]' --disk "$work/bios.img"
+grub "GRUB and Debian's kernel through OVMF" uefi '[ -e /sys/firmware/efi ] && [ -e /sys/firmware/acpi/tables/APIC ]' --disk "$work/uefi.img"
