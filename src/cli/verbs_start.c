@@ -230,6 +230,9 @@
                .initial = "console",                                                               \
                .man = "console: the first serial port, ttyS0 in Linux. virtio: a virtio console, " \
                       "hvc0. none: no console."),                                                  \
+        VALUE(OPTION_TEXT, "disk-size", 0, "SIZE", "Room for what a machine from an image writes", \
+              .more = true,                                                                        \
+              .man = "10g when none is given; at least 64m. The file takes what is used."),        \
         VALUE(OPTION_TEXT, "uuid", 0, "UUID", "UUID of the machine (SMBIOS)", .more = true,        \
               .man = "Made from the instance's id when none is given."),                           \
         VALUE(OPTION_TEXT, "mac", 0, "ADDRESS", "Address of the network card", .more = true),      \

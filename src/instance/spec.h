@@ -160,8 +160,9 @@ struct spec {
     enum spec_serial serial;
     enum spec_nic nic;
     enum spec_vga vga;
-    char *display;    /* "vnc=ADDRESS" (spec_parse_display), NULL: none */
-    uint8_t uuid[16]; /* all zero: derived from the id */
+    char *display;      /* "vnc=ADDRESS" (spec_parse_display), NULL: none */
+    uint8_t uuid[16];   /* all zero: derived from the id */
+    uint64_t disk_size; /* of what a machine made from an image writes to, 0: the usual one */
     bool no_reboot;
     bool paused; /* is created with its processors stopped */
     bool rm;     /* is removed when it ends */

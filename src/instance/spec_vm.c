@@ -47,6 +47,7 @@ const struct spec_field spec_vm_fields[] = {
     FIELD("machine", "machine", WORD, machine),
     FIELD("serial", "serial", ENUM, serial, .names = serial_names),
     FIELD("uuid", "uuid", UUID, uuid),
+    FIELD("disk_size", "disk-size", SIZE, disk_size, .min = 64 << 20, .max = (uint64_t)16 << 40),
     FIELD("no_reboot", "no-reboot", BOOL, no_reboot),
     FIELD("paused", "paused", BOOL, paused),
     FIELD("user_data", "user-data", PATH, user_data),
@@ -180,6 +181,10 @@ int spec_vm_check(const struct spec *s, struct error *err)
     if (s->user_data && s->disk_count > SPEC_DISKS - 1)
         return error_set(err, -ENOSPC, "more than %d disks beside that of --user-data",
                          SPEC_DISKS - 1);
+    if (!s->image && s->disk_size)
+        return error_set(err, -EINVAL,
+                         "--disk-size is of the drive of a machine made from an image; --disk FILE "
+                         "is as large as its file");
     if (s->image && s->disk_count > SPEC_DISKS - 2)
         return error_set(err, -ENOSPC, "more than %d disks beside the image's two", SPEC_DISKS - 2);
     if (s->image && s->memory && s->memory < 64u << 20)

@@ -24,7 +24,7 @@
 /* syscalls: access faccessat faccessat2 fchmod flock getdents64 mkdir mkdirat readlinkat */
 
 /* Room for what an instance writes: the file is thin. */
-#define OWN_DRIVE_SIZE "10G"
+#define OWN_DRIVE_SIZE (10ull << 30)
 /*
  * Before what the user appends. The kernel says nothing but why it dies, and that ends the machine.
  * Waits for other processors to notice changes (RCU) would be most of the time of a boot.
@@ -101,16 +101,19 @@ static int make_own_drive(struct vm_image *v, struct error *err)
 {
     const struct spec *spec = v->env->spec;
     cleanup_free char *new = str_format("%s/drive.new", v->env->dir);
+    /* mke2fs counts in KiB. */
+    cleanup_free char *size = str_format(
+        "%lluk", (unsigned long long)(spec->disk_size ? spec->disk_size : OWN_DRIVE_SIZE) >> 10);
     const char *const argv[] = {
         "/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-L", "instance", "-O",
         /* What goes with the machine needs no journal. */
         spec->rm ? "^has_journal,^metadata_csum,^64bit,^resize_inode"
                  : "^metadata_csum,^64bit,^resize_inode",
-        "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", new, OWN_DRIVE_SIZE, NULL};
+        "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", new, size, NULL};
     int r, status = 0;
 
     v->own = str_format("%s/drive.ext4", v->env->dir);
-    if (!v->own || !new)
+    if (!v->own || !new || !size)
         return error_set(err, -ENOMEM, "out of memory");
     if (access(v->own, F_OK) == 0)
         return 0;

@@ -7,7 +7,7 @@ mkdir -p "$XDG_DATA_HOME/isola/kernels" "$work/root/bin" "$work/root/etc" "$work
 cp -a "$guests/cloud" "$XDG_DATA_HOME/isola/kernels/cloud"
 rm -f "$XDG_DATA_HOME"/isola/kernels/cloud/*.ext4
 cp "$(command -v busybox)" "$work/root/bin/busybox" || die "busybox is missing: install package busybox-static"
-for name in cat echo env head hostname id ls mount mkdir ps pwd sh sha256sum sleep stty tail touch true wc; do
+for name in cat df echo env head hostname id ls mount mkdir ps pwd sh sha256sum sleep stty tail touch true wc; do
     ln -s busybox "$work/root/bin/$name"
 done
 printf 'root:x:0:0::/root:/bin/sh\nal:x:1000:1000::/home/al:/bin/sh\n' >"$work/root/etc/passwd"
@@ -57,6 +57,8 @@ run "namespaces" 0 box sh -c 'ps | wc -l; kill -TERM 1; echo alive' && check "as
 run "read-only" 0 --read-only --tmpfs /tmp:size=1m box sh -c 'touch /etc/x 2>/dev/null && exit 9; touch /tmp/x && ls /tmp' &&
     check "--read-only and --tmpfs" says x
 run "limits" 0 -m 96m --cpus 2 box sh -c 'head -1 /proc/meminfo >&2; ls -d /sys/devices/system/cpu/cpu[0-9]* | wc -l' && check "--memory and --cpus" says 2
+run "size of the drive" 0 --disk-size 100m box df -k / && check "--disk-size" awk '
+    END { exit !($2 > 80000 && $2 < 102400) }' "$work/out"
 run "no network" 0 --network none box sh -c 'ls /sys/class/net' && check "--network none" says lo
 
 head -c 10000000 /dev/urandom >"$work/blob"
