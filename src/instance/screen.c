@@ -274,13 +274,16 @@ static int insist(struct instance_screen *s, unsigned key, bool down, struct err
 static int press_all(struct instance_screen *s, const unsigned *keys, unsigned count,
                      struct error *err)
 {
+    bool pressed;
     int r = 0;
 
     for (unsigned i = 0; i < count && r == 0; i++)
         r = insist(s, keys[i], true, err);
+    pressed = r == 0;
     for (unsigned i = count; i-- > 0 && r == 0;)
         r = insist(s, keys[i], false, err);
-    return r;
+    /* The keys may have been the machine's last, as ctrl-alt-delete can be. */
+    return r == -EPIPE && pressed ? 0 : r;
 }
 
 int instance_screen_type(struct instance_screen *s, const char *text, struct error *err)
