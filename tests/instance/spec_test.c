@@ -448,6 +448,41 @@ static void allocation_failures_are_errors(void **state)
     }
 }
 
+static void displays(void **state)
+{
+    static const char *const bad[] = {"",           "sdl",           "vnc=",          "vnc=0",
+                                      "vnc=70000",  "vnc=0.0.0.0:1", "vnc=::1",       "vnc=host:1",
+                                      "vnc=socket", "vnc=127.0.0.1", "vnc=127.0.0.1:"};
+    struct spec *s = vm();
+    const char *path = "";
+    uint16_t port = 0;
+    char longest[120] = "vnc=/";
+
+    assert_false(spec_vm_vga(s));
+    assert_int_equal(spec_parse_display("none", &path, &port, &err), 0);
+    assert_int_equal(spec_parse_display("vnc=127.0.0.1:5901", &path, &port, &err), 1);
+    assert_null(path);
+    assert_int_equal(port, 5901);
+    assert_int_equal(spec_parse_display("vnc=/run/a socket", &path, &port, &err), 1);
+    assert_string_equal(path, "/run/a socket");
+    memset(longest + 5, 'x', 107);
+    assert_int_equal(spec_parse_display(longest, &path, &port, &err), -EINVAL);
+    for (size_t i = 0; i < array_size(bad); i++) {
+        assert_int_equal(spec_set(s, "display", bad[i], &err), 0);
+        assert_int_equal(spec_check(s, &err), -EINVAL);
+    }
+    assert_int_equal(spec_set(s, "display", "vnc=5901", &err), 0);
+    assert_int_equal(spec_check(s, &err), 0);
+    assert_true(spec_vm_vga(s));
+    assert_int_equal(spec_set(s, "vga", "none", &err), 0);
+    assert_int_equal(spec_check(s, &err), -EINVAL);
+    assert_int_equal(spec_set(s, "display", "none", &err), 0);
+    assert_int_equal(spec_check(s, &err), 0);
+    assert_int_equal(spec_set(s, "vga", "std", &err), 0);
+    assert_true(spec_vm_vga(s));
+    spec_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -460,6 +495,7 @@ int main(void)
         cmocka_unit_test(checks_of_the_whole),
         cmocka_unit_test(paths_become_absolute),
         cmocka_unit_test(memory_is_rounded_up),
+        cmocka_unit_test(displays),
         cmocka_unit_test(broken_json_is_refused),
         cmocka_unit_test(text_that_is_not_utf8_is_cleaned),
         cmocka_unit_test(allocation_failures_are_errors),
