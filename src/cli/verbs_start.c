@@ -252,6 +252,10 @@
                      "of this host can reach, or the absolute path of a socket to be made, which " \
                      "only you can. A kernel that is loaded directly finds a linear mode of "      \
                      "1024x768; console=tty0 shows its messages there."),                          \
+        VALUE(OPTION_TEXT, "rtc", 0, "TIME", "What the real-time clock shows", .more = true,       \
+              .initial = "utc",                                                                    \
+              .man = "utc, localtime, or the time at the start such as 2031-05-06T07:08:09. "      \
+                     "localtime is for systems that keep their clock so, DOS and Windows."),       \
         FLAG("no-reboot", 0, "End instead of rebooting", .more = true,                             \
              .man = "A reboot ends the instance with status 0, a triple fault with status 102."),  \
         FLAG("paused", 0, "Start with stopped processors", .more = true,                           \

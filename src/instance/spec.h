@@ -146,6 +146,7 @@ struct spec {
     char *cdrom;        /* absolute path of the disc, "none": an empty drive; NULL: no drive */
     char *cdrom_bus;    /* NULL: ide */
     char *floppy;       /* absolute path and maybe ",ro"; "none": an empty drive; NULL: no drive */
+    char *rtc;          /* "utc", "localtime" or what the clock shows at the start; NULL: utc */
     uint64_t memory;    /* bytes, 0: not said; see spec_vm_memory */
     uint64_t millicpus; /* thousandths of a processor, 0: not said; see spec_vm_cpus */
     enum spec_net net;
@@ -195,6 +196,13 @@ int spec_set(struct spec *spec, const char *key, const char *value,
  * Whether the whole makes sense (a VM has something to boot, options fit its wall). Checks no file.
  */
 int spec_check(const struct spec *spec, struct error *err) error_must_check;
+
+/*
+ * What the real-time clock of a virtual machine shows: @offset is to be added to UTC, unless
+ * *ret_base is not 0: the seconds since 1970 that it shows at the start.
+ */
+int spec_rtc(const char *text, int64_t *ret_offset, int64_t *ret_base,
+             struct error *err) error_must_check;
 
 /* What a virtual machine gets: whole MiB (512 unless said), whole processors (1 unless said). */
 uint64_t spec_vm_memory(const struct spec *spec);

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "base/own.h"
@@ -22,6 +23,48 @@ static int check_cdrom_bus(const char *text, struct error *err)
     return spec_parse_enum(cdrom_bus_names, text, &choice, err);
 }
 
+int spec_rtc(const char *text, int64_t *ret_offset, int64_t *ret_base, struct error *err)
+{
+    static const char format[] = "dddd-dd-ddTdd:dd:dd";
+    time_t now = time(NULL);
+    struct tm tm = {0}, back;
+    size_t n = 0;
+    int64_t base;
+
+    *ret_offset = *ret_base = 0;
+    if (strcmp(text, "utc") == 0)
+        return 0;
+    if (strcmp(text, "localtime") == 0) {
+        *ret_offset = localtime_r(&now, &tm) ? tm.tm_gmtoff : 0;
+        return 0;
+    }
+    while (text[n] && (format[n] == 'd' ? isdigit((unsigned char)text[n]) : text[n] == format[n]))
+        n++;
+    if (format[n] || text[n] ||
+        sscanf(text, "%d-%d-%dT%d:%d:%d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
+               &tm.tm_min, &tm.tm_sec) != 6)
+        return error_set(err, -EINVAL,
+                         "\"%.40s\" is none of utc, localtime and a time such as "
+                         "2031-05-06T07:08:09",
+                         text);
+    tm.tm_year -= 1900;
+    tm.tm_mon--;
+    back = tm;
+    base = timegm(&back);
+    /* What timegm had to put right is no date; the clock's century is 19 or 20. */
+    if (back.tm_mday != tm.tm_mday || back.tm_mon != tm.tm_mon || back.tm_hour != tm.tm_hour ||
+        back.tm_min != tm.tm_min || back.tm_sec != tm.tm_sec || base <= 0 || tm.tm_year >= 200)
+        return error_set(err, -ERANGE, "\"%.40s\" is no time from 1970 to 2099", text);
+    *ret_base = base;
+    return 0;
+}
+
+static int check_rtc(const char *text, struct error *err)
+{
+    int64_t offset, base;
+    return spec_rtc(text, &offset, &base, err);
+}
+
 #define FIELD(json, option, kind, member, ...)                                                     \
     {                                                                                              \
         json, option, SPEC_KIND_##kind, offsetof(struct spec, member), .side = SPEC_SIDE_VM,       \
@@ -38,6 +81,7 @@ const struct spec_field spec_vm_fields[] = {
     FIELD("floppy", "floppy", STRING, floppy),
     FIELD("firmware", "firmware", WORD, firmware),
     FIELD("boot_menu", "boot-menu", BOOL, boot_menu),
+    FIELD("rtc", "rtc", WORD, rtc, .check = check_rtc),
     FIELD("mac", "mac", MAC, mac),
     FIELD("nic", "nic", ENUM, nic, .names = nic_names),
     FIELD("vga", "vga", ENUM, vga, .names = vga_names),
@@ -358,7 +402,7 @@ int spec_set_floppy(struct spec *s, const char *text, struct error *err)
 {
     cleanup_free char *copy = strdup(text), *path = NULL;
     size_t len = strlen(text);
-    bool readonly = len > 3 && strcmp(text + len - 3, ",ro") == 0;
+    bool readonly = len >= 3 && strcmp(text + len - 3, ",ro") == 0;
     char *whole;
     int r;
 

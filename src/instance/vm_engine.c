@@ -394,6 +394,11 @@ static int configure(struct vm *vm, struct machine_config *c, struct error *err)
     if (vm->net)
         c->nics[c->nic_count++] =
             (struct machine_nic){.netdev = vm->net, .model = nic_models[spec->nic]};
+    if (spec->rtc) {
+        r = spec_rtc(spec->rtc, &c->rtc_offset, &c->rtc_base, err);
+        if (r < 0)
+            return r;
+    }
     r = vm_display_configure(&vm->display, spec, c, err);
     return r < 0 ? r : identify(vm, c, err);
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A virtio disk that is plugged into a running Debian, used, and taken out again by ACPI PCI hot-plug.
+# A virtio disk that is plugged into a running Debian, used, and taken out again by ACPI PCI hot-plug; and a clock that was set.
 . "$(dirname "$0")/lib.sh"
 passed=0 failed=0
 check() { # TEXT COMMAND...
@@ -32,8 +32,9 @@ asked() { # TEXT: waits for a line of the guest
 user=$!
 children="$children $user"
 
-in_guest 200 cloud --name plug --network none --memory 256m --disk "$work/first" -- '
+in_guest 200 cloud --name plug --rtc 2031-05-06T07:08:09 --network none --memory 256m --disk "$work/first" -- '
 until_disk() { for i in $(seq 1 200); do [ -e /sys/block/vdb ] && break; sleep 0.2; done; }
+echo "rtc $(cat /sys/class/rtc/rtc0/date)"
 echo "disks $(ls -d /sys/block/vd* | wc -l)"
 echo "a disk please"
 until_disk
@@ -52,6 +53,7 @@ wait $user
 
 [ "$status" = 0 ] || { show; cat "$work/user"; die "status ${status:-none}"; }
 check "the machine begins with one disk" said "disks 1"
+check "the clock shows what it was set to" said "rtc 2031-05-06"
 check "a disk is plugged in" said "serial hot"
 check "and read" said "sum $(sha256sum "$work/disk.old" | cut -c1-64)"
 check "it is taken out" said "gone"
