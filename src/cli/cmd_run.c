@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/own.h"
 #include "base/str.h"
+#include "cli/boot_path.h"
 #include "cli/connect.h"
 #include "cli/environment.h"
 #include "cli/image_program.h"
@@ -56,6 +57,14 @@ static int add_words(struct spec *spec, const struct args *args, struct error *e
 {
     int first = 0, r = 0;
 
+    if (args_bool(args, "vm") && args->word_count && boot_path_is(args->words[0])) {
+        if (args->word_count > 1)
+            return error_set(err, -EINVAL,
+                             "%s is no image of a container: the system in it knows what to run, "
+                             "leave \"%s\" out",
+                             args->words[0], args->words[1]);
+        return boot_path_add(spec, args->words[0], !args_given(args, "firmware"), err);
+    }
     if (!spec->container.rootfs && args->word_count)
         r = spec_set(spec, "image", args->words[first++], err);
     for (int i = first; r == 0 && i < args->word_count; i++)

@@ -334,7 +334,10 @@ const struct verb start_verbs[] = {
         .man = "Makes an instance and starts it: a container from an image or from --rootfs, or a "
                "virtual machine with --vm. Without --detach the command shows its output "
                "until it ends: add -it to type into it.\n\n" EXIT_STATUS_OF_RUN
-               "\n\nEverything after the image belongs to the command; the option list ends at the "
+               "\n\nWith --vm the image may be a path (/..., ./..., ../...) instead: a disk image "
+               "with a system in it, which boots through firmware (UEFI when it has only that), a "
+               "disc (ISO 9660), or a kernel.\n\nEverything after the image belongs to the "
+               "command; the option list ends at the "
                "first argument that is not an option.",
         .options = run_options,
         .examples = EXAMPLES(
@@ -342,6 +345,7 @@ const struct verb start_verbs[] = {
             {"isola run -d --name web -p 8080:80 -v data:/srv nginx",
              "A server in the background, with a port and a volume."},
             {"isola run --vm -it --rm debian bash", "The same image behind a kernel of its own."},
+            {"isola run --vm -it --rm ./debian.qcow2", "The system that is on a disk image."},
             {"isola run --vm -it --rm --kernel vmlinuz --initrd initrd.img --append console=ttyS0",
              "Boot a kernel and its initial RAM disk, with the console in this terminal."},
             {"isola run --vm -d --name web -m 1g --cpus 2 -p 8080:80 --kernel vmlinuz --disk "

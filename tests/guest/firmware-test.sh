@@ -87,6 +87,16 @@ sector() {
 sector "boot sector on virtio" --disk "$work/sector.img"
 sector "boot sector with four processors" --cpus 4 --disk "$work/sector.img"
 
+# By its path alone: raw, qcow2, and what is no system for a machine.
+sector "a disk by its path" "$work/sector.img"
+timeout 60 "$isola" disk convert "$work/sector.img" "$work/sector.qcow2" >"$work/out" 2>"$work/err" || { show; die "convert"; }
+sector "a qcow2 image by its path" "$work/sector.qcow2"
+boot 60 "$work/none.img"
+{ [ "$code" = 125 ] && grep -q "none.img: .*No such file" "$work/err"; } || { show; die "a path without a file: exit code $code"; }
+boot 60 "$work/sector.img" sh
+{ [ "$code" = 125 ] && grep -q "no image of a container" "$work/err"; } || { show; die "a disk with a command: exit code $code"; }
+ok "paths that cannot be booted"
+
 boot 60 --memory 64m --firmware "$work/none.bin" --disk "$work/sector.img"
 { [ "$code" = 125 ] && grep -q "none.bin" "$work/err"; } || { show; die "firmware that is not there: exit code $code"; }
 boot 60 --memory 64m --firmware "$work/sector.asm" --disk "$work/sector.img"
