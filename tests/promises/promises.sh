@@ -84,7 +84,7 @@ p_publish() { i rm -f p >/dev/null; kind_net=$(begin --network nat -p 127.0.0.1:
 p_volume() { got=$(begin -v data:/data); [[ $got == [0-9a-f][0-9a-f]* ]] || { echo "$got"; return; }; got=$(i exec p touch /data/x && i exec p test -e /data/x && echo well); [ "$got" = well ] || echo "$got"; }
 p_rm() { started; i rm -f p >/dev/null; i inspect p | grep -q 'no such' || i inspect p; }
 p_crash() { started; kill -9 "$(i inspect -f '{{.State.Pid}}' p)"; soon sh -c "'$isola' inspect -f '{{.State.Status}}' p | grep -q dead" || status; }
-p_snapshot() { started; i snapshot p; }
+p_snapshot() { started; got=$(i snapshot create p); [[ $got == p-[0-9]* ]] || echo "$got"; }
 p_fork() { started; i fork p; }
 p_trace() { started; i trace p; }
 
@@ -126,7 +126,7 @@ export|ok|ok|*behind its own kernel*|*behind its own kernel*
 commit|ok|*not a container made from an image*|*not a container made from an image*|*not a container made from an image*
 rm|ok|ok|ok|ok
 crash|ok|ok|ok|ok
-snapshot|*not supported yet*|*not supported yet*|*not supported yet*|*not supported yet*
+snapshot|*not supported by wall container*|*not supported by wall container*|ok|*its agent cannot be met again*
 fork|*not supported yet*|*not supported yet*|*not supported yet*|*not supported yet*
 trace|*unknown command*|*unknown command*|*unknown command*|*unknown command*
 '
