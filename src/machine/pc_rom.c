@@ -33,6 +33,9 @@ static int create_flash(struct pc *pc, struct error *err)
                          "firmware's variables have whole pages of 4 KiB, 16 MiB at most with the "
                          "firmware, not %zu bytes",
                          len);
+    /* A machine that goes on from a snapshot has its variables in its memory. */
+    if (m->config.saved)
+        gmem_read(m->ram, (pc->rom_gfn << GMEM_PAGE_BITS) + rom, m->config.flash, len);
     flash = pflash_new(m->space, FOUR_GIB - rom - len, pc->rom_gfn + (rom >> GMEM_PAGE_BITS),
                        m->config.flash, len, err);
     if (!flash)

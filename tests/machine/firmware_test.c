@@ -8,6 +8,7 @@
 #include "machine/acpi.h"
 #include "machine/machine_internal.h"
 #include "machine/pc.h"
+#include "machine/snapshot.h"
 #include "tests/test.h"
 
 enum { ROM_SIZE = 0x40000, MEMORY = 16 << 20, FLASH = 0x4000 };
@@ -175,6 +176,42 @@ static void variables_are_flash_below_the_rom(void **state)
     machine_free(m);
 }
 
+/* A machine made from a snapshot sees the shadow RAM and the variables of that instant. */
+static void snapshot_keeps_shadow_and_variables(void **state)
+{
+    uint64_t at = FOUR_GIB - ROM_SIZE - FLASH;
+    struct machine *m = make(spin, sizeof(spin), 1), *other;
+    struct machine_config c = m->config;
+    struct str saved = {0};
+    struct gmem_layer *memory;
+    struct error err = {0};
+
+    (void)state;
+    poke(m, at + 7, 0x40);
+    poke(m, at + 7, 0x77);
+    set_pam(m, 0x5e, 0x03);
+    poke(m, 0xe0ff0, 0x42);
+    assert_int_equal(machine_save_state(m, &saved, &err), 0);
+    memory = gmem_freeze(machine_memory(m), &err);
+    assert_non_null(memory);
+    machine_free(m);
+    memset(flash, 0xff, sizeof(flash)); /* another instance, with fresh variables */
+    c.append = NULL;
+    c.saved = (const uint8_t *)saved.data;
+    c.saved_len = saved.len;
+    c.saved_memory = memory;
+    other = machine_new(&c, &err);
+    if (!other)
+        fail_msg("%s", error_text(&err));
+    assert_int_equal(peek(other, 0xe0ff0), 0x42);
+    assert_int_equal(flash[7], 0x77);
+    poke(other, at, 0xff);
+    assert_int_equal(peek(other, at + 7), 0x77);
+    gmem_layer_unref(memory);
+    machine_free(other);
+    str_done(&saved);
+}
+
 /* ---- what fw_cfg tells ---- */
 
 static uint8_t next_byte(struct machine *m)
@@ -336,6 +373,7 @@ int main(void)
         cmocka_unit_test(a20_gate),
         cmocka_unit_test(init_and_sipi_in_one_breath),
         cmocka_unit_test(variables_are_flash_below_the_rom),
+        cmocka_unit_test(snapshot_keeps_shadow_and_variables),
         cmocka_unit_test(loader_script_links_the_tables),
         cmocka_unit_test(tells_memory_and_smbios),
         cmocka_unit_test(refuses_what_is_no_rom),
