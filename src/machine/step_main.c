@@ -4,13 +4,13 @@
  * standard output. It is what the WebAssembly build runs under Node.js, and a way to profile the
  * engine without threads.
  *
- *   isola-step KERNEL [-i INITRD] [-u VMLINUX] [-a APPEND] [-m MIB] [-c CPUS] [-l LINES] [-s
- * SECONDS]
- *              [-M MODEL] [-n INSTRUCTIONS]
+ *   isola-step KERNEL [-i INITRD] [-u VMLINUX] [-a APPEND] [-m MIB] [-c CPUS] [-l LINES]
+ *              [-s SECONDS] [-M MODEL] [-n INSTRUCTIONS]
+ *   isola-step - -b FIRMWARE ...
  *
- * -u gives the unpacked payload of a bzImage; -l stops after so many lines; -n after so many
- * million instructions; -s after so many seconds. Exit status: 0 power off or limit reached, 1
- * failure, 3 panic or triple fault, otherwise the debug-exit value.
+ * -b boots firmware instead of a kernel; -u gives the unpacked payload of a bzImage; -l stops after
+ * so many lines; -n after so many million instructions; -s after so many seconds. Exit status: 0
+ * power off or limit reached, 1 failure, 3 panic or triple fault, otherwise the debug-exit value.
  */
 #include <errno.h>
 #include <stdio.h>
