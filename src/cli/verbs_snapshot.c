@@ -23,7 +23,7 @@ static const struct option rm_options[] = {
 
 static const struct option restore_options[] = {
     VALUE(OPTION_TEXT, "name", 0, "NAME", "Name of the new instance; one is generated otherwise"),
-    FLAG("new-ports", 0, "Publish on free ports of the host instead of those of then"),
+    FLAG("new-ports", 0, "Free ports of the host instead of those of then; no VNC server"),
     END,
 };
 

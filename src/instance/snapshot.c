@@ -345,10 +345,16 @@ int snapshot_remove(struct instances *home, const char *name, struct error *err)
     return r < 0 ? error_set_errno(err, r, "remove snapshot %s", name) : 0;
 }
 
+/* Nothing of the host's that the first machine may have: free ports, and no VNC server. */
 static void free_ports(struct spec *spec)
 {
     for (size_t i = 0; i < spec->port_count; i++)
         spec->ports[i].host = 0;
+    if (!spec->display)
+        return;
+    spec->vga = spec_vm_vga(spec) ? SPEC_VGA_STD : SPEC_VGA_NONE; /* the card itself stays */
+    free(spec->display);
+    spec->display = NULL;
 }
 
 int snapshot_restore(struct instances *home, const char *snapshot, const char *name, bool new_ports,

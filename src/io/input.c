@@ -29,6 +29,7 @@ static const struct {
     {"tab", INPUT_KEY_TAB},
     {"enter", INPUT_KEY_ENTER},
     {"return", INPUT_KEY_ENTER},
+    {"ret", INPUT_KEY_ENTER},
     {"ctrl", INPUT_KEY_LEFTCTRL},
     {"control", INPUT_KEY_LEFTCTRL},
     {"shift", INPUT_KEY_LEFTSHIFT},
