@@ -11,6 +11,15 @@
 #include "io/disk_probe.h"
 
 enum { SECTOR = 512, MBR_CODE = 440, SETUP_MAGIC = 0x202 };
+/* The partition table of a boot sector (UEFI 2.10, 5.2): types that only UEFI looks for. */
+enum {
+    MBR_TABLE = 446,
+    MBR_ENTRY = 16,
+    MBR_ENTRIES = 4,
+    MBR_TYPE = 4,
+    TYPE_GPT = 0xee,
+    TYPE_EFI = 0xef
+};
 
 bool boot_path_is(const char *word)
 {
@@ -25,19 +34,23 @@ static bool is_kernel(struct disk *d)
            disk_read(d, SETUP_MAGIC, magic, sizeof(magic)) == 0 && memcmp(magic, "HdrS", 4) == 0;
 }
 
-/* A partition table that only UEFI knows (its specification, 5.3) and no code for a BIOS. */
+/* A partition for UEFI, or a table of its own, and no code for a BIOS. */
 static bool wants_uefi(const char *path)
 {
     const struct disk_image_options o = {.readonly = true, .shared = true};
     struct disk *d = disk_image_open(path, &o, NULL);
-    uint8_t head[2 * SECTOR];
-    bool result = d && d->size >= sizeof(head) && disk_read(d, 0, head, sizeof(head)) == 0 &&
-                  memcmp(head + SECTOR, "EFI PART", 8) == 0;
+    uint8_t head[SECTOR];
+    bool read = d && d->size >= sizeof(head) && disk_read(d, 0, head, sizeof(head)) == 0,
+         efi = false;
 
-    for (size_t i = 0; result && i < MBR_CODE; i++)
-        result = head[i] == 0;
+    for (size_t i = 0; read && i < MBR_ENTRIES; i++) {
+        uint8_t type = head[MBR_TABLE + i * MBR_ENTRY + MBR_TYPE];
+        efi |= type == TYPE_GPT || type == TYPE_EFI;
+    }
+    for (size_t i = 0; efi && i < MBR_CODE; i++)
+        efi = head[i] == 0;
     disk_close(d);
-    return result;
+    return efi;
 }
 
 int boot_path_add(struct spec *spec, const char *path, bool guess_firmware, struct error *err)

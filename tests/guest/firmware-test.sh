@@ -113,11 +113,14 @@ grub() {
     "$top/tests/guest/boot-disk" "$kind" "$guests/cloud/vmlinuz" "$guests/cloud/initrd.img" \
         "quiet panic=-1 cryptomgr.notests isola.run=$(printf '%s' "$check" | base64 -w0)" "$work/$kind.img" >"$work/out" 2>"$work/err" ||
         { show; die "$name: no disk"; }
-    boot 400 --memory 256m --firmware "$kind" "$@"
+    boot 400 --memory 256m "$@"
     { grep -q "GRUB by $kind" "$work/out" && grep -q '^isola-status: 0$' "$work/out" && [ "$code" = 0 ]; } ||
         { show; die "$name: exit code $code"; }
     ok "$name"
 }
 grub "GRUB and Debian's kernel through SeaBIOS" bios \
-    'grep -q BOOT_IMAGE=/boot/vmlinuz /proc/cmdline && [ ! -e /sys/firmware/efi ] && [ -e /sys/firmware/acpi/tables/APIC ]' --disk "$work/bios.img"
-grub "GRUB and Debian's kernel through OVMF" uefi '[ -e /sys/firmware/efi ] && [ -e /sys/firmware/acpi/tables/APIC ]' --disk "$work/uefi.img"
+    'grep -q BOOT_IMAGE=/boot/vmlinuz /proc/cmdline && [ ! -e /sys/firmware/efi ] && [ -e /sys/firmware/acpi/tables/APIC ]' \
+    --firmware bios --disk "$work/bios.img"
+grub "GRUB and Debian's kernel through OVMF" uefi '[ -e /sys/firmware/efi ] && [ -e /sys/firmware/acpi/tables/APIC ]' --firmware uefi --disk "$work/uefi.img"
+grub "a UEFI disk by its path" uefi '[ -e /sys/firmware/efi ]' "$work/uefi.img"
+grub "a BIOS disk by its path" bios '[ ! -e /sys/firmware/efi ]' "$work/bios.img"
