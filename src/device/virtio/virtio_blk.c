@@ -143,22 +143,12 @@ static int next_part(struct blk_request *r)
 {
     bool in = r->type == BLK_T_IN;
     size_t len;
-    int n = virtq_spans(&r->blk->vd.queue[0], &r->chain, in, (in ? 0 : BLK_HEADER_LEN) + r->moved,
-                        (size_t)(r->len - r->moved), r->spans, BLK_SPANS, &len);
+    int n = virtq_sector_spans(&r->blk->vd.queue[0], &r->chain, in,
+                               (in ? 0 : BLK_HEADER_LEN) + r->moved, (size_t)(r->len - r->moved),
+                               r->spans, BLK_SPANS, &len);
 
     if (n < 0)
         return n;
-    /* A part ends at a sector; what is beyond belongs to the next one. */
-    for (size_t extra = len % 512; extra;) {
-        size_t cut = min_of(extra, r->spans[n - 1].len);
-        r->spans[n - 1].len -= cut;
-        len -= cut;
-        extra -= cut;
-        if (!r->spans[n - 1].len)
-            n--;
-    }
-    if (!len)
-        return -EINVAL; /* crumbs: more than BLK_SPANS pieces in one sector */
     r->io.op = in ? BLOCK_READ : BLOCK_WRITE;
     r->io.offset = r->start + r->moved;
     r->io.len = len;

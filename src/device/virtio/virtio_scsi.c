@@ -127,23 +127,12 @@ static int next_part(struct scsi_request *r)
     const struct scsi_command *c = &r->command;
     bool in = c->action == SCSI_READ;
     size_t len;
-    int n = virtq_spans(&r->scsi->vd.queue[QUEUE_REQUEST], &r->chain, in,
-                        (in ? RESPONSE_LEN : HEADER_LEN) + r->moved, (size_t)(c->len - r->moved),
-                        r->spans, SCSI_SPANS, &len);
+    int n = virtq_sector_spans(&r->scsi->vd.queue[QUEUE_REQUEST], &r->chain, in,
+                               (in ? RESPONSE_LEN : HEADER_LEN) + r->moved,
+                               (size_t)(c->len - r->moved), r->spans, SCSI_SPANS, &len);
 
     if (n < 0)
         return n;
-    /* A part ends at a block; what is beyond belongs to the next one. */
-    for (size_t extra = len % 512; extra;) {
-        size_t cut = min_of(extra, r->spans[n - 1].len);
-        r->spans[n - 1].len -= cut;
-        len -= cut;
-        extra -= cut;
-        if (!r->spans[n - 1].len)
-            n--;
-    }
-    if (!len)
-        return -EINVAL; /* crumbs: more than SCSI_SPANS pieces in one block */
     r->io.op = in ? BLOCK_READ : BLOCK_WRITE;
     r->io.offset = c->offset + r->moved;
     r->io.len = len;

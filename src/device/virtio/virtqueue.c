@@ -358,3 +358,22 @@ int virtq_spans(const struct virtqueue *vq, const struct virtq_chain *c, bool in
     *ret_len = done;
     return count;
 }
+
+int virtq_sector_spans(const struct virtqueue *vq, const struct virtq_chain *c, bool in,
+                       uint64_t offset, size_t len, struct space_span *spans, int max,
+                       size_t *ret_len)
+{
+    int n = virtq_spans(vq, c, in, offset, len, spans, max, ret_len);
+
+    if (n < 0)
+        return n;
+    for (size_t extra = *ret_len % 512; extra;) {
+        size_t cut = min_of(extra, spans[n - 1].len);
+        spans[n - 1].len -= cut;
+        *ret_len -= cut;
+        extra -= cut;
+        if (!spans[n - 1].len)
+            n--;
+    }
+    return *ret_len ? n : -EINVAL;
+}

@@ -110,5 +110,12 @@ int virtq_write(const struct virtqueue *vq, const struct virtq_chain *c, uint64_
  */
 int virtq_spans(const struct virtqueue *vq, const struct virtq_chain *c, bool in, uint64_t offset,
                 size_t len, struct space_span *spans, int max, size_t *ret_len);
+/*
+ * The same for drives: *ret_len is a whole number of sectors of 512 bytes, what is beyond is left
+ * to the next part. -EINVAL when one sector is in more than @max pieces.
+ */
+int virtq_sector_spans(const struct virtqueue *vq, const struct virtq_chain *c, bool in,
+                       uint64_t offset, size_t len, struct space_span *spans, int max,
+                       size_t *ret_len);
 
 #endif
