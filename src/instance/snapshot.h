@@ -31,8 +31,7 @@ int snapshot_create(struct instances *home, const char *ref, const char *name, c
 /* -ENOENT: there is none of this name. */
 int snapshot_find(struct instances *home, const char *name, struct snapshot *ret,
                   struct error *err) error_must_check;
-/* All, newest first; *ret is a new array. Leftovers of snapshots that were never whole are removed.
- */
+/* All that can be read, newest first; *ret is a new array. */
 int snapshot_list(struct instances *home, struct snapshot **ret, size_t *ret_count,
                   struct error *err) error_must_check;
 /* -EBUSY: an instance that came from it exists. */

@@ -7,7 +7,7 @@
  * calls machine_save_state, freezes the memory, takes the drives, and lets the machine go on;
  * memory is written away from the frozen layer meanwhile.
  *
- * docs/snapshot-format.md describes the bytes.
+ * docs/snapshots.md describes the bytes.
  */
 #ifndef MACHINE_SNAPSHOT_H
 #define MACHINE_SNAPSHOT_H
