@@ -58,6 +58,26 @@ static int open_dir(const struct instances *home, int *ret_lock, struct error *e
     return steal_fd(&dir);
 }
 
+/* With the lock of @dir: removes what killed commands have left half made or half removed. */
+static int sweep(int dir, struct error *err)
+{
+    int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+    DIR *d = copy < 0 ? NULL : fdopendir(copy);
+    struct dirent *e;
+
+    if (!d) {
+        r = error_set_errno(err, -errno, "list snapshots");
+        if (copy >= 0)
+            close(copy);
+        return r;
+    }
+    while (r == 0 && (e = readdir(d)))
+        if (str_starts(e->d_name, unfinished) && (r = home_remove_tree(dir, e->d_name)) < 0)
+            error_set_errno(err, r, "remove what is left of a snapshot, %s", e->d_name);
+    closedir(d);
+    return r;
+}
+
 static int check_name(const char *name, struct error *err)
 {
     return spec_name_ok(name)
@@ -164,7 +184,7 @@ int snapshot_create(struct instances *home, const char *ref, const char *name, c
         r = error_set(err, -EEXIST,
                       "there is a snapshot %s already; remove it or choose another name", chosen);
     if (r == 0)
-        r = home_remove_tree(dir, temporary);
+        r = sweep(dir, err);
     if (r == 0 && mkdirat(dir, temporary, 0700) < 0)
         r = error_set_errno(err, -errno, "create the snapshot's directory");
     if (r == 0) {
@@ -337,7 +357,9 @@ int snapshot_remove(struct instances *home, const char *name, struct error *err)
     if (user)
         return error_set(err, -EBUSY, "%s came from snapshot %s; remove it first", user, name);
     /* By another name first, so that one that is half removed is not taken for a whole. */
-    home_remove_tree(dir, gone);
+    r = sweep(dir, err);
+    if (r < 0)
+        return r;
     if (renameat(dir, name, dir, gone) < 0)
         return errno == ENOENT ? error_set(err, -ENOENT, "there is no snapshot %s", name)
                                : error_set_errno(err, -errno, "remove snapshot %s", name);
