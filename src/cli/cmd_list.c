@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "cli/filter.h"
 #include "cli/human.h"
+#include "cli/inspect.h"
 #include "cli/output.h"
 #include "cli/row.h"
 #include "instance/instance.h"
@@ -59,8 +60,12 @@ static void shape_state(json_t *o)
 {
     static const struct {
         const char *from, *to;
-    } moved[] = {{"pid", "pid"},       {"exit_code", "exit_code"}, {"reason", "reason"},
-                 {"health", "health"}, {"started", "started_at"},  {"finished", "finished_at"}};
+    } moved[] = {{"pid", "pid"},
+                 {"exit_code", "exit_code"},
+                 {"reason", "reason"},
+                 {"started", "started_at"},
+                 {"finished", "finished_at"}};
+    json_t *health = json_object_get(o, "health");
     const char *name = json_string_value(json_object_get(o, "state"));
     enum lifecycle_state state;
     json_t *shaped;
@@ -77,6 +82,9 @@ static void shape_state(json_t *o)
             json_object_set(shaped, moved[i].to, value);
         json_object_del(o, moved[i].from);
     }
+    if (health)
+        json_object_set_new(shaped, "health", json_pack("{s:O}", "status", health));
+    json_object_del(o, "health");
     json_object_set_new(o, "state", shaped);
 }
 
@@ -84,6 +92,7 @@ static void shape_state(json_t *o)
 static json_t *describe(struct cli *cli, const char *ref, bool live, struct error *err)
 {
     struct str text = {0};
+    struct instance *instance = NULL;
     json_error_t where;
     json_t *value = NULL;
 
@@ -93,6 +102,9 @@ static json_t *describe(struct cli *cli, const char *ref, bool live, struct erro
             error_set(err, -EPROTO, "inspect %s: %s in the description", ref, where.text);
         else
             shape_state(value);
+        if (value && instance_find(cli->home, ref, &instance, NULL) == 0)
+            inspect_add(cli, instance, value);
+        instance_free(instance);
     }
     str_done(&text);
     return value;

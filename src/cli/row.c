@@ -160,7 +160,8 @@ json_t *row_instance(const struct instance *instance, int64_t now)
     json_object_set_new(row, "cpus", cpus_of(spec));
     json_object_set_new(row, "memory", json_integer((json_int_t)memory_of(spec)));
     set_text(row, "accel", spec->accel ? spec->accel : "auto");
-    add_ports(spec, &text);
+    if (lifecycle_supervised(instance->state))
+        add_ports(spec, &text);
     set_text(row, "ports", str_text(&text));
     str_done(&text);
     for (size_t i = 0; i < spec->label_count; i++)

@@ -10,16 +10,9 @@
 #include "base/mem.h"
 #include "base/own.h"
 #include "cli/suggest.h"
+#include "cli/template_internal.h"
 
-enum { DEPTH_MAX = 16, WORDS_MAX = 8, WIDTH_MAX = 999 };
-
-/* One action, from after "{{" to before "}}". */
-struct scanner {
-    const char *p, *end;
-    json_t *dot; /* borrowed */
-    unsigned depth;
-    struct error *err;
-};
+enum { DEPTH_MAX = 16, WORDS_MAX = 8 };
 
 /* Compares @a (@na bytes) with @b (@nb), skipping underscores and case. */
 static bool same_name(const char *a, size_t na, const char *b, size_t nb)
@@ -93,262 +86,6 @@ static int no_member(struct error *err, json_t *object, const char *name, size_t
     return -EINVAL;
 }
 
-static void add_value(struct str *out, json_t *value)
-{
-    char *text;
-
-    switch (json_typeof(value)) {
-    case JSON_STRING:
-        str_add_n(out, json_string_value(value), json_string_length(value));
-        break;
-    case JSON_INTEGER:
-        str_addf(out, "%lld", (long long)json_integer_value(value));
-        break;
-    case JSON_REAL:
-        str_addf(out, "%g", json_real_value(value));
-        break;
-    case JSON_TRUE:
-        str_add(out, "true");
-        break;
-    case JSON_FALSE:
-        str_add(out, "false");
-        break;
-    case JSON_NULL:
-        break;
-    case JSON_OBJECT:
-    case JSON_ARRAY:
-        text = json_dumps(value, JSON_COMPACT);
-        str_add(out, text ? text : "");
-        free(text);
-        break;
-    }
-}
-
-/* A new string from @text, which it releases. NULL with the error set. */
-static json_t *take_text(struct scanner *s, struct str *text)
-{
-    json_t *value = text->failed ? NULL : json_stringn(str_text(text), text->len);
-
-    str_done(text);
-    if (!value)
-        error_set(s->err, -EINVAL, "template: the text is not UTF-8 or memory ran out");
-    return value;
-}
-
-static json_t *call_index(struct scanner *s, json_t **words, size_t count)
-{
-    json_t *value = count ? words[0] : NULL;
-
-    for (size_t i = 1; i < count; i++) {
-        json_t *key = words[i];
-        if (json_is_object(value) && json_is_string(key)) {
-            value = json_object_get(value, json_string_value(key));
-            if (!value)
-                return json_string("");
-        } else if (json_is_array(value) && json_is_integer(key)) {
-            value = json_array_get(value, (size_t)json_integer_value(key));
-            if (!value) {
-                error_set(s->err, -EINVAL, "template: index %lld is out of range",
-                          (long long)json_integer_value(key));
-                return NULL;
-            }
-        } else {
-            value = NULL;
-        }
-        if (!value)
-            break;
-    }
-    if (!value)
-        error_set(s->err, -EINVAL,
-                  "template: index needs an object and a text, or a list and a "
-                  "number");
-    return json_incref(value);
-}
-
-/* One conversion of printf at *p (after "%"): flags, width and precision, then a letter. */
-static bool convert(struct str *out, const char **p, json_t *value)
-{
-    bool left = false, zero = false;
-    size_t width = 0, precision = SIZE_MAX, len;
-    struct str text = {0};
-
-    for (; **p == '-' || **p == '0'; ++*p)
-        *(**p == '-' ? &left : &zero) = true;
-    for (; isdigit((unsigned char)**p); ++*p)
-        width = min_of(width * 10 + (size_t)(**p - '0'), (size_t)WIDTH_MAX);
-    if (**p == '.') {
-        precision = 0;
-        for (++*p; isdigit((unsigned char)**p); ++*p)
-            precision = min_of(precision * 10 + (size_t)(**p - '0'), (size_t)WIDTH_MAX);
-    }
-    switch (*(*p)++) {
-    case 's':
-    case 'v':
-    case 'd':
-        add_value(&text, value);
-        break;
-    case 'x':
-        if (!json_is_integer(value))
-            return false;
-        str_addf(&text, "%llx", (long long)json_integer_value(value));
-        break;
-    case 'f':
-        if (!json_is_number(value))
-            return false;
-        str_addf(&text, "%.*f", precision == SIZE_MAX ? 6 : (int)precision,
-                 json_number_value(value));
-        precision = SIZE_MAX;
-        break;
-    case 'q': {
-        char *quoted = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-        str_add(&text, quoted ? quoted : "");
-        free(quoted);
-        break;
-    }
-    default:
-        return false;
-    }
-    len = min_of(text.len, precision);
-    for (size_t i = len; !left && i < width; i++)
-        str_add_char(out, zero ? '0' : ' ');
-    str_add_n(out, str_text(&text), len);
-    for (size_t i = len; left && i < width; i++)
-        str_add_char(out, ' ');
-    str_done(&text);
-    return true;
-}
-
-static json_t *call_printf(struct scanner *s, json_t **words, size_t count)
-{
-    const char *p = count ? json_string_value(words[0]) : NULL;
-    struct str out = {0};
-    size_t used = 1;
-
-    while (p && *p) {
-        if (*p != '%') {
-            str_add_char(&out, *p++);
-        } else if (p[1] == '%') {
-            str_add_char(&out, '%');
-            p += 2;
-        } else {
-            p++;
-            if (used >= count || !convert(&out, &p, words[used++]))
-                p = NULL;
-        }
-    }
-    if (!p || used != count) {
-        str_done(&out);
-        error_set(s->err, -EINVAL,
-                  "template: printf needs a format of %%s %%d %%x %%f %%v %%q and as many values");
-        return NULL;
-    }
-    return take_text(s, &out);
-}
-
-static json_t *call_join(struct scanner *s, json_t **words, size_t count)
-{
-    struct str out = {0};
-    json_t *item;
-    size_t i;
-
-    if (count != 2 || !json_is_array(words[0]) || !json_is_string(words[1])) {
-        error_set(s->err, -EINVAL, "template: join needs a list and a separator");
-        return NULL;
-    }
-    json_array_foreach(words[0], i, item)
-    {
-        if (i)
-            str_add(&out, json_string_value(words[1]));
-        add_value(&out, item);
-    }
-    return take_text(s, &out);
-}
-
-static json_t *call_json(struct scanner *s, json_t **words, size_t count)
-{
-    char *text = count == 1 ? json_dumps(words[0], JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    json_t *value = text ? json_string(text) : NULL;
-
-    free(text);
-    if (!value)
-        error_set(s->err, -EINVAL, "template: json needs one value");
-    return value;
-}
-
-static json_t *call_len(struct scanner *s, json_t **words, size_t count)
-{
-    if (count == 1 && json_is_string(words[0]))
-        return json_integer((json_int_t)json_string_length(words[0]));
-    if (count == 1 && json_is_array(words[0]))
-        return json_integer((json_int_t)json_array_size(words[0]));
-    if (count == 1 && json_is_object(words[0]))
-        return json_integer((json_int_t)json_object_size(words[0]));
-    error_set(s->err, -EINVAL, "template: len needs a text, a list or an object");
-    return NULL;
-}
-
-static json_t *change_case(struct scanner *s, json_t **words, size_t count, int (*change)(int),
-                           size_t limit)
-{
-    struct str in = {0};
-
-    if (count != 1) {
-        error_set(s->err, -EINVAL, "template: upper, lower and title need one value");
-        return NULL;
-    }
-    add_value(&in, words[0]);
-    for (size_t i = 0; i < in.len && i < limit; i++) {
-        if ((unsigned char)in.data[i] < 0x80)
-            in.data[i] = (char)change((unsigned char)in.data[i]);
-    }
-    return take_text(s, &in);
-}
-
-static json_t *call_upper(struct scanner *s, json_t **words, size_t count)
-{
-    return change_case(s, words, count, toupper, SIZE_MAX);
-}
-
-static json_t *call_lower(struct scanner *s, json_t **words, size_t count)
-{
-    return change_case(s, words, count, tolower, SIZE_MAX);
-}
-
-static json_t *call_title(struct scanner *s, json_t **words, size_t count)
-{
-    return change_case(s, words, count, toupper, 1);
-}
-
-static json_t *call_split(struct scanner *s, json_t **words, size_t count)
-{
-    json_t *list;
-    const char *text, *separator, *next;
-    size_t n;
-
-    if (count != 2 || !json_is_string(words[0]) || !json_string_length(words[1])) {
-        error_set(s->err, -EINVAL, "template: split needs a text and a separator");
-        return NULL;
-    }
-    text = json_string_value(words[0]);
-    separator = json_string_value(words[1]);
-    n = strlen(separator);
-    list = json_array();
-    for (; (next = strstr(text, separator)); text = next + n)
-        json_array_append_new(list, json_stringn(text, (size_t)(next - text)));
-    json_array_append_new(list, json_string(text));
-    return list;
-}
-
-/* Each returns a new value, NULL with the error set; words are borrowed. */
-static const struct {
-    const char *name;
-    json_t *(*call)(struct scanner *s, json_t **words, size_t count);
-} functions[] = {
-    {"json", call_json},   {"index", call_index}, {"len", call_len},
-    {"upper", call_upper}, {"lower", call_lower}, {"title", call_title},
-    {"join", call_join},   {"split", call_split}, {"printf", call_printf},
-};
-
 static json_t *pipeline(struct scanner *s, char closing);
 
 static void skip_blanks(struct scanner *s)
@@ -404,7 +141,7 @@ static json_t *literal(struct scanner *s)
         return NULL;
     }
     s->p++;
-    return take_text(s, &text);
+    return template_take_text(s, &text);
 }
 
 static json_t *number(struct scanner *s)
@@ -422,63 +159,94 @@ static json_t *number(struct scanner *s)
     return json_integer(value);
 }
 
+static size_t word_at(const struct scanner *s)
+{
+    size_t n = 0;
+
+    while (s->p + n < s->end && name_char(s->p[n]))
+        n++;
+    return n;
+}
+
+/* $ or $name. Borrowed; NULL with the error set. */
+static json_t *variable(struct scanner *s)
+{
+    size_t n;
+
+    s->p++;
+    n = word_at(s);
+    if (!n)
+        return s->scope->root;
+    for (size_t i = s->scope->count; i-- > 0;) {
+        if (strlen(s->scope->variables[i].name) == n &&
+            memcmp(s->scope->variables[i].name, s->p, n) == 0) {
+            s->p += n;
+            return s->scope->variables[i].value;
+        }
+    }
+    error_set(s->err, -EINVAL, "template: there is no variable $%.*s",
+              (int)min_of(n, (size_t)TEMPLATE_NAME_MAX), s->p);
+    return NULL;
+}
+
 /* One operand. NULL with the error set. */
 static json_t *operand(struct scanner *s)
 {
-    json_t *value;
+    json_t *value, *member;
+    size_t n = word_at(s);
 
     if (*s->p == '.')
         return path(s, s->dot);
+    if (*s->p == '$') {
+        value = variable(s);
+        return value ? path(s, value) : NULL;
+    }
     if (*s->p == '"' || *s->p == '`')
         return literal(s);
     if (isdigit((unsigned char)*s->p))
         return number(s);
+    if ((n == 4 && memcmp(s->p, "true", 4) == 0) || (n == 5 && memcmp(s->p, "false", 5) == 0)) {
+        s->p += n;
+        return json_boolean(n == 4);
+    }
     if (*s->p == '(' && s->depth < DEPTH_MAX) {
         s->p++;
         s->depth++;
         value = pipeline(s, ')');
         s->depth--;
-        return value;
+        if (!value || s->p == s->end || *s->p != '.')
+            return value;
+        member = path(s, value); /* a field of what the parentheses hold */
+        json_decref(value);
+        return member;
     }
     error_set(s->err, -EINVAL, "template: unexpected \"%.*s\"", (int)min_of(s->end - s->p, 20),
               s->p);
     return NULL;
 }
 
-/*
- * The function named at the scanner's place, or -1 for an operand. -EINVAL when the word is
- * something that is not supported.
- */
-static int function_index(struct scanner *s, size_t *ret_index)
+/* The function named at the scanner's place, past which it goes; *ret NULL: an operand is there. */
+static int function_at(struct scanner *s, template_fn **ret)
 {
-    const char *name = s->p;
-    size_t n = 0;
+    size_t n = word_at(s);
 
-    if (!isalpha((unsigned char)*name))
-        return -ENOENT;
-    while (name + n < s->end && name_char(name[n]))
-        n++;
-    for (size_t i = 0; i < array_size(functions); i++) {
-        if (strlen(functions[i].name) == n && memcmp(functions[i].name, name, n) == 0) {
-            s->p += n;
-            *ret_index = i;
-            return 0;
-        }
-    }
-    return error_set(s->err, -EINVAL,
-                     "template: \"%.*s\" is not supported; there are json, index, len, upper, "
-                     "lower, title, join, split and printf",
-                     (int)min_of(n, (size_t)40), name);
+    *ret = NULL;
+    if (!isalpha((unsigned char)*s->p) || (n == 4 && memcmp(s->p, "true", 4) == 0) ||
+        (n == 5 && memcmp(s->p, "false", 5) == 0))
+        return 0;
+    *ret = template_function(s->p, n, s->err);
+    s->p += n;
+    return *ret ? 0 : -EINVAL;
 }
 
 /* One command of a pipeline; takes @piped (may be NULL) as its last word. */
 static json_t *command(struct scanner *s, json_t *piped, char closing)
 {
     json_t *words[WORDS_MAX + 1], *result = NULL;
-    size_t count = 0, function = 0;
-    int r = function_index(s, &function);
+    template_fn *function;
+    size_t count = 0;
 
-    if (r == -EINVAL) {
+    if (function_at(s, &function) < 0) {
         json_decref(piped);
         return NULL;
     }
@@ -493,10 +261,10 @@ static json_t *command(struct scanner *s, json_t *piped, char closing)
     }
     if (piped)
         words[count++] = steal_ptr(&piped);
-    if (r == 0)
-        result = functions[function].call(s, words, count);
+    if (function)
+        result = function(s, words, count);
     else if (count == 2 && json_is_object(words[0]) && json_is_string(words[1]))
-        result = call_index(s, words, count); /* Docker's {{.Label "key"}} */
+        result = template_index(s, words, count); /* Docker's {{.Label "key"}} */
     else if (count == 1)
         result = json_incref(words[0]);
     else
@@ -562,45 +330,303 @@ static void trim_right(struct str *out, size_t from)
         out->data[--out->len] = 0;
 }
 
-int template_render(const char *template, json_t *value, struct str *out, struct error *err)
+/* ---- text, actions and blocks ---- */
+
+struct render {
+    const char *p;
+    struct template_scope scope;
+    struct str *out;
+    size_t begin; /* of @out: what is before is not trimmed */
+    unsigned depth;
+    struct error *err;
+};
+
+/* What ends the part of a template that a block reads. */
+enum stop { STOP_TEXT, STOP_END, STOP_ELSE };
+
+/* Whether the word at @s is @word; goes past it. */
+static bool take_word(struct scanner *s, const char *word)
 {
-    size_t begin = out->len;
-    const char *p = template;
+    size_t n = strlen(word);
 
-    while (*p) {
-        struct scanner s = {.dot = value, .err = err};
+    if (word_at(s) != n || memcmp(s->p, word, n) != 0)
+        return false;
+    s->p += n;
+    skip_blanks(s);
+    return true;
+}
+
+/* "$name" at @s as a new variable without a value; its index, or -EINVAL. */
+static int declare(struct render *r, struct scanner *s)
+{
+    size_t n;
+
+    s->p++;
+    n = word_at(s);
+    if (!n || n >= TEMPLATE_NAME_MAX || r->scope.count == TEMPLATE_VARIABLES)
+        return error_set(r->err, -EINVAL, "template: %s",
+                         r->scope.count == TEMPLATE_VARIABLES ? "too many variables"
+                                                              : "a variable needs a name");
+    memcpy(r->scope.variables[r->scope.count].name, s->p, n);
+    r->scope.variables[r->scope.count].name[n] = 0;
+    r->scope.variables[r->scope.count].value = NULL;
+    s->p += n;
+    skip_blanks(s);
+    return (int)r->scope.count++;
+}
+
+static void set_variable(struct render *r, int index, json_t *value)
+{
+    if (index < 0)
+        return;
+    json_decref(r->scope.variables[index].value);
+    r->scope.variables[index].value = json_incref(value);
+}
+
+static void forget_variables(struct render *r, size_t count)
+{
+    while (r->scope.count > count)
+        json_decref(r->scope.variables[--r->scope.count].value);
+}
+
+/*
+ * "$a := " or "$a, $b := " before a pipeline: the indexes, -1 where there is none. 0 or -EINVAL.
+ * Without value they are null until set.
+ */
+static int declarations(struct render *r, struct scanner *s, int ret[2])
+{
+    const char *q = s->p;
+
+    ret[0] = ret[1] = -1;
+    if (q == s->end || *q != '$')
+        return 0;
+    while (q < s->end && (name_char(*q) || *q == '$' || *q == ',' || isspace((unsigned char)*q)))
+        q++;
+    if (s->end - q < 2 || q[0] != ':' || q[1] != '=')
+        return 0; /* it is used, not declared */
+    for (int i = 0; i < 2; i++) {
+        ret[i] = declare(r, s);
+        if (ret[i] < 0)
+            return -EINVAL;
+        set_variable(r, ret[i], NULL);
+        if (s->p == s->end || *s->p != ',')
+            break;
+        s->p++;
+        skip_blanks(s);
+        if (i == 1 || s->p == s->end || *s->p != '$')
+            return error_set(r->err, -EINVAL, "template: a variable is missing after \",\"");
+    }
+    if (s->end - s->p < 2 || s->p[0] != ':' || s->p[1] != '=')
+        return error_set(r->err, -EINVAL, "template: \":=\" is missing");
+    s->p += 2;
+    skip_blanks(s);
+    return 0;
+}
+
+static int body(struct render *r, json_t *dot, bool live, enum stop *ret_stop,
+                struct scanner *ret_else);
+
+static int block_end(struct render *r, enum stop stop, const char *what)
+{
+    if (stop == STOP_END)
+        return 0;
+    return error_set(r->err, -EINVAL,
+                     stop == STOP_ELSE ? "template: a second \"else\" of \"%s\""
+                                       : "template: \"%s\" without \"end\"",
+                     what);
+}
+
+/* if and with: the first part whose condition is true, or the one after "else". */
+static int condition(struct render *r, json_t *dot, bool live, struct scanner *s, bool with)
+{
+    const char *what = with ? "with" : "if";
+    bool taken = false, last = false;
+    enum stop stop;
+
+    for (;;) {
+        json_t *value = NULL;
+        int variables[2], e = 0;
+        bool now = live && !taken;
+        if (!last && now) {
+            e = declarations(r, s, variables);
+            value = e < 0 ? NULL : pipeline(s, 0);
+            if (!value)
+                return -EINVAL;
+            set_variable(r, variables[0], value);
+            now = template_truth(value);
+        }
+        taken |= now;
+        e = body(r, with && value ? value : dot, now, &stop, s);
+        json_decref(value);
+        if (e < 0 || last || stop != STOP_ELSE)
+            return e < 0 ? e : block_end(r, stop, what);
+        last = s->p == s->end;
+        if (!last && !take_word(s, what))
+            return error_set(r->err, -EINVAL, "template: unexpected \"%.*s\" after \"else\"",
+                             (int)min_of(s->end - s->p, 20), s->p);
+    }
+}
+
+/* Renders the part from @start once for each element of @value. */
+static int each(struct render *r, json_t *value, const int variables[2], const char *start,
+                enum stop *ret_stop, struct scanner *s)
+{
+    size_t i = 0;
+    void *iter = json_is_object(value) ? json_object_iter(value) : NULL;
+
+    for (; iter || i < json_array_size(value); i++) {
+        json_t *item = iter ? json_object_iter_value(iter) : json_array_get(value, i);
+        json_t *key = iter ? json_string(json_object_iter_key(iter)) : json_integer((json_int_t)i);
+        int e;
+        set_variable(r, variables[1] >= 0 ? variables[1] : variables[0], item);
+        if (variables[1] >= 0)
+            set_variable(r, variables[0], key);
+        json_decref(key);
+        r->p = start;
+        e = body(r, item, true, ret_stop, s);
+        if (e < 0)
+            return e;
+        iter = iter ? json_object_iter_next(value, iter) : NULL;
+        if (json_is_object(value) && !iter)
+            break;
+    }
+    return 0;
+}
+
+static int range(struct render *r, json_t *dot, bool live, struct scanner *s)
+{
+    const char *start = r->p;
+    json_t *value = NULL;
+    int variables[2], e = 0;
+    enum stop stop;
+    bool any = false;
+
+    if (live) {
+        e = declarations(r, s, variables);
+        value = e < 0 ? NULL : pipeline(s, 0);
+        if (!value)
+            return -EINVAL;
+        if (!json_is_array(value) && !json_is_object(value) && !json_is_null(value)) {
+            json_decref(value);
+            return error_set(r->err, -EINVAL, "template: range needs a list or an object");
+        }
+        any = template_truth(value);
+    }
+    e = any ? each(r, value, variables, start, &stop, s) : body(r, dot, false, &stop, s);
+    json_decref(value);
+    if (e == 0 && stop == STOP_ELSE) {
+        if (s->p != s->end)
+            return error_set(r->err, -EINVAL, "template: \"else\" of \"range\" takes no words");
+        e = body(r, dot, live && !any, &stop, s);
+    }
+    return e < 0 ? e : block_end(r, stop, "range");
+}
+
+/* One action; *ret_stop is STOP_END or STOP_ELSE when it ends the part. */
+static int action(struct render *r, json_t *dot, bool live, struct scanner *s, enum stop *ret_stop)
+{
+    size_t variables_before = r->scope.count;
+    int variables[2], e = 0;
+    json_t *value;
+
+    skip_blanks(s);
+    if (s->end - s->p >= 4 && s->p[0] == '/' && s->p[1] == '*')
+        return 0; /* a comment */
+    if (take_word(s, "end")) {
+        *ret_stop = STOP_END;
+        return 0;
+    }
+    if (take_word(s, "else")) {
+        *ret_stop = STOP_ELSE;
+        return 0;
+    }
+    if (take_word(s, "if"))
+        e = condition(r, dot, live, s, false);
+    else if (take_word(s, "with"))
+        e = condition(r, dot, live, s, true);
+    else if (take_word(s, "range"))
+        e = range(r, dot, live, s);
+    else if (!live)
+        return 0;
+    else {
+        e = declarations(r, s, variables);
+        value = e < 0 ? NULL : pipeline(s, 0);
+        if (!value)
+            return -EINVAL;
+        if (variables[0] >= 0)
+            set_variable(r, variables[0], value);
+        else
+            template_add_value(r->out, value);
+        json_decref(value);
+        return 0; /* a variable lives until its part ends */
+    }
+    forget_variables(r, variables_before);
+    return e;
+}
+
+/*
+ * Reads the template up to the end of its block, which it goes past: *ret_stop says what ended it,
+ * @ret_else is what follows the word "else". Unless @live nothing is written or looked up.
+ */
+static int body(struct render *r, json_t *dot, bool live, enum stop *ret_stop,
+                struct scanner *ret_else)
+{
+    size_t variables = r->scope.count;
+    int e = 0;
+
+    *ret_stop = STOP_TEXT;
+    if (++r->depth > DEPTH_MAX)
+        return error_set(r->err, -EINVAL, "template: more than %d blocks in each other", DEPTH_MAX);
+    while (*r->p && *ret_stop == STOP_TEXT && e == 0) {
+        struct scanner s = {.dot = dot, .scope = &r->scope, .err = r->err};
         bool trim_after;
-        json_t *result;
-
-        if (p[0] == '\\' && (p[1] == 'n' || p[1] == 't')) {
-            str_add_char(out, p[1] == 'n' ? '\n' : '\t');
-            p += 2;
+        if (r->p[0] == '\\' && (r->p[1] == 'n' || r->p[1] == 't')) {
+            if (live)
+                str_add_char(r->out, r->p[1] == 'n' ? '\n' : '\t');
+            r->p += 2;
             continue;
         }
-        if (p[0] != '{' || p[1] != '{') {
-            str_add_char(out, *p++);
+        if (r->p[0] != '{' || r->p[1] != '{') {
+            if (live)
+                str_add_char(r->out, *r->p);
+            r->p++;
             continue;
         }
-        s.p = p + 2;
+        s.p = r->p + 2;
         s.end = action_end(s.p);
         if (!s.end)
-            return error_set(err, -EINVAL, "template: \"{{\" without \"}}\"");
-        p = s.end + 2;
+            return error_set(r->err, -EINVAL, "template: \"{{\" without \"}}\"");
+        r->p = s.end + 2;
         if (*s.p == '-') {
             s.p++;
-            trim_right(out, begin);
+            if (live)
+                trim_right(r->out, r->begin);
         }
         trim_after = s.end > s.p && s.end[-1] == '-';
         s.end -= trim_after;
-        result = pipeline(&s, 0);
-        if (!result)
-            return -EINVAL;
-        add_value(out, result);
-        json_decref(result);
-        while (trim_after && isspace((unsigned char)*p))
-            p++;
+        while (trim_after && isspace((unsigned char)*r->p))
+            r->p++;
+        e = action(r, dot, live, &s, ret_stop);
+        if (ret_else)
+            *ret_else = s;
     }
-    return 0;
+    forget_variables(r, variables);
+    r->depth--;
+    return e;
+}
+
+int template_render(const char *template, json_t *value, struct str *out, struct error *err)
+{
+    struct render r = {
+        .p = template, .scope.root = value, .out = out, .begin = out->len, .err = err};
+    enum stop stop;
+    int e = body(&r, value, true, &stop, NULL);
+
+    forget_variables(&r, 0);
+    if (e == 0 && stop != STOP_TEXT)
+        e = error_set(err, -EINVAL, "template: \"%s\" outside of if, with and range",
+                      stop == STOP_END ? "end" : "else");
+    return e;
 }
 
 void template_fields(const char *template, void (*field)(void *opaque, const char *name, size_t n),

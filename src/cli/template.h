@@ -7,12 +7,14 @@
  *   {{json .}} {{json .Labels}}           as JSON
  *   {{len .Disks}} {{upper .Name}} {{lower .Name}} {{title .Name}}
  *   {{join .Names ", "}} {{split .Id "a"}} {{printf "%-10s" .Name}}
- *   {{.Name | upper}}                     a pipeline
+ *   {{.Name | upper}} {{(index .List 0).Name}}  a pipeline, a field of what one gives
+ *   {{if eq .State "running"}}..{{else if .X}}..{{else}}..{{end}}   eq ne lt le gt ge and or not
+ *   {{range .Mounts}}{{.Source}}{{else}}none{{end}} {{with .Config}}{{.Image}}{{end}}
+ *   {{range $key, $value := .Labels}}{{println $key $value}}{{end}} {{$.Name}}
  *   {{"text"}} {{- .Name -}}              a literal; "-" trims blanks on its side
  *
  * Outside of {{ }} text is copied, \n and \t mean what they do in C. Names of fields match without
- * regard to case and underscores, so that {{.ExitCode}} finds "exit_code". range, if, with and
- * variables are refused.
+ * regard to case and underscores, so that {{.ExitCode}} finds "exit_code".
  */
 #ifndef CLI_TEMPLATE_H
 #define CLI_TEMPLATE_H

@@ -67,7 +67,8 @@ static int add_ranges(struct spec *s, struct spec_port *p, char *host, char *gue
     struct range from = {0}, to;
     int r = parse_range(guest, &to, err);
 
-    if (r == 0 && host && *host)
+    /* 0: any free one, as without. */
+    if (r == 0 && host && *host && strcmp(host, "0") != 0)
         r = parse_range(host, &from, err);
     if (r < 0)
         return r;

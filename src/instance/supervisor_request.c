@@ -50,7 +50,9 @@ void supervisor_timer(void *opaque)
     if (s->i->state == LIFECYCLE_RESTARTING)
         supervisor_leave(s, LEAVE_START);
     else if (s->asked && supervisor_alive(s))
-        kill_now(s, "killed: it did not end in time after the power button");
+        kill_now(s, s->i->spec->wall == SPEC_WALL_VM
+                        ? "killed: it did not end in time after the power button"
+                        : "killed: it did not end in time after its stop signal");
 }
 
 static void do_stop(struct supervisor *s, int timeout, struct error *err)

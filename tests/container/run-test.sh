@@ -5,7 +5,7 @@
 set -u
 isola=$(realpath "$1") || exit 99
 shift
-parts=${*:-streams rules signals life walls files volumes network restart health crash limits boot rootless}
+parts=${*:-streams rules signals life walls files volumes network inspect restart health crash limits boot rootless}
 [ "$(id -u)" = 0 ] || { echo "containers: root is needed"; exit 77; }
 busybox=$(command -v busybox) || { echo "containers: busybox is missing"; exit 77; }
 # In a network namespace of its own: the machine's devices and firewall are not touched.
@@ -337,9 +337,22 @@ part_restart() {
 # The mode of its supervisor's filter: 2, or 0 where there is none.
 filter_of() { sed -n 's/^Seccomp:\t//p' "/proc/$(i inspect -f '{{.State.Pid}}' "$1")/status"; }
 
+# What scripts written for Docker ask for.
+part_inspect() {
+    i volume create kept >/dev/null
+    i run -d --name seen -e A=1 -p 80 -v kept:/k -m 64m --restart on-failure:2 --health-cmd true bb sleep 100 >/dev/null
+    is "ports" "$(i inspect -f '{{(index (index .NetworkSettings.Ports "80/tcp") 0).HostPort}}' seen)" "$(i port seen 80 | cut -d: -f2)"
+    is "address" "$(i inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' seen)" "$(i inspect -f '{{.NetworkSettings.IPAddress}}' seen)"
+    is "config" "$(i inspect -f '{{.Config.Image}} {{join .Config.Cmd " "}} {{range .Config.Env}}{{if eq . "A=1"}}found{{end}}{{end}}' seen)" 'bb sleep 100 found'
+    is "host config" "$(i inspect -f '{{.HostConfig.Memory}} {{.HostConfig.RestartPolicy.Name}} {{.HostConfig.RestartPolicy.MaximumRetryCount}}' seen)" '67108864 on-failure 2'
+    is "mounts" "$(i inspect -f '{{range .Mounts}}{{.Type}} {{.Name}} {{.Source}} {{.Destination}} {{.RW}}{{end}}' seen)" "volume kept $XDG_DATA_HOME/isola/volumes/kept/data /k true"
+    i rm -f seen >/dev/null
+    i volume rm kept >/dev/null
+}
+
 part_health() {
     i run -d --name sick --health-cmd 'test -e /tmp/well' --health-interval 200ms --health-retries 2 bb sleep 100 >/dev/null
-    health() { [ "$(i inspect -f '{{.State.Health}}' sick)" = "$1" ]; }
+    health() { [ "$(i inspect -f '{{.State.Health.Status}}' sick)" = "$1" ]; }
     soon health unhealthy && ok || bad "unhealthy: $(i inspect -f '{{.State}}' sick)"
     i exec sick touch /tmp/well
     soon health healthy && ok || bad "healthy: $(i inspect -f '{{.State}}' sick)"

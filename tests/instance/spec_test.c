@@ -302,7 +302,7 @@ static void bad_values_are_refused(void **state)
                                          {"mount", "source=x", "target"},
                                          {"mount", "frob=1,target=/x", "none of"},
                                          {"log-opt", "x=1", "neither"},
-                                         {"publish", "0:80", "not a port"},
+                                         {"publish", "0-1:80", "not a port"},
                                          {"publish", "1:65536", "not a port"},
                                          {"publish", "x:1:1", "IPv4"},
                                          {"publish", "1:1/sctp", "neither"},

@@ -90,7 +90,7 @@ p_trace() { started; i trace p; }
 
 p_ulimit() { started --ulimit nofile=77; got=$(i exec p sh -c 'ulimit -n'); [ "$got" = 77 ] || echo "$got $(begin --ulimit nofile=77)"; }
 p_init() { got=$(begin --init); [[ $got == [0-9a-f][0-9a-f]* ]] || { echo "$got"; return; }; soon sh -c "'$isola' exec p sh -c 'ps | grep -q \"[0-9] .*sh -c\"'"; [ "$(end_it)" = 43 ] || echo "code $(code)"; }
-p_health() { got=$(begin --health-cmd true --health-interval 200ms); [[ $got == [0-9a-f][0-9a-f]* ]] || { echo "$got"; return; }; soon sh -c "'$isola' inspect -f '{{.State.Health}}' p | grep -q ^healthy" || i inspect -f '{{.State}}' p; }
+p_health() { got=$(begin --health-cmd true --health-interval 200ms); [[ $got == [0-9a-f][0-9a-f]* ]] || { echo "$got"; return; }; soon sh -c "'$isola' inspect -f '{{.State.Health.Status}}' p | grep -q ^healthy" || i inspect -f '{{.State}}' p; }
 p_export() { started; i export p | tar -t | grep -q bin/busybox || i export p; }
 p_commit() { started; got=$(i commit p committed); [[ $got == sha256:* ]] || echo "$got"; }
 
