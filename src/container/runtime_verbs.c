@@ -129,6 +129,18 @@ int verb_list(struct command *c, struct error *err)
 
 /* --- kill, delete, pause, resume --- */
 
+/* Not every C library has sigabbrev_np. */
+static const char *const signal_names[] = {
+    [SIGHUP] = "HUP",   [SIGINT] = "INT",   [SIGQUIT] = "QUIT",     [SIGILL] = "ILL",
+    [SIGTRAP] = "TRAP", [SIGABRT] = "ABRT", [SIGBUS] = "BUS",       [SIGFPE] = "FPE",
+    [SIGKILL] = "KILL", [SIGUSR1] = "USR1", [SIGSEGV] = "SEGV",     [SIGUSR2] = "USR2",
+    [SIGPIPE] = "PIPE", [SIGALRM] = "ALRM", [SIGTERM] = "TERM",     [SIGSTKFLT] = "STKFLT",
+    [SIGCHLD] = "CHLD", [SIGCONT] = "CONT", [SIGSTOP] = "STOP",     [SIGTSTP] = "TSTP",
+    [SIGTTIN] = "TTIN", [SIGTTOU] = "TTOU", [SIGURG] = "URG",       [SIGXCPU] = "XCPU",
+    [SIGXFSZ] = "XFSZ", [SIGPROF] = "PROF", [SIGVTALRM] = "VTALRM", [SIGWINCH] = "WINCH",
+    [SIGPOLL] = "POLL", [SIGPWR] = "PWR",   [SIGSYS] = "SYS",
+};
+
 static int signal_number(const char *text)
 {
     char *end;
@@ -145,11 +157,9 @@ static int signal_number(const char *text)
         n = text[5] ? strtol(text + 5, &end, 10) : 0;
         return n <= 0 && SIGRTMAX + n >= SIGRTMIN ? SIGRTMAX + (int)n : -1;
     }
-    for (int s = 1; s < SIGRTMIN; s++) {
-        const char *name = sigabbrev_np(s);
-        if (name && strcasecmp(name, text) == 0)
-            return s;
-    }
+    for (size_t s = 1; s < array_size(signal_names); s++)
+        if (signal_names[s] && strcasecmp(signal_names[s], text) == 0)
+            return (int)s;
     return -1;
 }
 
