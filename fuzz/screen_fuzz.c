@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hostile client of a machine's screen: the input is what it sends on a screen connection, in
- * pieces of up to 255 bytes (a length byte goes before each). The machine does not run; keys and
- * pointer go into its devices.
+ * A hostile client of a machine's screen, and a terminal's keys: the input is what it sends on a
+ * screen connection, in pieces of up to 255 bytes (a length byte goes before each). The machine
+ * does not run; keys and pointer go into its devices.
+ *
+ * The same bytes are keys of a terminal, too.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +13,9 @@
 
 #include "base/loop.h"
 #include "base/mem.h"
+#include "instance/text_keys.h"
 #include "instance/vm_screen.h"
+#include "io/input.h"
 #include "machine/machine.h"
 
 enum { LOAD = 0x100000, HEADER = 32, UPDATES = 64 };
@@ -66,12 +70,30 @@ static void drain(int fd)
     } while (n > 0);
 }
 
+static void type(const uint8_t *data, size_t size)
+{
+    struct text_key keys[TEXT_KEYS_MAX];
+    struct text_keys k = {0};
+
+    for (size_t i = 0; i < size; i++) {
+        unsigned n = text_keys_take(&k, data[i], keys);
+        if (n > TEXT_KEYS_MAX)
+            abort();
+        while (n--)
+            if (!keys[n].key || keys[n].key >= INPUT_KEYS || keys[n].modifiers > 7)
+                abort();
+    }
+    if (text_keys_pause(&k, keys) > TEXT_KEYS_MAX || text_keys_pending(&k))
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int pair[2];
 
     if (!t.screen)
         set_up();
+    type(data, size);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ||
         vm_screen_serve(t.screen, pair[1], NULL) < 0)
         abort();

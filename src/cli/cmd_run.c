@@ -266,6 +266,25 @@ static bool is_process(struct cli *cli, const char *ref)
     return is;
 }
 
+/* Whether the screen of the machine @ref is what its terminal shows. */
+static bool shows_screen(struct cli *cli, const char *ref)
+{
+    struct instance *instance = NULL;
+    bool shows = false;
+
+    if (instance_find(cli->home, ref, &instance, NULL) == 0)
+        shows = instance->spec->wall == SPEC_WALL_VM && spec_vm_text_display(instance->spec);
+    instance_free(instance);
+    return shows;
+}
+
+/* The screen of a machine instead of its console: the terminal is its keyboard. */
+static void choose_screen(struct connection *c)
+{
+    c->screen = c->tty = true;
+    c->input = true;
+}
+
 /* --attach: only the streams that it names. */
 static int choose_streams(const struct args *args, struct connection *c, struct error *err)
 {
@@ -317,6 +336,9 @@ int verb_run(struct cli *cli, struct args *args)
 
     if (r == 0)
         r = choose_streams(args, &c, &err);
+    if (args_given(args, "display") && strcmp(args_text(args, "display"), "text") == 0 &&
+        !args_given(args, "attach"))
+        choose_screen(&c);
     if (r == 0 && !detach)
         r = connect_check(&c, &err);
     if (r < 0) {
@@ -363,6 +385,8 @@ static int start_connected(struct cli *cli, const struct args *args)
     if (args->word_count > 1)
         r = error_set(&err, -EINVAL, "--attach and --interactive take one instance, not %d",
                       args->word_count);
+    if (r == 0 && c.tty && cli_home(cli) && shows_screen(cli, args->words[0]))
+        choose_screen(&c);
     if (r == 0)
         r = connect_check(&c, &err);
     if (r < 0) {
@@ -417,6 +441,9 @@ int verb_attach(struct cli *cli, struct args *args)
     c.tty = c.input && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     if (!cli_home(cli))
         return EXIT_FAILED;
+    if (args_given(args, "display") ? strcmp(args_text(args, "display"), "text") == 0
+                                    : c.tty && shows_screen(cli, args->words[0]))
+        choose_screen(&c);
     r = connect_check(&c, &err);
     if (r == 0) {
         c.exact_signals = is_process(cli, args->words[0]);

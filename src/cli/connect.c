@@ -10,6 +10,10 @@
 
 int connect_check(const struct connection *c, struct error *err)
 {
+    if (c->screen && (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)))
+        return error_set(err, -ENOTTY,
+                         "--display text needs a terminal to show the screen on; start it with -d, "
+                         "and connect with isola attach when there is one");
     if (c->tty && !isatty(STDIN_FILENO))
         return error_set(err, -ENOTTY,
                          "the input device is not a TTY; leave out -t, or run it in a terminal");
@@ -46,6 +50,7 @@ int connect_converse(struct cli *cli, const char *ref, const char *name,
         .proxy_signals = c->proxy_signals && !c->tty,
         .detach_keys = c->detach_keys,
         .exact_signals = c->exact_signals,
+        .screen = c->screen,
     };
     struct instance_terminal_result result = {0};
     struct error err = {0};

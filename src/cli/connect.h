@@ -12,6 +12,7 @@ struct connection {
     bool exact_signals;      /* each as it came, not only "end" */
     bool no_output;          /* its standard output is not shown */
     bool no_errors;          /* nor its standard error */
+    bool screen;             /* a machine's screen and keyboard instead of its console */
     bool quiet;              /* no word about how to come back after detaching */
     const char *detach_keys; /* NULL: the default ones */
 };

@@ -247,11 +247,14 @@
                    "keyboard, a PS/2 mouse and a virtio tablet. auto: when --display is given "    \
                    "or the machine boots through firmware. \"isola screenshot\", \"isola type\" "  \
                    "and \"isola sendkey\" work with it."),                                         \
-        VALUE(OPTION_TEXT, "display", 0, "none|vnc=ADDRESS", "Who shows the screen", .more = true, \
-              .man = "vnc= starts a VNC server; ADDRESS is a PORT of 127.0.0.1, which every user " \
-                     "of this host can reach, or the absolute path of a socket to be made, which " \
-                     "only you can. A kernel that is loaded directly finds a linear mode of "      \
-                     "1024x768; console=tty0 shows its messages there."),                          \
+        VALUE(OPTION_TEXT, "display", 0, "none|text|vnc=ADDRESS", "Who shows the screen",          \
+              .more = true,                                                                        \
+              .man = "text shows a screen in text mode in your terminal, whose keys are the "      \
+                     "machine's keyboard; with -d, isola attach shows it. vnc= starts a VNC "      \
+                     "server; ADDRESS is a PORT of 127.0.0.1, which every user of this host can "  \
+                     "reach, or the absolute path of a socket to be made, which only you can. A "  \
+                     "kernel that is loaded directly finds a linear mode of 1024x768, for text "   \
+                     "the VGA's text mode; console=tty0 shows its messages there."),               \
         VALUE(OPTION_TEXT, "rtc", 0, "TIME", "What the real-time clock shows", .more = true,       \
               .initial = "utc",                                                                    \
               .man = "utc, localtime, or the time at the start such as 2031-05-06T07:08:09. "      \
@@ -298,6 +301,10 @@ static const struct option stop_options[] = {TIMEOUT, END};
 
 static const struct option attach_options[] = {
     DETACH_KEYS,
+    CHOICE("display", 0, "text|none", "WHAT", "The screen as text, or the console",
+           .man = "text shows the screen of a virtual machine in text mode, and types on its "
+                  "keyboard; of a picture it tells only the size. The default is what the machine "
+                  "was started with."),
     FLAG("no-stdin", 0, "Do not connect standard input"),
     FLAG("sig-proxy", 0, "Pass signals on to the instance", .initial = "true"),
     END,
@@ -406,9 +413,11 @@ const struct verb start_verbs[] = {
         .synopsis = "[OPTIONS] INSTANCE",
         .brief = "Connect to the console",
         .help = "Connect this terminal to the console of a running instance.",
-        .man = "What you type goes to the container's command or to the guest's first serial port. "
-               "ctrl-p ctrl-q, or ctrl-], "
-               "detaches and leaves the instance running. " EXIT_STATUS_OF_RUN,
+        .man =
+            "What you type goes to the container's command or to the guest's first serial port, "
+            "or with --display text to the keyboard of a virtual machine, whose screen is shown. "
+            "ctrl-p ctrl-q, or ctrl-], "
+            "detaches and leaves the instance running. " EXIT_STATUS_OF_RUN,
         .options = attach_options,
         .examples = EXAMPLES({"isola attach web", "Connect to web; ctrl-p ctrl-q leaves."}),
         .min = 1,

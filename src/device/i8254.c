@@ -13,7 +13,7 @@
 
 #include "base/mem.h"
 
-enum { PIT_HZ = 1193182, COUNTERS = 3, SPEAKER = 2 };
+enum { PIT_HZ = 1193182, COUNTERS = 3, SPEAKER = 2, AUDIBLE_HZ = 20000 };
 #define NS_PER_S 1000000000ull
 
 /* Control word (data sheet, figure 7). */
@@ -27,7 +27,8 @@ enum {
     B_SPEAKER = 1 << 1,
     B_NMI_MASKS = 3 << 2,
     B_REFRESH = 1 << 4,
-    B_OUT2 = 1 << 5
+    B_OUT2 = 1 << 5,
+    SOUND = B_GATE2 | B_SPEAKER
 };
 
 /* Interrupts closer together than this are not told one by one: they only burn the host. */
@@ -61,6 +62,7 @@ struct i8254 {
     struct gtimer timer;
     struct counter counter[COUNTERS];
     uint8_t port61;
+    uint32_t sounds; /* of the speaker; for those who look on, no state of the chip's */
 };
 
 /* Clocks begin at a number that leaves room for a cycle begun before the machine. */
@@ -392,8 +394,23 @@ static void port61_write(void *dev, uint16_t offset, unsigned size, uint32_t val
 {
     struct i8254 *pit = dev;
 
+    if ((value & SOUND) == SOUND && (pit->port61 & SOUND) != SOUND)
+        pit->sounds++;
     pit->port61 = value & (B_GATE2 | B_SPEAKER | B_NMI_MASKS);
     set_gate(&pit->counter[SPEAKER], clocks_now(pit), value & B_GATE2);
+}
+
+unsigned i8254_speaker(struct i8254 *pit, uint32_t *ret_sounds)
+{
+    struct counter *c = &pit->counter[SPEAKER];
+
+    *ret_sounds = pit->sounds;
+    settle(c, clocks_now(pit));
+    /* What swings too fast to be heard is a guest's way to keep it silent, or to play samples. */
+    if ((pit->port61 & SOUND) != SOUND || !c->armed || c->mode != MODE_SQUARE ||
+        c->initial < PIT_HZ / AUDIBLE_HZ)
+        return 0;
+    return (PIT_HZ + c->initial / 2) / c->initial;
 }
 
 static const struct port_ops pit_ops = {.read = pit_read, .write = pit_write, .bytes = true};

@@ -18,5 +18,10 @@ struct i8254;
 struct i8254 *i8254_new(struct ports *ports, struct gclock *clock, const struct irq_line *irq0,
                         struct error *err);
 struct device *i8254_device(struct i8254 *pit);
+/*
+ * The speaker behind counter 2 and port 0x61: the tone that it makes now in Hz (0: silent), and how
+ * often a sound has begun since the timer was made (it wraps around).
+ */
+unsigned i8254_speaker(struct i8254 *pit, uint32_t *ret_sounds);
 
 #endif

@@ -168,6 +168,8 @@ struct vga *vga_new(struct pci_bus *bus, unsigned slot, struct space *space, str
     v->ram = space_ram(space);
     v->clock = clock;
     v->first_gfn = config->first_gfn;
+    v->rom = config->rom;
+    v->rom_len = config->rom_len;
     make_edid(v->edid);
     if (map_legacy(v, err) < 0 || add_function(v, bus, slot, config, err) < 0) {
         vga_free(&v->dev);

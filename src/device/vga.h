@@ -38,5 +38,11 @@ struct vga_linear {
 };
 /* Sets the linear mode @width x @height with 32 bits a pixel. */
 void vga_set_linear(struct vga *vga, unsigned width, unsigned height, struct vga_linear *ret);
+/*
+ * Sets the VGA BIOS's mode 3: 80 x 25 characters, 720 x 400 dots, an empty screen. The font is that
+ * of the VGA BIOS; without one (or when it has none that is found) characters are blank in
+ * pictures, while their text is there.
+ */
+void vga_set_text(struct vga *vga);
 
 #endif

@@ -110,6 +110,8 @@ struct vga {
     uint64_t first_gfn;
     struct space_range *window;
     struct port_range *io, *dispi_io;
+    const uint8_t *rom; /* borrowed; NULL: none */
+    size_t rom_len;
 
     uint8_t misc, feature;
     uint8_t seq_index, seq[SEQ_COUNT];

@@ -125,6 +125,69 @@ void vga_draw_text(const struct vga *v, struct display_frame *frame, unsigned bl
     }
 }
 
+/* ---- mode 3 ---- */
+
+enum { ROM_GLYPH = 16, ROM_FONT = 256 * ROM_GLYPH };
+
+/* The BIOS's font of 16 lines, found by its first two characters: nothing, and a white face. */
+static const uint8_t *rom_font(const struct vga *v)
+{
+    static const uint8_t face[ROM_GLYPH] = {0,    0,    0x7e, 0x81, 0xa5, 0x81, 0x81, 0xbd,
+                                            0x99, 0x81, 0x81, 0x7e, 0,    0,    0,    0};
+    static const uint8_t nothing[ROM_GLYPH];
+
+    for (size_t at = 0; v->rom && at + ROM_FONT <= v->rom_len; at++)
+        if (memcmp(v->rom + at, nothing, ROM_GLYPH) == 0 &&
+            memcmp(v->rom + at + ROM_GLYPH, face, ROM_GLYPH) == 0)
+            return v->rom + at;
+    return NULL;
+}
+
+/* Spaces in planes 0 and 1, the font in plane 2. */
+static void fill_text(struct vga *v)
+{
+    const uint8_t *font = rom_font(v);
+    uint8_t words[CELLS_MAX][4];
+
+    for (unsigned first = 0; first < 0x8000 / 2; first += CELLS_MAX) {
+        for (unsigned i = 0; i < CELLS_MAX; i++) {
+            unsigned code = (first + i) / GLYPH, line = (first + i) % GLYPH;
+            uint8_t dots =
+                font && code < 256 && line < ROM_GLYPH ? font[code * ROM_GLYPH + line] : 0;
+            memcpy(words[i], (const uint8_t[]){' ', 0x07, dots, 0}, 4);
+        }
+        gmem_write(v->ram, (v->first_gfn << GMEM_PAGE_BITS) + (uint64_t)first * 4, words,
+                   sizeof words);
+    }
+}
+
+void vga_set_text(struct vga *v)
+{
+    /* As the IBM VGA's BIOS sets them for mode 3+ (VGA XGA Hardware Technical Reference). */
+    static const uint8_t seq[] = {0x03, 0x00, 0x03, 0x00, 0x02};
+    static const uint8_t cr[] = {0x5f, 0x4f, 0x50, 0x82, 0x55, 0x81, 0xbf, 0x1f, 0x00,
+                                 0x4f, 0x0d, 0x0e, 0x00, 0x00, 0x00, 0x00, 0x9c, 0x8e,
+                                 0x8f, 0x28, 0x1f, 0x96, 0xb9, 0xa3, 0xff};
+    static const uint8_t gc[] = {0x00, 0x00, 0x00, 0x00, 0x00, 0x10, 0x0e, 0x00, 0xff};
+    static const uint8_t ar[] = {0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x14, 0x07, 0x38, 0x39, 0x3a,
+                                 0x3b, 0x3c, 0x3d, 0x3e, 0x3f, 0x0c, 0x00, 0x0f, 0x08, 0x00};
+
+    vga_dispi_write(v, DISPI_ENABLE, 0);
+    v->misc = 0x67;
+    memcpy(v->seq, seq, sizeof seq);
+    memcpy(v->cr, cr, sizeof cr);
+    memcpy(v->gc, gc, sizeof gc);
+    memcpy(v->ar, ar, sizeof ar);
+    v->ar_index = AR_INDEX_SHOW;
+    v->dac_mask = 0xff;
+    for (unsigned i = 0; i < 64; i++) { /* bits: red, green, blue of a third, then of two */
+        for (unsigned c = 0; c < 3; c++)
+            v->dac[3 * i + c] = (uint8_t)((i >> (2 - c) & 1) * 0x2a + (i >> (5 - c) & 1) * 0x15);
+    }
+    fill_text(v);
+    v->touched = true;
+}
+
 int vga_text(struct display *d, struct display_text *ret)
 {
     struct vga *v = container_of(d, struct vga, display);
@@ -134,7 +197,9 @@ int vga_text(struct display *d, struct display_text *ret)
     if (vga_dispi_on(v) || v->gc[GC_MISC] & GC_MISC_GRAPHICS)
         return -ENOTSUP;
     text_mode(v, &t);
-    *ret = (struct display_text){.cursor_x = -1, .cursor_y = -1};
+    /* Not by an initializer: that would clear 64 KiB that only in part are used. */
+    ret->cursor_x = ret->cursor_y = -1;
+    ret->blink = v->ar[AR_MODE] & AR_MODE_BLINK;
     ret->columns = t.columns;
     ret->rows =
         min_of(t.scan.height / (t.scan.row_lines * t.scan.repeat), (unsigned)DISPLAY_TEXT_ROWS);

@@ -278,6 +278,7 @@ struct instance_terminal {
     bool exact_signals; /* pass them on as they are; else the first asks for the end, the second
                            kills */
     const char *detach_keys; /* "ctrl-p,ctrl-q"; "" disables; NULL: those and "ctrl-]" */
+    bool screen; /* a machine's screen and keyboard instead of its console; needs @tty */
 };
 struct instance_terminal_result {
     bool detached;

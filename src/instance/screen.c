@@ -214,6 +214,51 @@ int instance_screen_text(struct instance_screen *s, struct str *out, struct erro
     return r;
 }
 
+/* Receives the cells, which come in pieces. */
+static int take_cells(struct instance_screen *s, struct display_text *text, struct error *err)
+{
+    size_t count = (size_t)text->columns * text->rows, done = 0, len;
+    const uint8_t *data;
+
+    while (done < count) {
+        int r = answer(s, SCREEN_CELLS_MORE, &data, &len, NULL, err);
+        if (r < 0)
+            return r;
+        if (!len || len % 2 || len / 2 > count - done)
+            return error_set(err, -EPROTO, "its screen answered nonsense");
+        for (size_t i = 0; i < len; i += 2)
+            text->cells[done++] = load_le16(data + i);
+    }
+    return 0;
+}
+
+int instance_screen_cells(struct instance_screen *s, struct instance_screen_cells *ret,
+                          struct display_text *ret_text, struct error *err)
+{
+    const uint8_t *data;
+    size_t len;
+    int r = send_frame(s, SCREEN_CELLS, "", 0, err);
+
+    if (r == 0)
+        r = answer(s, SCREEN_CELLS_ARE, &data, &len, NULL, err);
+    if (r < 0)
+        return r;
+    if (len != SCREEN_CELLS_SIZE || load_le16(data) > DISPLAY_TEXT_COLUMNS ||
+        load_le16(data + 2) > DISPLAY_TEXT_ROWS)
+        return error_set(err, -EPROTO, "its screen answered nonsense");
+    ret_text->columns = load_le16(data);
+    ret_text->rows = load_le16(data + 2);
+    ret_text->cursor_x = min_of((int)(int16_t)load_le16(data + 4), (int)ret_text->columns - 1);
+    ret_text->cursor_y = min_of((int)(int16_t)load_le16(data + 6), (int)ret_text->rows - 1);
+    ret_text->blink = load_le16(data + 12) & SCREEN_CELLS_BLINK;
+    *ret = (struct instance_screen_cells){.text = ret_text->columns && ret_text->rows,
+                                          .width = load_le16(data + 8),
+                                          .height = load_le16(data + 10),
+                                          .tone_hz = load_le16(data + 14),
+                                          .sounds = load_le32(data + 16)};
+    return take_cells(s, ret_text, err);
+}
+
 int instance_screen_key(struct instance_screen *s, unsigned key, bool down, bool *ret_taken,
                         struct error *err)
 {

@@ -5,6 +5,7 @@
 
 #include "instance/instance.h"
 
+struct display_text;
 struct instance_screen;
 
 /* Connects to the screen of @ref. -ENOTSUP: it has none. *ret is new. */
@@ -32,6 +33,15 @@ int instance_screen_update(struct instance_screen *s, struct instance_picture *r
 /* Appends the text of a text mode; -ENODATA in a graphics mode. */
 int instance_screen_text(struct instance_screen *s, struct str *out,
                          struct error *err) error_must_check;
+/* The screen as a terminal shows it. */
+struct instance_screen_cells {
+    bool text;              /* a text mode: it is in *ret_text */
+    unsigned width, height; /* of the picture otherwise, in pixels */
+    unsigned tone_hz;       /* of the PC's speaker; 0: silent */
+    uint32_t sounds;        /* that it has begun so far; wraps around */
+};
+int instance_screen_cells(struct instance_screen *s, struct instance_screen_cells *ret,
+                          struct display_text *ret_text, struct error *err) error_must_check;
 /*
  * A key (io/input.h) goes down or up. @ret_taken (NULL: nobody asks) says whether the guest's
  * keyboard had room for it.

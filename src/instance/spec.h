@@ -161,7 +161,7 @@ struct spec {
     enum spec_serial serial;
     enum spec_nic nic;
     enum spec_vga vga;
-    char *display;      /* "vnc=ADDRESS" (spec_parse_display), NULL: none */
+    char *display;      /* "vnc=ADDRESS" (spec_parse_display), "text", NULL: none */
     uint8_t uuid[16];   /* all zero: derived from the id */
     uint64_t disk_size; /* of what a machine made from an image writes to, 0: the usual one */
     bool no_reboot;
@@ -211,10 +211,12 @@ unsigned spec_vm_cpus(const struct spec *spec);
 bool spec_vm_vga(const struct spec *spec);
 /*
  * "vnc=PATH" (a unix socket, absolute), "vnc=PORT" or "vnc=127.0.0.1:PORT": 1 and *ret_path (inside
- * @text) or NULL and *ret_port. 0 for "none" and NULL. -EINVAL.
+ * @text) or NULL and *ret_port. 0 for "none", "text" and NULL. -EINVAL.
  */
 int spec_parse_display(const char *text, const char **ret_path, uint16_t *ret_port,
                        struct error *err) error_must_check;
+/* Whether its screen is shown as text in terminals: --display text. */
+bool spec_vm_text_display(const struct spec *spec);
 /* bios, uefi or a path: what boots the machine, NULL when a kernel or an image does. */
 const char *spec_vm_firmware(const struct spec *spec);
 

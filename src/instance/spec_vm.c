@@ -150,6 +150,11 @@ bool spec_vm_vga(const struct spec *s)
     return (s->display && strcmp(s->display, "none") != 0) || (!s->kernel && !s->image);
 }
 
+bool spec_vm_text_display(const struct spec *s)
+{
+    return s->display && strcmp(s->display, "text") == 0;
+}
+
 int spec_parse_display(const char *text, const char **ret_path, uint16_t *ret_port,
                        struct error *err)
 {
@@ -157,10 +162,10 @@ int spec_parse_display(const char *text, const char **ret_path, uint16_t *ret_po
     const char *at;
     uint64_t port;
 
-    if (!text || strcmp(text, "none") == 0)
+    if (!text || strcmp(text, "none") == 0 || strcmp(text, "text") == 0)
         return 0;
     if (strncmp(text, "vnc=", 4) != 0)
-        return error_set(err, -EINVAL, "\"%.80s\" is neither none nor vnc=ADDRESS", text);
+        return error_set(err, -EINVAL, "\"%.80s\" is neither none, text nor vnc=ADDRESS", text);
     at = text + 4;
     *ret_path = NULL;
     if (*at == '/') {
@@ -186,7 +191,7 @@ static int check_display(const struct spec *s, struct error *err)
     uint16_t port;
     int r = spec_parse_display(s->display, &path, &port, err);
 
-    if (r > 0 && !spec_vm_vga(s))
+    if ((r > 0 || spec_vm_text_display(s)) && !spec_vm_vga(s))
         return error_set(err, -EINVAL, "--display needs the VGA that --vga none takes away");
     return r < 0 ? error_wrap(err, r, "--display") : 0;
 }

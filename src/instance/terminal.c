@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/own.h"
 #include "instance/home.h"
+#include "instance/screen_view.h"
 #include "instance/stream.h"
 
 enum { KEYS_MAX = 16, INPUT_CHUNK = 4096 };
@@ -30,6 +31,7 @@ struct session {
     const char *ref;
     struct instance_stream *stream;
     const struct instance_terminal *t;
+    struct screen_view *view; /* the machine's screen instead of its console; NULL: the console */
     struct instance_terminal_result *result;
     struct termios saved;
     bool raw, done, input_open;
@@ -161,6 +163,8 @@ static int from_stream(struct session *s, struct error *err)
     while (!s->done && (r = stream_poll(s->stream, &e, err))) {
         if (r < 0)
             return r;
+        if (s->view && e.kind != INSTANCE_STREAM_EXIT)
+            continue;
         switch (e.kind) {
         case INSTANCE_STREAM_DATA:
             write_all(s->t->output_fd, e.data, e.len);
@@ -235,8 +239,19 @@ static void from_input(struct session *s)
     type(s, buf, (size_t)n);
 }
 
+/* To the machine's keyboard; without a terminal there is nothing to show it on either. */
+static int send_keys(struct session *s)
+{
+    s->out_at += screen_view_type(s->view, s->out + s->out_at, s->out_len - s->out_at);
+    if (s->end_input)
+        s->done = s->result->detached = true;
+    return 0;
+}
+
 static int send_input(struct session *s)
 {
+    if (s->view)
+        return s->out_at < s->out_len || s->end_input ? send_keys(s) : 0;
     while (s->out_at < s->out_len) {
         int n = stream_try_write(s->stream, s->out + s->out_at, s->out_len - s->out_at);
         if (n < 0)
@@ -283,6 +298,10 @@ static void from_signals(struct session *s)
     while (!s->done && read(s->signals, &info, sizeof info) == (ssize_t)sizeof info) {
         switch ((int)info.ssi_signo) {
         case SIGWINCH:
+            if (s->view) {
+                screen_view_resize(s->view);
+                break;
+            }
             instance_terminal_size(s->t->input_fd, &columns, &rows);
             if (columns && rows && instance_stream_resize(s->stream, columns, rows, NULL) < 0)
                 return;
@@ -294,6 +313,8 @@ static void from_signals(struct session *s)
             break;
         case SIGCONT:
             set_raw(s, true);
+            if (s->view)
+                screen_view_resize(s->view);
             break;
         default:
             ending_signal(s, (int)info.ssi_signo);
@@ -304,14 +325,15 @@ static void from_signals(struct session *s)
 static int run(struct session *s, struct error *err)
 {
     while (!s->done) {
+        int wait = s->view ? screen_view_turn(s->view) : -1;
         bool sending = s->out_at < s->out_len, ready;
         struct pollfd p[3] = {
             {.fd = instance_stream_fd(s->stream),
-             .events = (short)(POLLIN | (sending ? POLLOUT : 0))},
+             .events = (short)(POLLIN | (sending && !s->view ? POLLOUT : 0))},
             {.fd = s->input_open && !sending ? s->t->input_fd : -1, .events = POLLIN},
             {.fd = s->signals, .events = POLLIN},
         };
-        int r = poll(p, 3, -1);
+        int r = poll(p, 3, wait);
         if (r < 0 && errno != EINTR)
             return error_set_errno(err, -errno, "wait for input");
         if (r < 0)
@@ -384,13 +406,17 @@ int instance_terminal_run(struct instances *home, const char *ref, struct instan
     }
     s->raw = terminal->tty && s->input_open && tcgetattr(terminal->input_fd, &s->saved) == 0;
     set_raw(s, true);
-    if (s->raw) {
+    if (terminal->screen) {
+        s->view = screen_view_new(home, ref, terminal->output_fd, err);
+        r = s->view ? 0 : err ? err->code : -ENOTSUP;
+    } else if (s->raw) {
         instance_terminal_size(terminal->input_fd, &columns, &rows);
         if (columns && rows)
             r = instance_stream_resize(stream, columns, rows, err);
     }
     if (r == 0 || r == -EPIPE)
         r = run(s, err);
+    screen_view_free(s->view);
     set_raw(s, false);
     if (ret->detached) {
         if (send_input(s) < 0) /* what was typed before the keys */

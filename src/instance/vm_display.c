@@ -68,6 +68,7 @@ int vm_display_configure(struct vm_display *d, const struct spec *spec, struct m
     if (r < 0)
         return r;
     c->vga = true;
+    c->vga_text = spec_vm_text_display(spec);
     c->vga_rom = d->rom;
     c->vga_rom_len = len;
     return 0;

@@ -196,6 +196,45 @@ static void send_text(struct connection *c)
     str_done(&out);
 }
 
+/* What a terminal shows: the cells of a text mode, or how large the picture is. */
+static void send_cells(struct connection *c)
+{
+    struct vm_screen *s = c->screen;
+    uint8_t head[SCREEN_CELLS_SIZE] = {0}, cells[PROTOCOL_FRAME_MAX];
+    struct machine_speaker speaker;
+    size_t count = 0;
+
+    if (!s->text)
+        s->text = mem_new(struct display_text);
+    if (!s->text) {
+        refuse(c, -ENOMEM, "out of memory");
+        return;
+    }
+    if (s->display->ops->text(s->display, s->text) == 0) {
+        count = (size_t)s->text->columns * s->text->rows;
+        store_le16(head, (uint16_t)s->text->columns);
+        store_le16(head + 2, (uint16_t)s->text->rows);
+        store_le16(head + 4, (uint16_t)s->text->cursor_x);
+        store_le16(head + 6, (uint16_t)s->text->cursor_y);
+        store_le16(head + 12, s->text->blink ? SCREEN_CELLS_BLINK : 0);
+    } else {
+        update(s);
+        store_le16(head + 8, (uint16_t)s->frame.width);
+        store_le16(head + 10, (uint16_t)s->frame.height);
+    }
+    machine_speaker(s->machine, &speaker);
+    store_le16(head + 14, (uint16_t)min_of(speaker.tone_hz, 65535u));
+    store_le32(head + 16, speaker.sounds);
+    send_frame(c, SCREEN_CELLS_ARE, head, sizeof head, -1);
+    for (size_t at = 0; at < count && !c->gone;) {
+        size_t n = min_of(count - at, sizeof cells / 2);
+        for (size_t i = 0; i < n; i++)
+            store_le16(cells + 2 * i, s->text->cells[at + i]);
+        send_frame(c, SCREEN_CELLS_MORE, cells, 2 * n, -1);
+        at += n;
+    }
+}
+
 /* ---- requests ---- */
 
 static int handle(struct connection *c, unsigned type, const uint8_t *data, size_t len)
@@ -214,6 +253,9 @@ static int handle(struct connection *c, unsigned type, const uint8_t *data, size
         return 0;
     case SCREEN_TEXT:
         send_text(c);
+        return 0;
+    case SCREEN_CELLS:
+        send_cells(c);
         return 0;
     case SCREEN_KEY:
         if (len != SCREEN_KEY_SIZE)

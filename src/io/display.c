@@ -82,7 +82,7 @@ uint16_t display_cp437(uint8_t code)
     return code < 128 ? code : high[code - 128];
 }
 
-static void add_utf8(struct str *out, uint16_t c)
+void display_add_utf8(struct str *out, uint16_t c)
 {
     if (c < 0x80) {
         str_add_char(out, (char)c);
@@ -104,7 +104,7 @@ void display_text_utf8(const struct display_text *text, struct str *out)
         while (end && ((row[end - 1] & 0xff) == ' ' || !(row[end - 1] & 0xff)))
             end--;
         for (unsigned x = 0; x < end; x++)
-            add_utf8(out, display_cp437((uint8_t)row[x]));
+            display_add_utf8(out, display_cp437((uint8_t)row[x]));
         str_add_char(out, '\n');
     }
 }

@@ -37,6 +37,7 @@ enum { DISPLAY_TEXT_COLUMNS = 256, DISPLAY_TEXT_ROWS = 128 };
 struct display_text {
     unsigned columns, rows;
     int cursor_x, cursor_y; /* -1, -1: none */
+    bool blink;             /* attribute bit 15 blinks; else it makes the background bright */
     /* Code (CP437 in the usual fonts) in bits 0-7, attribute in bits 8-15; row after row. */
     uint16_t cells[DISPLAY_TEXT_COLUMNS * DISPLAY_TEXT_ROWS];
 };
@@ -63,6 +64,8 @@ void display_frame_line(struct display_frame *frame, unsigned y, const uint32_t 
 
 /* Appends the rows of @text as UTF-8 lines without the spaces that end them. */
 void display_text_utf8(const struct display_text *text, struct str *out);
+/* Appends one character as UTF-8. */
+void display_add_utf8(struct str *out, uint16_t c);
 /* The Unicode character of a CP437 code as the PC's fonts draw it. */
 uint16_t display_cp437(uint8_t code);
 

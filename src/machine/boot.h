@@ -28,8 +28,9 @@ struct boot_range {
 
 enum { BOOT_RANGES = 8 };
 
-/* A linear frame buffer of 32-bit pixels 0x00RRGGBB; width 0: there is none. */
+/* A linear frame buffer of 32-bit pixels 0x00RRGGBB, or a VGA's text mode 3; neither: no screen. */
 struct boot_screen {
+    bool text;
     uint64_t address;
     unsigned width, height, line_bytes;
 };

@@ -36,7 +36,11 @@ enum {
     HDR_CMDLINE_SIZE = 0x238,
     HDR_PREF_ADDRESS = 0x258,
     HDR_INIT_SIZE = 0x260,
-    ZP_SCREEN_VIDEO = 0x00f, /* struct screen_info (include/uapi/linux/screen_info.h) */
+    ZP_SCREEN_MODE = 0x006, /* struct screen_info (include/uapi/linux/screen_info.h) */
+    ZP_SCREEN_COLUMNS = 0x007,
+    ZP_SCREEN_ROWS = 0x00e,
+    ZP_SCREEN_VIDEO = 0x00f,
+    ZP_SCREEN_POINTS = 0x010, /* of a character's height */
     ZP_LFB_WIDTH = 0x012,
     ZP_LFB_HEIGHT = 0x014,
     ZP_LFB_DEPTH = 0x016,
@@ -49,7 +53,7 @@ enum {
     ZP_E820_TABLE = 0x2d0,
     ZERO_PAGE_SIZE = 0x1000,
 };
-enum { VIDEO_TYPE_VLFB = 0x23 };
+enum { VIDEO_TYPE_VGAC = 0x01, VIDEO_TYPE_VLFB = 0x23 };
 enum { LOADED_HIGH = 1, KASLR_FLAG = 2, CAN_USE_HEAP = 0x80, XLF_KERNEL_64 = 1 };
 
 /* The kernel's own limits on its virtual address: __START_KERNEL_map and KERNEL_IMAGE_SIZE. */
@@ -219,6 +223,14 @@ static void write_screen(const struct boot_screen *screen, uint8_t *zp)
 {
     static const uint8_t colors[] = {8, 16, 8, 8, 8, 0, 8, 24};
 
+    if (screen->text) {
+        zp[ZP_SCREEN_MODE] = 3;
+        zp[ZP_SCREEN_COLUMNS] = 80;
+        zp[ZP_SCREEN_ROWS] = 25;
+        zp[ZP_SCREEN_VIDEO] = VIDEO_TYPE_VGAC;
+        zp[ZP_SCREEN_POINTS] = 16;
+        return;
+    }
     if (!screen->width || screen->address > UINT32_MAX)
         return;
     zp[ZP_SCREEN_VIDEO] = VIDEO_TYPE_VLFB;

@@ -54,6 +54,7 @@ void machine_inspect(struct machine *m, struct str *out)
 {
     static const char *const exits[8] = {"budget",   "kick", "halt", "pause",
                                          "shutdown", "idle", "-",    "-"};
+    struct machine_speaker speaker;
     bool first = true;
 
     str_addf(out, "{\"board\":\"%s\",\"accel\":\"%s\",\"cpu\":\"%s\",\"boot\":\"%s\"",
@@ -62,6 +63,8 @@ void machine_inspect(struct machine *m, struct str *out)
     add_u64(out, "memory", m->config.memory);
     add_u64(out, "guest_ns", gclock_now(m->clock));
     add_u64(out, "resets", m->resets - 1);
+    machine_speaker(m, &speaker);
+    str_addf(out, ",\"speaker\":{\"hz\":%u,\"sounds\":%u}", speaker.tone_hz, speaker.sounds);
     str_add(out, ",\"exits\":{");
     for (unsigned i = 0; i <= X86_EXIT_IDLE; i++)
         str_addf(out, "%s\"%s\":%llu", i ? "," : "", exits[i], (unsigned long long)m->exits[i]);

@@ -293,6 +293,12 @@ int machine_reset(struct machine *m, struct error *err)
     return m->board->boot(m, err);
 }
 
+void machine_speaker(struct machine *m, struct machine_speaker *ret)
+{
+    *ret = (struct machine_speaker){0};
+    m->board->speaker(m, ret);
+}
+
 struct display *machine_display(struct machine *m)
 {
     return m->display;

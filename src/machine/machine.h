@@ -109,6 +109,7 @@ struct machine_config {
      * (device/vga.h). A kernel that is loaded directly finds it in a linear mode. The ROM (a power
      * of two from 4 KiB on) may be absent. */
     bool vga;
+    bool vga_text; /* such a kernel finds a text mode instead */
     const uint8_t *vga_rom;
     size_t vga_rom_len;
     bool debug_exit; /* port 0xf4 */
@@ -199,6 +200,14 @@ struct display *machine_display(struct machine *m);
 bool machine_key(struct machine *m, unsigned key, bool down);
 void machine_pointer(struct machine *m, const struct input_pointer *p, unsigned width,
                      unsigned height);
+
+/* The PC's speaker, which makes no sound here. */
+struct machine_speaker {
+    unsigned tone_hz; /* that the guest has it sound; 0: silent */
+    uint32_t sounds;  /* that it began since the machine was made; wraps around */
+};
+/* With the machine lock held. */
+void machine_speaker(struct machine *m, struct machine_speaker *ret);
 
 /* The code of MACHINE_END_DEBUG_EXIT and the text of MACHINE_END_ERROR. */
 int machine_end_value(const struct machine *m);

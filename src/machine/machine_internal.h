@@ -38,6 +38,7 @@ struct board_ops {
      */
     bool (*settles_last)(const struct machine *m, const struct device *part);
     void (*stats)(struct machine *m, struct machine_stats *ret);
+    void (*speaker)(struct machine *m, struct machine_speaker *ret);
     /* As machine_set_medium. */
     int (*set_medium)(struct machine *m, enum machine_medium which, struct block *block,
                       struct block **ret_old, struct error *err);

@@ -340,17 +340,16 @@ static int create_timers(struct pc *pc, struct error *err)
     struct msi_sink msi = lapics_msi_sink(pc->lapics);
     struct irq_line gsi = {.set = pc_gsi, .opaque = pc};
     struct irq_line irq0 = isa_line(pc, 0), irq8 = isa_line(pc, 8), line;
-    struct i8254 *pit;
 
     pc->hpet = hpet_new(m->space, (uint32_t)PC_HPET_BASE, m->clock, &gsi, &irq0, &irq8, &msi, err);
     if (!pc->hpet)
         return -ENOMEM;
     ADD(pc, hpet_device(pc->hpet));
     line = hpet_irq0_input(pc->hpet);
-    pit = i8254_new(m->ports, m->clock, &line, err);
-    if (!pit)
+    pc->pit = i8254_new(m->ports, m->clock, &line, err);
+    if (!pc->pit)
         return -ENOMEM;
-    ADD(pc, i8254_device(pit));
+    ADD(pc, i8254_device(pc->pit));
     line = (struct irq_line){.set = pc_rtc_irq, .opaque = pc};
     pc->rtc = mc146818_new(m->ports, m->clock, &line, pc_wall_ns, pc, err);
     if (!pc->rtc)
@@ -549,6 +548,11 @@ static void set_screen(struct pc *pc, struct boot_screen *ret)
 
     if (!pc->vga)
         return;
+    if (pc->machine->config.vga_text) {
+        vga_set_text(pc->vga);
+        ret->text = true;
+        return;
+    }
     vga_set_linear(pc->vga, 1024, 768, &linear);
     if (linear.address)
         *ret = (struct boot_screen){.address = linear.address,
@@ -651,6 +655,11 @@ static void pc_select_cpu(struct machine *m, unsigned cpu)
     lapics_select(m->pc->lapics, cpu);
 }
 
+static void pc_speaker(struct machine *m, struct machine_speaker *ret)
+{
+    ret->tone_hz = i8254_speaker(m->pc->pit, &ret->sounds);
+}
+
 const struct board_ops pc_board = {
     .name = "pc",
     .about = "PC with i440FX and PIIX chip sets, APICs, ACPI and virtio over PCI",
@@ -663,6 +672,7 @@ const struct board_ops pc_board = {
     .part = pc_part,
     .settles_last = pc_settles_last,
     .stats = pc_stats,
+    .speaker = pc_speaker,
     .set_medium = pc_set_medium,
     .plug_drive = pc_plug_drive,
     .unplug_drive = pc_unplug_drive,

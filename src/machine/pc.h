@@ -57,6 +57,7 @@ struct pc {
     struct i8259 *pic;
     struct ioapic *ioapic;
     struct hpet *hpet;
+    struct i8254 *pit;
     struct mc146818 *rtc;
     struct pci_bus *pci;
     struct piix3 *isa;

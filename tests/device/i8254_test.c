@@ -314,6 +314,32 @@ static void port61_toggles_refresh(void **state)
     assert_in_range(changes, 64, 68); /* each 15.09 us */
 }
 
+static void speaker_tells_its_tone(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t sounds;
+
+    assert_int_equal(i8254_speaker(f->pit, &sounds), 0);
+    assert_int_equal(sounds, 0);
+    program(f, 2, 3, 1193); /* as pcspkr does: the counter, then the gate and the speaker */
+    assert_int_equal(i8254_speaker(f->pit, &sounds), 0);
+    rig_out(&f->rig, 0x61, 3);
+    assert_int_equal(i8254_speaker(f->pit, &sounds), 1000);
+    assert_int_equal(sounds, 1);
+    rig_out(&f->rig, 0x61, 3);
+    assert_int_equal(i8254_speaker(f->pit, &sounds), 1000);
+    assert_int_equal(sounds, 1); /* it went on */
+    assert_int_equal(rig_in(&f->rig, 0x61) & 3, 3);
+    rig_out(&f->rig, 0x61, 1);
+    assert_int_equal(i8254_speaker(f->pit, &sounds), 0);
+    rig_out(&f->rig, 0x61, 3);
+    program(f, 2, 3, 20); /* 60 kHz */
+    assert_int_equal(i8254_speaker(f->pit, &sounds), 0);
+    program(f, 2, 0, 1193); /* one pulse: no tone */
+    assert_int_equal(i8254_speaker(f->pit, &sounds), 0);
+    assert_int_equal(sounds, 2);
+}
+
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -329,6 +355,7 @@ int main(void)
                                        test(mode5_strobes_after_trigger),
                                        test(bcd_counts_to_ten_thousand),
                                        test(latches_and_read_back),
-                                       test(port61_toggles_refresh)};
+                                       test(port61_toggles_refresh),
+                                       test(speaker_tells_its_tone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -715,6 +715,40 @@ static void firmware_sets_a_linear_mode(void **state)
     assert_int_equal(got.address, 0);
 }
 
+static void firmware_sets_the_text_mode(void **state)
+{
+    struct display_text *text = malloc(sizeof(*text));
+    uint8_t *font = t.rom + 512;
+
+    assert_non_null(text);
+    memset(font, 0, 256 * 16);
+    memcpy(font + 16, "\0\0\x7e\x81\xa5\x81\x81\xbd\x99\x81\x81\x7e\0\0\0\0", 16);
+    memset(font + 16 * 'A', 0x18, 16);
+    vga_set_text(t.vga);
+    assert_int_equal(t.display->ops->text(t.display, text), 0);
+    assert_int_equal(text->columns, 80);
+    assert_int_equal(text->rows, 25);
+    assert_int_equal(text->cursor_x, 0);
+    assert_int_equal(text->cells[0], 0x0720);
+    assert_int_equal(text->cells[80 * 25 - 1], 0x0720);
+    put(0xb8000 + 2 * 5, 'A');
+    put(0xb8000 + 2 * 5 + 1, 0x1e); /* yellow on blue */
+    update();
+    assert_int_equal(t.frame.width, 720);
+    assert_int_equal(t.frame.height, 400);
+    assert_int_equal(pixel(5 * 9 + 3, 8), 0xffff55);
+    assert_int_equal(pixel(5 * 9 + 1, 8), BLUE);
+    assert_int_equal(pixel(6 * 9 + 3, 8), BLACK);
+    memset(t.rom, 0, sizeof t.rom); /* a BIOS without a font: blank, and no more than that */
+    vga_set_text(t.vga);
+    put(0xb8000, 'A');
+    update();
+    assert_int_equal(pixel(3, 8), BLACK);
+    assert_int_equal(t.display->ops->text(t.display, text), 0);
+    assert_int_equal(text->cells[0] & 0xff, 'A');
+    free(text);
+}
+
 #define UNIT(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -727,6 +761,7 @@ int main(void)
                                        UNIT(text_has_nine_dots_and_a_font),
                                        UNIT(text_cursor_and_blinking),
                                        UNIT(text_is_read_as_text),
+                                       UNIT(firmware_sets_the_text_mode),
                                        UNIT(screen_splits_and_scrolls),
                                        UNIT(planes_write_modes),
                                        UNIT(planes_read_modes),

@@ -182,6 +182,51 @@ static void keys_say_whether_they_were_taken(void **state)
     close(fd);
 }
 
+static void terminals_get_cells_or_a_size(void **state)
+{
+    uint8_t p[PROTOCOL_FRAME_MAX];
+    struct machine_config c = {.cpus = 1, .memory = 4 << 20, .vga = true, .vga_text = true};
+    struct machine *machine;
+    struct vm_screen *screen, *saved = t.screen;
+    uint8_t kernel[HEADER + 1] = {[HEADER] = 0xf4};
+    const uint32_t h[8] = {0x1badb002, 1 << 16,      0u - 0x1badb002u - (1 << 16), LOAD, LOAD, 0,
+                           0,          LOAD + HEADER};
+    int fd = connection(), none;
+    size_t len;
+
+    ask(fd, SCREEN_CELLS, "", 0);
+    assert_int_equal(answer(fd, p, &len, &none), SCREEN_CELLS_ARE);
+    assert_int_equal(len, SCREEN_CELLS_SIZE);
+    assert_int_equal(load_le32(p), 0);
+    assert_int_equal(load_le16(p + 8), 1024);
+    assert_int_equal(load_le16(p + 10), 768);
+    assert_int_equal(load_le16(p + 14), 0);
+    assert_int_equal(recv(fd, p, 1, MSG_DONTWAIT), -1);
+    close(fd);
+    memcpy(kernel, h, HEADER);
+    c.guest.kernel = kernel;
+    c.guest.kernel_len = sizeof kernel;
+    machine = machine_new(&c, NULL);
+    assert_non_null(machine);
+    screen = vm_screen_new(t.loop, machine, NULL);
+    assert_non_null(screen);
+    t.screen = screen;
+    fd = connection();
+    t.screen = saved;
+    ask(fd, SCREEN_CELLS, "", 0);
+    assert_int_equal(answer(fd, p, &len, &none), SCREEN_CELLS_ARE);
+    assert_int_equal(load_le16(p), 80);
+    assert_int_equal(load_le16(p + 2), 25);
+    assert_int_equal(load_le32(p + 4), 0);
+    assert_int_equal(load_le32(p + 8), 0);
+    assert_int_equal(answer(fd, p, &len, &none), SCREEN_CELLS_MORE);
+    assert_int_equal(len, 80 * 25 * 2);
+    assert_int_equal(load_le16(p), 0x0720);
+    close(fd);
+    vm_screen_free(screen);
+    machine_free(machine);
+}
+
 static void what_is_wrong_ends_the_connection(void **state)
 {
     int fd = connection(), other = connection(), many[20];
@@ -245,8 +290,8 @@ static void vnc_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT(pictures_are_mapped_for_reading), UNIT(each_client_is_told_everything),
-        UNIT(keys_say_whether_they_were_taken), UNIT(what_is_wrong_ends_the_connection),
-        cmocka_unit_test(vnc_keys)};
+        UNIT(pictures_are_mapped_for_reading),   UNIT(each_client_is_told_everything),
+        UNIT(keys_say_whether_they_were_taken),  UNIT(terminals_get_cells_or_a_size),
+        UNIT(what_is_wrong_ends_the_connection), cmocka_unit_test(vnc_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
