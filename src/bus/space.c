@@ -256,6 +256,16 @@ void space_unmap(struct space *s, struct space_range *range)
     }
 }
 
+void space_each(const struct space *s,
+                void (*each)(void *opaque, const char *name, enum space_kind kind, uint64_t gpa,
+                             uint64_t len),
+                void *opaque)
+{
+    for (size_t i = 0; i < s->piece_count; i++)
+        each(opaque, s->pieces[i].range->name, s->pieces[i].range->kind, s->pieces[i].gpa,
+             s->pieces[i].len);
+}
+
 void space_resolve(const struct space *s, uint64_t gpa, struct space_hit *ret)
 {
     size_t low = 0, high = s->piece_count;

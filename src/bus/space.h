@@ -75,6 +75,11 @@ struct space_hit {
     uint64_t offset; /* of gpa in its range */
     uint64_t left;   /* bytes from gpa to the end of what is alike */
 };
+/* Calls @each for what is seen of each range, in order of addresses. */
+void space_each(const struct space *s,
+                void (*each)(void *opaque, const char *name, enum space_kind kind, uint64_t gpa,
+                             uint64_t len),
+                void *opaque);
 void space_resolve(const struct space *s, uint64_t gpa, struct space_hit *ret);
 
 /*

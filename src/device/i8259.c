@@ -401,3 +401,14 @@ struct device *i8259_device(struct i8259 *pic)
 {
     return &pic->dev;
 }
+
+void i8259_show(const struct i8259 *pic, struct str *out)
+{
+    for (unsigned n = 0; n < 2; n++) {
+        const struct chip *c = &pic->chip[n];
+        str_addf(out,
+                 "PIC %u: vectors from 0x%02x, inputs %02x, requests %02x, in service %02x, masked "
+                 "%02x, level %02x\n",
+                 n, c->vector, c->lines, c->irr, c->isr, c->imr, c->elcr);
+    }
+}

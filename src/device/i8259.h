@@ -25,4 +25,7 @@ uint8_t i8259_ack(struct i8259 *pic);
 /* Sets the edge/level registers as firmware would: bit n = input n is level-triggered. */
 void i8259_set_elcr(struct i8259 *pic, uint16_t level);
 
+/* Its inputs and what they stand for, as text. */
+void i8259_show(const struct i8259 *pic, struct str *out);
+
 #endif

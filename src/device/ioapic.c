@@ -213,3 +213,21 @@ struct device *ioapic_device(struct ioapic *io)
 {
     return &io->dev;
 }
+
+void ioapic_show(const struct ioapic *io, struct str *out)
+{
+    static const char *const modes[] = {"fixed", "lowest", "SMI", "-",
+                                        "NMI",   "INIT",   "-",   "ExtINT"};
+
+    str_add(out, "I/O APIC:\n");
+    for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+        uint64_t e = io->entry[pin];
+        if (e & ENTRY_MASKED && !(io->lines >> pin & 1))
+            continue;
+        str_addf(out, "  pin %2u %s vector 0x%02x %s to %s %u, %s%s%s\n", pin,
+                 io->lines >> pin & 1 ? "high" : "low ", (unsigned)(e & 0xff), modes[e >> 8 & 7],
+                 e & ENTRY_LOGICAL ? "logical" : "APIC", (unsigned)(e >> 56),
+                 e & ENTRY_LEVEL ? "level" : "edge", e & ENTRY_MASKED ? ", masked" : "",
+                 e & ENTRY_REMOTE_IRR ? ", in service" : "");
+    }
+}

@@ -26,4 +26,7 @@ struct irq_line ioapic_input(struct ioapic *io, unsigned pin);
 /* A local APIC ended an interrupt of @vector: level inputs that still ask are sent again. */
 void ioapic_eoi(struct ioapic *io, uint8_t vector);
 
+/* Its pins and where they lead, as text. */
+void ioapic_show(const struct ioapic *io, struct str *out);
+
 #endif

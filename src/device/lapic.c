@@ -602,3 +602,37 @@ struct device *lapic_device(struct lapics *apics, unsigned cpu)
 {
     return cpu < apics->count ? &apics->apic[cpu].dev : NULL;
 }
+
+/* The vectors whose bits are set. */
+static void show_vectors(struct str *out, const char *what, const uint32_t bits[8])
+{
+    bool any = false;
+
+    for (unsigned v = 0; v < 256; v++)
+        if (bits[v / 32] >> v % 32 & 1) {
+            str_addf(out, "%s%02x", any ? " " : what, v);
+            any = true;
+        }
+}
+
+void lapic_show(const struct lapics *apics, unsigned cpu, struct str *out)
+{
+    static const char *const names[LAPIC_LVTS] = {"timer", "thermal", "perf",
+                                                  "LINT0", "LINT1",   "error"};
+    static const char *const modes[] = {"fixed", "lowest", "SMI", "-",
+                                        "NMI",   "INIT",   "-",   "ExtINT"};
+    const struct lapic *l = &apics->apic[cpu];
+
+    str_addf(out, "local APIC %u: %s%s, priority 0x%02x", cpu, lapic_is_on(l) ? "on" : "off",
+             lapic_is_x2(l) ? " (x2APIC)" : "", lapic_priority(l));
+    show_vectors(out, ", waiting ", l->irr);
+    show_vectors(out, ", in service ", l->isr);
+    str_add_char(out, '\n');
+    for (unsigned i = 0; i < LAPIC_LVTS; i++)
+        if (!(l->lvt[i] & LAPIC_LVT_MASKED))
+            str_addf(out, "  %s vector 0x%02x %s%s%s\n", names[i], l->lvt[i] & 0xff,
+                     modes[l->lvt[i] >> 8 & 7],
+                     i == LAPIC_LVT_TIMER && l->lvt[i] & LAPIC_TIMER_PERIODIC ? ", periodic" : "",
+                     i == LAPIC_LVT_TIMER && l->lvt[i] & LAPIC_TIMER_DEADLINE ? ", TSC deadline"
+                                                                              : "");
+}

@@ -75,6 +75,8 @@ struct irq_line lapics_lint1(struct lapics *apics);
  */
 void lapics_virtual_wire(struct lapics *apics);
 
+/* The APIC of one processor as text: what waits, what is served, local vectors. */
+void lapic_show(const struct lapics *apics, unsigned cpu, struct str *out);
 /* Sends a fixed interrupt to one processor (paravirtual or test use). */
 void lapic_inject(struct lapics *apics, unsigned cpu, uint8_t vector);
 

@@ -673,3 +673,25 @@ struct device *pci_bus_device(struct pci_bus *bus)
 {
     return &bus->dev;
 }
+
+void pci_show(const struct pci_bus *bus, struct str *out)
+{
+    for (unsigned at = 0; at < SLOTS * FUNCTIONS; at++) {
+        const struct pci_function *f = bus->functions[at];
+        if (!f)
+            continue;
+        str_addf(out, "PCI 00:%02x.%u %04x:%04x", at / FUNCTIONS, at % FUNCTIONS,
+                 load_le16(f->config), load_le16(f->config + 2));
+        if (f->config[PCI_INTERRUPT_PIN])
+            str_addf(out, ", INT%c (IRQ %u)", (f->config[PCI_INTERRUPT_PIN] - 1) % 4 + 'A',
+                     f->config[PCI_INTERRUPT_LINE]);
+        str_addf(out, "%s%s\n", pci_bus_master(f) ? ", bus master" : "",
+                 pci_msix_enabled(f) ? ", MSI-X:" : "");
+        for (unsigned n = 0; n < f->msix_vectors && pci_msix_enabled(f); n++) {
+            const uint8_t *e = f->msix_table + n * MSIX_ENTRY;
+            if (!(e[MSIX_VECTOR_CONTROL] & MSIX_VECTOR_MASKED))
+                str_addf(out, "  %u: vector 0x%02x to APIC %u%s\n", n, e[8],
+                         load_le32(e) >> 12 & 0xff, f->msix_pending >> n & 1 ? ", pending" : "");
+        }
+    }
+}

@@ -108,4 +108,7 @@ uint8_t *pci_config_wmask(struct pci_function *f);
  */
 void pci_function_reset(struct pci_function *f);
 
+/* The functions and how they interrupt, as text. */
+void pci_show(const struct pci_bus *bus, struct str *out);
+
 #endif

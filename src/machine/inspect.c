@@ -52,8 +52,8 @@ static void add_processor(struct str *out, const struct x86_cpu *c)
 
 void machine_inspect(struct machine *m, struct str *out)
 {
-    static const char *const exits[8] = {"budget",   "kick", "halt", "pause",
-                                         "shutdown", "idle", "-",    "-"};
+    static const char *const exits[8] = {"budget",   "kick", "halt",  "pause",
+                                         "shutdown", "idle", "debug", "-"};
     struct machine_speaker speaker;
     bool first = true;
 
@@ -66,7 +66,7 @@ void machine_inspect(struct machine *m, struct str *out)
     machine_speaker(m, &speaker);
     str_addf(out, ",\"speaker\":{\"hz\":%u,\"sounds\":%u}", speaker.tone_hz, speaker.sounds);
     str_add(out, ",\"exits\":{");
-    for (unsigned i = 0; i <= X86_EXIT_IDLE; i++)
+    for (unsigned i = 0; i <= X86_EXIT_DEBUG; i++)
         str_addf(out, "%s\"%s\":%llu", i ? "," : "", exits[i], (unsigned long long)m->exits[i]);
     str_add(out, "},\"processors\":[");
     for (unsigned i = 0; i < m->vm->cpu_count; i++) {

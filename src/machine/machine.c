@@ -149,6 +149,7 @@ static int copy_config(struct machine *m, const struct machine_config *config, s
         return error_set(err, -ENOMEM, "out of memory");
     m->config.append = m->append;
     m->rng = config->random_seed;
+    m->debug.run = UINT64_MAX;
     return 0;
 }
 
@@ -387,7 +388,7 @@ bool machine_turn(struct machine *m, uint64_t budget)
         enum x86_exit why;
         if (m->end != MACHINE_RUNNING || m->reset_wanted)
             return true;
-        if (!x86_has_work(c))
+        if (!x86_has_work(c) || !(m->debug.run >> i & 1))
             continue;
         worked = true;
         m->board->select_cpu(m, i);
@@ -397,6 +398,10 @@ bool machine_turn(struct machine *m, uint64_t budget)
         instructions = c->insn_count - before;
         machine_lock(m);
         after_run(m, instructions, why);
+        if (unlikely(why == X86_EXIT_DEBUG)) {
+            machine_debug_event(m, i);
+            break;
+        }
     }
     return worked;
 }
@@ -412,7 +417,12 @@ enum machine_end machine_step(struct machine *m, uint64_t budget, uint64_t *ret_
         machine_end(m, MACHINE_END_ERROR, 0, error_text(&err));
     if (m->end != MACHINE_RUNNING)
         return m->end;
+    if (machine_stands(m)) {
+        *ret_idle_ns = UINT64_MAX;
+        return m->end;
+    }
     worked = machine_turn(m, budget);
+    machine_debug_tell(m);
     gclock_run(m->clock);
     if (worked || m->reset_wanted || m->end != MACHINE_RUNNING)
         return m->end;

@@ -47,6 +47,8 @@ struct board_ops {
     int (*unplug_drive)(struct machine *m, const struct block *block, struct error *err);
     /* The processor that makes the accesses that follow (its local APIC answers). */
     void (*select_cpu)(struct machine *m, unsigned cpu);
+    /* Interrupt controllers and what they route where, as text. */
+    void (*show_interrupts)(struct machine *m, struct str *out);
     /* Fills the members of a struct x86_host that are the board's. */
     void (*fill_host)(struct x86_host *host);
 };
@@ -60,6 +62,16 @@ struct machine_host_ops {
     void (*unlock)(struct machine *m);
     /* Something happened (end, reset, attention): whoever runs the processors looks again. */
     void (*wake)(struct machine *m);
+};
+
+/* What debug.c knows of a debugger. */
+struct machine_debug {
+    void (*stopped)(void *opaque, unsigned cpu); /* NULL: there is none */
+    void *opaque;
+    bool held;  /* by it: no processor runs */
+    bool event; /* to be told: processor cpu left with X86_EXIT_DEBUG */
+    unsigned cpu;
+    uint64_t run; /* processors that may run, a bit each */
 };
 
 struct machine {
@@ -86,6 +98,7 @@ struct machine {
     int end_value;
     char end_text[ERROR_TEXT_MAX];
     bool reset_wanted, paused;
+    struct machine_debug debug;
     uint64_t resets;
     uint64_t exits[8];     /* by enum x86_exit */
     uint64_t instructions; /* retired by all processors when they last stopped running */
@@ -111,6 +124,20 @@ void machine_kick(struct machine *m);
  * lock, which is released while guest code runs. Returns false when none had work.
  */
 bool machine_turn(struct machine *m, uint64_t budget);
+/* Whether no processor may run now. */
+static inline bool machine_stands(const struct machine *m)
+{
+    return m->paused || m->debug.held;
+}
+/*
+ * Sets @why (paused, debug.held), one of the reasons for which the machine stands, and waits until
+ * no processor runs; clears it, and when it was the last lets them go on.
+ */
+void machine_hold(struct machine *m, bool *why);
+void machine_let_go(struct machine *m, bool *why);
+/* debug.c: processor @cpu left by an event for the debugger; and tells it, outside of turns. */
+void machine_debug_event(struct machine *m, unsigned cpu);
+void machine_debug_tell(struct machine *m);
 /* machine_linux.c: ends the threads; CPU time of the processors so far. */
 void machine_threads_free(struct machine *m);
 uint64_t machine_threads_cpu_ns(const struct machine *m);

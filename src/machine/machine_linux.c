@@ -71,7 +71,7 @@ static void *run_thread(void *opaque)
     pthread_mutex_lock(&t->lock);
     while (m->end == MACHINE_RUNNING && !t->quit) {
         struct error err = {0};
-        if (m->paused) {
+        if (machine_stands(m)) {
             t->parked = true;
             pthread_cond_broadcast(&t->stopped);
             pthread_cond_wait(&t->work, &t->lock);
@@ -84,6 +84,8 @@ static void *run_thread(void *opaque)
             t->cpu_ns = thread_cpu_ns();
             pthread_cond_wait(&t->work, &t->lock);
         }
+        if (m->debug.event)
+            loop_wake(t->loop);
         t->cpu_ns = thread_cpu_ns();
     }
     t->parked = true;
@@ -100,7 +102,7 @@ static void rearm(void *opaque)
     struct machine *m = opaque;
     uint64_t next = gclock_next(m->clock), now;
 
-    if (next == UINT64_MAX || m->paused) {
+    if (next == UINT64_MAX || machine_stands(m)) {
         loop_timer_clear(m->threads->timer);
         return;
     }
@@ -121,6 +123,7 @@ static void woken(void *opaque)
     struct machine *m = opaque;
     struct machine_threads *t = m->threads;
 
+    machine_debug_tell(m);
     if (m->end == MACHINE_RUNNING || t->reported)
         return;
     t->reported = true;
@@ -187,7 +190,7 @@ void machine_threads_free(struct machine *m)
     if (t->started) {
         pthread_mutex_lock(&t->lock);
         t->quit = true;
-        m->paused = false;
+        m->paused = m->debug.held = false;
         machine_kick(m);
         pthread_mutex_unlock(&t->lock);
         pthread_join(t->thread, NULL);
@@ -204,13 +207,11 @@ void machine_threads_free(struct machine *m)
     m->host = NULL;
 }
 
-void machine_pause(struct machine *m)
+void machine_hold(struct machine *m, bool *why)
 {
     struct machine_threads *t = m->threads;
 
-    if (m->paused)
-        return;
-    m->paused = true;
+    *why = true;
     machine_kick(m);
     while (t && t->started && !t->parked)
         pthread_cond_wait(&t->stopped, &t->lock);
@@ -219,16 +220,28 @@ void machine_pause(struct machine *m)
         loop_timer_clear(t->timer);
 }
 
-void machine_resume(struct machine *m)
+void machine_let_go(struct machine *m, bool *why)
 {
-    if (!m->paused)
+    *why = false;
+    if (machine_stands(m))
         return;
-    m->paused = false;
     gclock_resume(m->clock); /* arms the loop's timer again */
     if (m->threads) {
         m->threads->parked = false;
         threads_wake(m);
     }
+}
+
+void machine_pause(struct machine *m)
+{
+    if (!m->paused)
+        machine_hold(m, &m->paused);
+}
+
+void machine_resume(struct machine *m)
+{
+    if (m->paused)
+        machine_let_go(m, &m->paused);
 }
 
 void machine_stop(struct machine *m)

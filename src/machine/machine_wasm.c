@@ -12,3 +12,16 @@ uint64_t machine_threads_cpu_ns(const struct machine *m)
     (void)m;
     return 0;
 }
+
+void machine_hold(struct machine *m, bool *why)
+{
+    *why = true;
+    gclock_pause(m->clock);
+}
+
+void machine_let_go(struct machine *m, bool *why)
+{
+    *why = false;
+    if (!machine_stands(m))
+        gclock_resume(m->clock);
+}

@@ -660,6 +660,15 @@ static void pc_speaker(struct machine *m, struct machine_speaker *ret)
     ret->tone_hz = i8254_speaker(m->pc->pit, &ret->sounds);
 }
 
+static void pc_show_interrupts(struct machine *m, struct str *out)
+{
+    i8259_show(m->pc->pic, out);
+    ioapic_show(m->pc->ioapic, out);
+    for (unsigned i = 0; i < m->vm->cpu_count; i++)
+        lapic_show(m->pc->lapics, i, out);
+    pci_show(m->pc->pci, out);
+}
+
 const struct board_ops pc_board = {
     .name = "pc",
     .about = "PC with i440FX and PIIX chip sets, APICs, ACPI and virtio over PCI",
@@ -676,5 +685,6 @@ const struct board_ops pc_board = {
     .set_medium = pc_set_medium,
     .plug_drive = pc_plug_drive,
     .unplug_drive = pc_unplug_drive,
+    .show_interrupts = pc_show_interrupts,
     .select_cpu = pc_select_cpu,
     .fill_host = pc_fill_host};

@@ -233,6 +233,7 @@ enum x86_exit {
     X86_EXIT_PAUSE,    /* PAUSE: let another processor have its turn */
     X86_EXIT_SHUTDOWN, /* triple fault */
     X86_EXIT_IDLE,     /* waits for SIPI */
+    X86_EXIT_DEBUG,    /* a debugger wants to know (debugger.h): debug_stop */
 };
 
 /* Bits of x86_cpu.attention: set by anybody, looked at between instructions. */
@@ -246,7 +247,7 @@ enum {
     X86_ATTN_KICK = 1 << 5,  /* leave x86_run with X86_EXIT_KICK */
     X86_ATTN_FLUSH = 1 << 6, /* the memory map or page flags changed: drop cached translations */
     X86_ATTN_SLOW =
-        1 << 7, /* kept by the processor itself: TF, interrupt shadow, breakpoints armed */
+        1 << 7, /* kept by the processor itself: TF, interrupt shadow, breakpoints armed, steps */
 };
 
 enum x86_activity { X86_ACTIVE, X86_HALTED, X86_WAIT_SIPI, X86_SHUTDOWN };
@@ -259,6 +260,7 @@ enum { X86_SHADOW_STI = 1, X86_SHADOW_SS = 2 };
 enum { X86_STEP_BEFORE, X86_STEP_NEVER, X86_STEP_AFTER };
 
 struct x86_cpu;
+struct x86_debugger;
 struct x86_code; /* decoded-instruction cache, interp's */
 
 /*
@@ -310,6 +312,7 @@ struct x86_vm {
     unsigned pv_cpuid_count;
     struct gmem_listener listener; /* tlb.c */
     uint64_t a20_mask;             /* of all physical addresses; see x86_set_a20 */
+    struct x86_debugger *debugger; /* debugger.c; NULL: none */
     struct x86_code *code;         /* interp's cache, shared by processors that run in turn */
 };
 
@@ -360,7 +363,11 @@ struct x86_cpu {
     bool debug_data;     /* data breakpoints are armed: derived from DR7 */
     bool debug_code;     /* instruction breakpoints are armed */
     uint8_t step_rule;   /* X86_STEP_*: single-step trap after the instruction that runs now */
-    bool align_check;    /* CR0.AM, RFLAGS.AC and CPL 3: derived */
+    bool debug_step;     /* a debugger outside wants one instruction (debugger.h) */
+    uint8_t debug_stop;  /* enum x86_debug_stop */
+    uint8_t debug_kind;  /* enum x86_point_kind of the watchpoint met, at debug_at */
+    uint64_t debug_at;
+    bool align_check; /* CR0.AM, RFLAGS.AC and CPL 3: derived */
 
     const void *thread; /* identity of the host thread that runs this processor, tlb.c */
     struct x86_tlb_entry tlb[X86_CLASSES][X86_TLB_SIZE];

@@ -5,6 +5,7 @@
  * While any breakpoint is armed the processor runs in its single-step loop. Pages with an armed
  * data breakpoint have no TLB entry, so that each access to them passes x86_debug_data.
  */
+#include "cpu/x86/debugger.h"
 #include "cpu/x86/mmu.h"
 #include "cpu/x86/system.h"
 
@@ -52,7 +53,7 @@ static unsigned hits_if_armed(const struct x86_cpu *c, unsigned hits)
 
 void x86_debug_update(struct x86_cpu *c)
 {
-    bool data = false;
+    bool data = x86_debugger_watches(c->vm->debugger);
 
     c->debug_code = false;
     for (unsigned n = 0; n < 4; n++) {
@@ -76,7 +77,7 @@ bool x86_debug_page(const struct x86_cpu *c, uint64_t lin)
     for (unsigned n = 0; n < 4; n++)
         if (armed(c, n) && (kind(c, n) & 1) && (c->dr[n] & ~(uint64_t)(GMEM_PAGE_SIZE - 1)) == page)
             return true;
-    return false;
+    return c->vm->debugger && x86_debugger_data_page(c->vm->debugger, lin);
 }
 
 void x86_debug_data(struct x86_cpu *c, uint64_t lin, unsigned size, bool write)
@@ -84,6 +85,8 @@ void x86_debug_data(struct x86_cpu *c, uint64_t lin, unsigned size, bool write)
     unsigned kinds = 1u << DR7_ACCESS | (write ? 1u << DR7_WRITE : 0);
 
     c->debug_hits |= hits_if_armed(c, matches(c, lin, size, kinds));
+    if (c->vm->debugger)
+        x86_debugger_data(c, lin, size, write);
 }
 
 void x86_debug_io(struct x86_cpu *c, uint16_t port, unsigned size)

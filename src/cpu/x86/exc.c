@@ -2,6 +2,7 @@
 /* Raising, nesting of faults, and what happens at instruction boundaries. */
 #include "cpu/x86/exc.h"
 
+#include "cpu/x86/debugger.h"
 #include "cpu/x86/flags.h"
 #include "cpu/x86/system.h"
 
@@ -101,7 +102,8 @@ enum x86_result x86_soft_interrupt(struct x86_cpu *c, const struct x86_insn *i, 
 
 void x86_slow_update(struct x86_cpu *c)
 {
-    bool slow = (c->rflags & (X86_TF | X86_RF)) || c->shadow || c->debug_hits || (c->dr[7] & 0xff);
+    bool slow = (c->rflags & (X86_TF | X86_RF)) || c->shadow || c->debug_hits ||
+                (c->dr[7] & 0xff) || c->debug_step || x86_debugger_watches(c->vm->debugger);
     bool now = atomic_load_explicit(&c->attention, memory_order_relaxed) & X86_ATTN_SLOW;
 
     if (slow && !now)
@@ -193,7 +195,8 @@ enum x86_result x86_take_events(struct x86_cpu *c)
         c->nmi_blocked = true;
         return x86_deliver(c, X86_NMI, X86_EVENT_EXTERNAL, false, 0);
     }
-    if ((attention & X86_ATTN_INTR) && (c->rflags & X86_IF)) {
+    if ((attention & X86_ATTN_INTR) && (c->rflags & X86_IF) &&
+        !(c->debug_step && c->activity == X86_ACTIVE)) {
         r = take_interrupt(c);
         if (r != X86_NEXT)
             return r;

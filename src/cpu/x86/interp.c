@@ -14,6 +14,7 @@
 
 #include "cpu/x86/access.h"
 #include "cpu/x86/codecache.h"
+#include "cpu/x86/debugger.h"
 #include "cpu/x86/optable.h"
 
 enum { CODE_BYTES = 12 << 20 };
@@ -109,6 +110,9 @@ static const struct x86_insn *look_up(struct x86_cpu *c, struct x86_interp *en,
 
     if (j->lin == lin && j->key == en->key && x86_fast_of(j->insn) != x86_fast_stale)
         return j->insn;
+    *ret = X86_NEXT;
+    if (unlikely(c->vm->debugger != NULL) && x86_debugger_page(c->vm->debugger, wrapped))
+        return NULL;
     *ret = X86_FAULT;
     if (c->mode != X86_MODE_64 && c->rip > cs->limit) {
         x86_raise_gp(c, 0);
@@ -184,7 +188,7 @@ static enum x86_result fetch_insn(struct x86_cpu *c, struct x86_insn *ret)
 }
 
 /* One instruction without the cache, with all that may surround it. X86_STOP: leave the loop. */
-static enum x86_result step(struct x86_cpu *c)
+static enum x86_result execute(struct x86_cpu *c)
 {
     bool tf = c->rflags & X86_TF;
     enum x86_result r = x86_step_begin(c), after;
@@ -204,6 +208,14 @@ static enum x86_result step(struct x86_cpu *c)
     c->insn_count++;
     after = x86_step_end(c, tf);
     return r == X86_STOP ? r : after;
+}
+
+/* The same under the eyes of a debugger outside, if there is one. */
+static enum x86_result step(struct x86_cpu *c)
+{
+    if (likely(!c->vm->debugger))
+        return execute(c);
+    return x86_debugger_begin(c) == X86_STOP ? X86_STOP : x86_debugger_end(c, execute(c));
 }
 
 static enum x86_result run_blocks(struct x86_cpu *c, struct x86_interp *en)
@@ -247,6 +259,7 @@ enum x86_exit x86_interp_run(struct x86_cpu *c, uint64_t budget)
     uint64_t limit = c->insn_count + budget, turns = 0;
 
     x86_enter_thread(c);
+    c->debug_stop = 0;
     /* Blocks count as a whole when they are entered: the last instructions are stepped, so that the
      * budget is met exactly and a run can be repeated. */
     if (en)
@@ -256,7 +269,10 @@ enum x86_exit x86_interp_run(struct x86_cpu *c, uint64_t budget)
         enum x86_result r;
 
         if (unlikely(attention)) {
-            if (x86_take_events(c) == X86_STOP)
+            enum x86_result taken = x86_take_events(c);
+            if (unlikely(taken == X86_BRANCH && c->vm->debugger))
+                taken = x86_debugger_end(c, taken);
+            if (taken == X86_STOP)
                 return (enum x86_exit)c->exit_reason;
         }
         if (unlikely(c->activity != X86_ACTIVE))

@@ -22,6 +22,19 @@ struct x86_xlat {
 /* Translates @lin. Nonzero after #PF was raised (with X86_WALK_DEBUG: just nonzero). */
 int x86_walk(struct x86_cpu *c, uint64_t lin, unsigned flags, struct x86_xlat *ret);
 
+/* A walk told to a person: what it met, without faults, permissions or traces. */
+struct x86_walk_path {
+    unsigned steps; /* entries read; of PAE's page-directory pointers none is */
+    struct {
+        uint64_t gpa, entry;
+    } step[4];
+    bool mapped;          /* gpa, level and rights say where to */
+    bool user, write, nx; /* of all levels together */
+    uint8_t level;        /* as in struct x86_xlat */
+    uint64_t gpa;
+};
+void x86_walk_show(struct x86_cpu *c, uint64_t lin, struct x86_walk_path *ret);
+
 /* Loads and checks the PAE page-directory pointers at @cr3; false when a reserved bit is set. */
 bool x86_load_pdptes(struct x86_cpu *c, uint64_t cr3);
 

@@ -61,7 +61,8 @@ uint64_t x86_ram_gfn(struct x86_cpu *c, uint64_t gpa, bool write, bool *ret_rom)
     return write && *ret_rom ? UINT64_MAX : hit.gfn;
 }
 
-static uint64_t entry_load(struct x86_cpu *c, uint64_t gpa, unsigned size)
+/* @flags: of the walk; one for a debugger touches no device and finds nothing there. */
+static uint64_t entry_load(struct x86_cpu *c, unsigned flags, uint64_t gpa, unsigned size)
 {
     const struct x86_host *h = &c->vm->host;
     uint64_t gfn, value;
@@ -74,6 +75,8 @@ static uint64_t entry_load(struct x86_cpu *c, uint64_t gpa, unsigned size)
             gmem_read_page(space_ram(c->vm->space), gfn) + (gpa & (GMEM_PAGE_SIZE - 1));
         return size == 8 ? load_le64(p) : load_le32(p);
     }
+    if (flags & X86_WALK_DEBUG)
+        return 0;
     h->lock(h->opaque);
     value = space_load(c->vm->space, gpa, size);
     h->unlock(h->opaque);
@@ -117,7 +120,7 @@ static int fault(struct x86_cpu *c, const struct walk *w, unsigned code)
  * 0. */
 static int step(struct x86_cpu *c, struct walk *w, uint64_t gpa, uint64_t reserved, uint64_t *ret)
 {
-    uint64_t e = entry_load(c, gpa, w->entry_size);
+    uint64_t e = entry_load(c, w->flags, gpa, w->entry_size);
 
     w->step[w->steps++] = (struct step){.gpa = gpa, .entry = e};
     if (!(e & PTE_P))
@@ -145,7 +148,7 @@ static int walk_32bit(struct x86_cpu *c, struct walk *w)
     uint64_t e, high;
 
     w->entry_size = 4;
-    e = entry_load(c, (c->cr3 & 0xfffff000u) + (w->lin >> 22 & 0x3ff) * 4, 4);
+    e = entry_load(c, w->flags, (c->cr3 & 0xfffff000u) + (w->lin >> 22 & 0x3ff) * 4, 4);
     if ((e & PTE_P) && (e & PTE_PS) && (c->cr4 & X86_CR4_PSE)) {
         /* PSE-36: bits 13..20 are address bits 32..39, those above MAXPHYADDR reserved with 21. */
         high = (c->mmu.phys_reserved >> 32 & 0xff) << 13;
@@ -259,12 +262,35 @@ int x86_walk(struct x86_cpu *c, uint64_t lin, unsigned flags, struct x86_xlat *r
     return 0;
 }
 
+void x86_walk_show(struct x86_cpu *c, uint64_t lin, struct x86_walk_path *ret)
+{
+    struct walk w = {.lin = lin, .flags = X86_WALK_DEBUG, .user = true, .write = true, .gpa = lin};
+    bool paged = c->cr0 & X86_CR0_PG;
+
+    if (!paged)
+        *ret = (struct x86_walk_path){.mapped = true};
+    else
+        *ret = (struct x86_walk_path){.mapped = !(c->efer & X86_EFER_LMA ? walk_4level(c, &w)
+                                                  : c->cr4 & X86_CR4_PAE ? walk_pae(c, &w)
+                                                                         : walk_32bit(c, &w))};
+    ret->steps = w.steps;
+    for (unsigned i = 0; i < w.steps; i++) {
+        ret->step[i].gpa = w.step[i].gpa;
+        ret->step[i].entry = w.step[i].entry;
+    }
+    ret->user = w.user;
+    ret->write = w.write;
+    ret->nx = w.nx;
+    ret->level = (uint8_t)w.level;
+    ret->gpa = w.gpa & c->vm->a20_mask;
+}
+
 bool x86_load_pdptes(struct x86_cpu *c, uint64_t cr3)
 {
     uint64_t e[4], reserved = c->mmu.phys_reserved | 0x1e6 | 0xfff0000000000000ull;
 
     for (unsigned i = 0; i < 4; i++) {
-        e[i] = entry_load(c, (cr3 & 0xffffffe0u) + i * 8, 8);
+        e[i] = entry_load(c, 0, (cr3 & 0xffffffe0u) + i * 8, 8);
         if ((e[i] & PTE_P) && (e[i] & reserved))
             return false;
     }

@@ -38,7 +38,6 @@ static void start_state(struct x86_cpu *c)
     memset(c->dr, 0, sizeof(c->dr));
     c->dr[6] = 0xffff0ff0;
     c->dr[7] = 0x400;
-    c->debug_code = c->debug_data = false;
     c->activity = c->index == 0 ? X86_ACTIVE : X86_WAIT_SIPI;
     /* A SIPI may have come after the INIT that is carried out now. */
     x86_attention_clear(c, X86_ATTN_NMI | X86_ATTN_SMI | X86_ATTN_INIT);
@@ -46,6 +45,7 @@ static void start_state(struct x86_cpu *c)
     c->mode = 0xff; /* derive everything anew */
     x86_tlb_flush_all(c);
     x86_mode_update(c);
+    x86_debug_update(c);
 }
 
 void x86_reset(struct x86_cpu *c)

@@ -53,6 +53,7 @@ void x86_vm_free(struct x86_vm *vm)
     if (vm->listener.opaque)
         x86_tlb_detach(vm);
     x86_interp_release(vm);
+    free(vm->debugger);
     for (unsigned i = 0; i < vm->cpu_count; i++)
         free(vm->cpus[i]);
     free(vm->cpus);
