@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -203,32 +204,66 @@ int verb_media(struct cli *cli, struct args *args)
     return 0;
 }
 
-/* "device add" and "device rm": INSTANCE disk FILE. */
-static int change_device(struct cli *cli, const struct args *args, const char *key)
+/* What "device add" and "device rm" know, and how the record calls it. */
+static const struct {
+    const char *name, *add, *remove;
+} device_kinds[] = {{"disk", "disk", "disk-rm"}, {"nic", "nic-add", "nic-rm"}};
+
+static int change_device(struct cli *cli, const char *ref, const char *key, const char *value)
 {
     struct error err = {0};
 
-    if (strcmp(args->words[1], "disk") != 0) {
-        cli_complain(cli, "\"%s\" can not come and go; only a disk can", args->words[1]);
-        return EXIT_USAGE;
-    }
     if (!cli_home(cli))
         return EXIT_FAILED;
-    if (instance_update(cli->home, args->words[0], key, args->words[2], &err) < 0) {
+    if (instance_update(cli->home, ref, key, value, &err) < 0) {
         cli_error(cli, &err);
         return EXIT_FAILED;
     }
     return 0;
 }
 
+/* Of device_kinds; -1, having said so: there is no such kind. */
+static int device_kind(const struct cli *cli, const char *name)
+{
+    for (size_t i = 0; i < array_size(device_kinds); i++)
+        if (strcmp(device_kinds[i].name, name) == 0)
+            return (int)i;
+    cli_complain(cli, "\"%s\" can not come and go; a disk or a nic can", name);
+    return -1;
+}
+
 int verb_device_add(struct cli *cli, struct args *args)
 {
-    return change_device(cli, args, "disk");
+    int kind = device_kind(cli, args->words[1]), status;
+    const char *value = args->word_count > 2 ? args->words[2] : NULL;
+    char address[18];
+    uint8_t random[3];
+
+    if (kind < 0)
+        return EXIT_USAGE;
+    if (!value && strcmp(device_kinds[kind].name, "nic") != 0) {
+        cli_complain(cli, "the file of the disk is missing");
+        return EXIT_USAGE;
+    }
+    if (!value) {
+        if (getrandom(random, sizeof random, 0) != sizeof random)
+            return EXIT_FAILED;
+        snprintf(address, sizeof address, "52:54:00:%02x:%02x:%02x", random[0], random[1],
+                 random[2]);
+        value = address;
+    }
+    status = change_device(cli, args->words[0], device_kinds[kind].add, value);
+    if (status == 0 && value == address)
+        printf("%s\n", address);
+    return status;
 }
 
 int verb_device_rm(struct cli *cli, struct args *args)
 {
-    return change_device(cli, args, "disk-rm");
+    int kind = device_kind(cli, args->words[1]);
+
+    return kind < 0 ? EXIT_USAGE
+                    : change_device(cli, args->words[0], device_kinds[kind].remove, args->words[2]);
 }
 
 int verb_rename(struct cli *cli, struct args *args)

@@ -146,13 +146,16 @@ const struct verb act_verbs[] = {
     {
         .name = "device add",
         .group = "Machines",
-        .synopsis = "INSTANCE disk FILE[,...]",
-        .brief = "Plug in a disk",
-        .help = "Plug a disk into a virtual machine, while it runs or not.",
-        .man = "The options after the file name are those of --disk; the bus is virtio. A running "
-               "guest is told by ACPI PCI hot-plug and needs a driver for that, as Linux has.",
-        .examples = EXAMPLES({"isola device add web disk data.img", "One more disk for web."}),
-        .min = 3,
+        .synopsis = "INSTANCE disk FILE[,...] | INSTANCE nic [ADDRESS]",
+        .brief = "Plug in a disk or a nic",
+        .help = "Plug a disk or network adapter into a virtual machine, while it runs or not.",
+        .man = "The options after the file name are those of --disk; the bus is virtio. A network "
+               "adapter is a virtio one with a NAT of its own, 10.0.3.0/24 for the first; without "
+               "ADDRESS it gets one, which is printed. A running guest is told by ACPI PCI "
+               "hot-plug and needs a driver for that, as Linux has.",
+        .examples = EXAMPLES({"isola device add web disk data.img", "One more disk for web."},
+                             {"isola device add web nic", "One more network adapter."}),
+        .min = 2,
         .max = 3,
         .positional = COMPLETE_INSTANCE,
         .run = verb_device_add,
@@ -161,12 +164,14 @@ const struct verb act_verbs[] = {
         .name = "device rm",
         .aliases = "device_remove",
         .group = "Machines",
-        .synopsis = "INSTANCE disk FILE",
-        .brief = "Take out a disk",
-        .help = "Take a disk out of a virtual machine, while it runs or not.",
+        .synopsis = "INSTANCE disk FILE | INSTANCE nic ADDRESS",
+        .brief = "Take out a disk or a nic",
+        .help = "Take a disk or network adapter out of a virtual machine, while it runs or not.",
         .man = "A running guest is asked to let go of it and may take its time; the file is in use "
-               "until it has. Disks on other buses than virtio stay until the machine has ended.",
-        .examples = EXAMPLES({"isola device rm web disk data.img", "Take that disk out again."}),
+               "until it has. Disks on other buses than virtio stay until the machine has ended; "
+               "the first network adapter stays.",
+        .examples = EXAMPLES({"isola device rm web disk data.img", "Take that disk out again."},
+                             {"isola device rm web nic 52:54:00:12:34:56", "Or that adapter."}),
         .min = 3,
         .max = 3,
         .positional = COMPLETE_INSTANCE,

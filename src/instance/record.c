@@ -466,7 +466,8 @@ int instance_update(struct instances *home, const char *ref, const char *key, co
                                           "cpus",       "cpu-shares",   "cpu-period",
                                           "cpu-quota",  "cpuset-cpus",  "cpuset-mems",
                                           "pids-limit", "cdrom",        "floppy",
-                                          "disk",       "disk-rm"};
+                                          "disk",       "disk-rm",      "nic-add",
+                                          "nic-rm"};
     cleanup_free char *old = NULL, *new = NULL, *whole = NULL;
     struct instance *i = NULL;
     bool known = false;
@@ -478,7 +479,7 @@ int instance_update(struct instances *home, const char *ref, const char *key, co
         return error_set(
             err, -ENOTSUP,
             "\"%.40s\" can not be changed; restart, stop-timeout, label, the limits of memory, "
-            "processors and tasks, media and disks can",
+            "processors and tasks, media, disks and network adapters can",
             key);
     r = instance_find(home, ref, &i, err);
     if (r < 0)

@@ -197,7 +197,7 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static int set_mac(uint8_t *mac, const char *text, struct error *err)
+int spec_parse_mac(uint8_t mac[6], const char *text, struct error *err)
 {
     uint8_t m[6];
 
@@ -496,7 +496,7 @@ int spec_field_text(struct spec *s, const struct spec_field *f, const char *text
             memcpy(at, &choice, sizeof choice);
         return r;
     case SPEC_KIND_MAC:
-        return set_mac(at, text, err);
+        return spec_parse_mac(at, text, err);
     case SPEC_KIND_UUID:
         return set_uuid(at, text, err);
     case SPEC_KIND_RESTART:
@@ -586,6 +586,7 @@ static const struct {
     const char *key;
     int (*add)(struct spec *s, const char *text, struct error *err);
 } special[] = {{"disk", spec_add_disk},           {"disk-rm", spec_remove_disk},
+               {"nic-add", spec_add_nic},         {"nic-rm", spec_remove_nic},
                {"cdrom", spec_set_cdrom},         {"floppy", spec_set_floppy},
                {"firmware", spec_set_firmware},   {"publish", spec_add_port},
                {"volume", spec_add_volume},       {"tmpfs", spec_add_tmpfs},

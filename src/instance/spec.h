@@ -36,6 +36,7 @@ enum spec_serial { SPEC_SERIAL_CONSOLE, SPEC_SERIAL_VIRTIO, SPEC_SERIAL_NONE };
 
 /* The network adapter that a virtual machine finds. */
 enum spec_nic { SPEC_NIC_VIRTIO, SPEC_NIC_E1000, SPEC_NIC_RTL8139 };
+enum { SPEC_MORE_NICS = 7 };
 /* Whether it has a VGA with keyboard and mouse; auto: when its display or its firmware needs one.
  */
 enum spec_vga { SPEC_VGA_AUTO, SPEC_VGA_STD, SPEC_VGA_NONE };
@@ -160,6 +161,7 @@ struct spec {
     char *accel, *cpu, *machine; /* NULL: auto, default model, pc */
     enum spec_serial serial;
     enum spec_nic nic;
+    struct spec_list more_nics; /* addresses of virtio adapters beside that, each with a NAT */
     enum spec_vga vga;
     char *display;      /* "vnc=ADDRESS" (spec_parse_display), "text", NULL: none */
     uint8_t uuid[16];   /* all zero: derived from the id */
@@ -215,6 +217,8 @@ bool spec_vm_vga(const struct spec *spec);
  */
 int spec_parse_display(const char *text, const char **ret_path, uint16_t *ret_port,
                        struct error *err) error_must_check;
+/* Parses the address of a network adapter, as 52:54:00:12:34:56. -EINVAL. */
+int spec_parse_mac(uint8_t mac[6], const char *text, struct error *err) error_must_check;
 /* Whether its screen is shown as text in terminals: --display text. */
 bool spec_vm_text_display(const struct spec *spec);
 /* bios, uefi or a path: what boots the machine, NULL when a kernel or an image does. */

@@ -76,6 +76,9 @@ int spec_set_firmware(struct spec *s, const char *text, struct error *err);
 int spec_add_disk(struct spec *s, const char *text, struct error *err);
 /* Takes the disk with path @text away. */
 int spec_remove_disk(struct spec *s, const char *text, struct error *err);
+/* The same for network adapters beside the first, by their addresses. */
+int spec_add_nic(struct spec *s, const char *text, struct error *err);
+int spec_remove_nic(struct spec *s, const char *text, struct error *err);
 int spec_set_cdrom(struct spec *s, const char *text, struct error *err);
 int spec_set_floppy(struct spec *s, const char *text, struct error *err);
 /* The three ways to say a mount (spec_mount.c). */

@@ -84,6 +84,7 @@ const struct spec_field spec_vm_fields[] = {
     FIELD("rtc", "rtc", WORD, rtc, .check = check_rtc),
     FIELD("mac", "mac", MAC, mac),
     FIELD("nic", "nic", ENUM, nic, .names = nic_names),
+    FIELD("more_nics", NULL, LIST, more_nics),
     FIELD("vga", "vga", ENUM, vga, .names = vga_names),
     FIELD("display", "display", STRING, display),
     FIELD("accel", "accel", WORD, accel),
@@ -217,6 +218,26 @@ static int check_firmware(const struct spec *s, struct error *err)
     return 0;
 }
 
+static int check_nics(const struct spec *s, struct error *err)
+{
+    uint8_t macs[SPEC_MORE_NICS + 1][6];
+    size_t count = 1;
+
+    memcpy(macs[0], s->mac, 6);
+    if (s->more_nics.count > SPEC_MORE_NICS)
+        return error_set(err, -ENOSPC, "more than %d network adapters", SPEC_MORE_NICS + 1);
+    for (size_t i = 0; i < s->more_nics.count; i++, count++) {
+        int r = spec_parse_mac(macs[count], s->more_nics.items[i], err);
+        if (r < 0)
+            return r;
+        for (size_t k = 0; k < count; k++)
+            if (memcmp(macs[k], macs[count], 6) == 0)
+                return error_set(err, -EEXIST, "there is a network adapter %s already",
+                                 s->more_nics.items[i]);
+    }
+    return 0;
+}
+
 int spec_vm_check(const struct spec *s, struct error *err)
 {
     int r = check_firmware(s, err);
@@ -249,7 +270,8 @@ int spec_vm_check(const struct spec *s, struct error *err)
                          "a virtual machine has no network \"%s\": it has a kernel of its own; use "
                          "nat or none",
                          spec_net_name(s->net));
-    return check_display(s, err);
+    r = check_nics(s, err);
+    return r < 0 ? r : check_display(s, err);
 }
 
 /* One "key=value" or bare word of a disk option. */
@@ -363,6 +385,43 @@ int spec_remove_disk(struct spec *s, const char *text, struct error *err)
         return 0;
     }
     return error_set(err, -ENOENT, "there is no disk %s", path);
+}
+
+/* A snapshot's machine knows what it had. */
+static int may_change_nics(const struct spec *s, struct error *err)
+{
+    if (s->wall != SPEC_WALL_VM)
+        return error_set(err, -ENOTSUP, "only virtual machines have network adapters to change");
+    return s->from_snapshot
+               ? error_set(err, -ENOTSUP,
+                           "network adapters of a machine that goes on from a snapshot can not "
+                           "come and go")
+               : 0;
+}
+
+int spec_add_nic(struct spec *s, const char *text, struct error *err)
+{
+    int r = may_change_nics(s, err);
+
+    return r < 0 ? r : spec_list_add(&s->more_nics, text, err); /* spec_vm_check looks at it */
+}
+
+int spec_remove_nic(struct spec *s, const char *text, struct error *err)
+{
+    struct spec_list *list = &s->more_nics;
+    int r = may_change_nics(s, err);
+
+    for (size_t i = 0; r == 0 && i < list->count; i++) {
+        if (strcasecmp(list->items[i], text) != 0)
+            continue;
+        free(list->items[i]);
+        list->count--;
+        memmove(&list->items[i], &list->items[i + 1], (list->count - i) * sizeof list->items[0]);
+        return 0;
+    }
+    return r < 0 ? r
+                 : error_set(err, -ENOENT,
+                             "no network adapter %.40s was added; the first one stays", text);
 }
 
 /* Takes FILE or "none" apart from what is said after it. */

@@ -208,7 +208,8 @@ static int do_update(struct supervisor *s, const struct protocol_request *q, str
     }
     if (strcmp(q->key, "restart") != 0 && strcmp(q->key, "stop-timeout") != 0 &&
         strcmp(q->key, "label") != 0) {
-        static const char *const of_vms[] = {"cdrom", "floppy", "disk", "disk-rm", "memory"};
+        static const char *const of_vms[] = {"cdrom",   "floppy", "disk",  "disk-rm",
+                                             "nic-add", "nic-rm", "memory"};
         bool known = spec->wall != SPEC_WALL_VM;
         for (size_t i = 0; i < array_size(of_vms); i++)
             known |= strcmp(q->key, of_vms[i]) == 0;

@@ -63,14 +63,14 @@ struct vm {
     unsigned drive_count;
     struct medium disc, diskette;
     uint8_t *seed; /* the bytes of its last drive, with --user-data */
-    struct netdev *net;
+    struct vm_nets nets;
     struct vm_firmware firmware;
     struct vm_image image; /* when the spec names one */
     struct vm_exec *execs; /* other processes in it */
     struct vm_display display;
     struct vm_snapshot *snapshot; /* being written */
     bool paused, reported;
-    bool replugged; /* disks have come or gone since the start */
+    bool replugged; /* disks or network adapters have come or gone since the start */
 };
 
 _Static_assert((int)MACHINE_DRIVES >= (int)SPEC_DISKS && (int)MACHINE_CPUS >= (int)SPEC_CPUS,
@@ -264,9 +264,11 @@ static int identify(const struct vm *vm, struct machine_config *c, struct error 
     struct spec_identity who;
     int r = spec_identity(vm->env.spec, vm->env.id, &who, err);
 
+    if (r < 0)
+        return r;
     memcpy(c->uuid, who.uuid, sizeof who.uuid);
-    memcpy(c->nics[0].mac, who.mac, sizeof who.mac);
-    return r;
+    vm_nets_configure(&vm->nets, vm->env.spec, who.mac, c);
+    return 0;
 }
 
 static void fill_random(void *opaque, void *bytes, size_t n)
@@ -329,10 +331,6 @@ static int load_guest(void *opaque, struct machine_guest *ret, struct error *err
     return 0;
 }
 
-static const enum machine_nic_model nic_models[] = {[SPEC_NIC_VIRTIO] = MACHINE_NIC_VIRTIO,
-                                                    [SPEC_NIC_E1000] = MACHINE_NIC_E1000,
-                                                    [SPEC_NIC_RTL8139] = MACHINE_NIC_RTL8139};
-
 /* The guest has let go of a drive. */
 static void drive_unplugged(void *opaque, struct block *drive)
 {
@@ -347,6 +345,15 @@ static void drive_unplugged(void *opaque, struct block *drive)
         close_drive(vm, i);
         return;
     }
+}
+
+static void nic_unplugged(void *opaque, struct netdev *netdev)
+{
+    struct vm *vm = opaque;
+
+    vm->replugged = true;
+    log_info("vm", "the guest let go of a network adapter");
+    vm_nets_unplugged(&vm->nets, netdev);
 }
 
 static int configure(struct vm *vm, struct machine_config *c, struct error *err)
@@ -369,6 +376,7 @@ static int configure(struct vm *vm, struct machine_config *c, struct error *err)
                                 .debug_exit = spec->debug_exit,
                                 .no_reboot = spec->no_reboot || has_image(vm),
                                 .unplugged = drive_unplugged,
+                                .nic_unplugged = nic_unplugged,
                                 .unplug_opaque = vm,
                                 .firmware = vm->firmware.rom,
                                 .firmware_len = vm->firmware.rom_len,
@@ -391,9 +399,6 @@ static int configure(struct vm *vm, struct machine_config *c, struct error *err)
         c->serials[0] = vm->env.console;
     else if (spec->serial == SPEC_SERIAL_VIRTIO)
         c->console = vm->env.console;
-    if (vm->net)
-        c->nics[c->nic_count++] =
-            (struct machine_nic){.netdev = vm->net, .model = nic_models[spec->nic]};
     if (spec->rtc) {
         r = spec_rtc(spec->rtc, &c->rtc_offset, &c->rtc_base, err);
         if (r < 0)
@@ -424,7 +429,7 @@ static int open_parts(struct vm *vm, struct error *err)
     if (r == 0)
         r = vm_firmware_open(&vm->env, &vm->firmware, err);
 
-    return r < 0 ? r : vm_net_open(&vm->env, &vm->net, err);
+    return r < 0 ? r : vm_nets_open(&vm->nets, &vm->env, err);
 }
 
 static int vm_prepare(const struct engine_place *place, struct spec *spec, struct error *err)
@@ -448,7 +453,7 @@ static void vm_destroy(struct engine *e)
     free(vm->seed);
     close_medium(&vm->disc);
     close_medium(&vm->diskette);
-    netdev_close(vm->net);
+    vm_nets_close(&vm->nets);
     vm_exec_free_all(&vm->execs);
     vm_firmware_done(&vm->firmware);
     vm_image_done(&vm->image);
@@ -739,6 +744,8 @@ static int vm_update(struct engine *e, struct error *err)
         r = change_medium(vm, MACHINE_FLOPPY, spec->floppy, &vm->diskette, err);
     if (r == 0)
         r = update_disks(vm, err);
+    if (r == 0)
+        r = vm_nets_update(&vm->nets, &vm->env, vm->machine, &vm->replugged, err);
     return r < 0 ? r : machine_set_memory(vm->machine, spec_vm_memory(spec), err);
 }
 
@@ -793,8 +800,8 @@ static int vm_snapshot(struct engine *e, const char *dir,
                          "cannot be met again");
     if (vm->replugged)
         return error_set(err, -ENOTSUP,
-                         "disks were plugged in or taken out since the machine was started; start "
-                         "it anew before a snapshot");
+                         "disks or network adapters were plugged in or taken out since the "
+                         "machine was started; start it anew before a snapshot");
     vm_snapshot_end(vm->snapshot); /* the one before has ended */
     vm->snapshot = vm_snapshot_begin(&q, err);
     return vm->snapshot ? 0 : err->code;

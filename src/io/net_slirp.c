@@ -396,6 +396,16 @@ static int publish(struct net_slirp *s, const struct net_slirp_port *p, struct e
     return 0;
 }
 
+static struct in_addr address4(unsigned network, unsigned host)
+{
+    return (struct in_addr){.s_addr = htonl(0x0a000200 + (network << 8) + host)};
+}
+
+static struct in6_addr address6(unsigned network, unsigned host)
+{
+    return (struct in6_addr){.s6_addr = {0xfe, 0xc0, [7] = (uint8_t)network, [15] = (uint8_t)host}};
+}
+
 static void configure(SlirpConfig *config, const struct net_slirp_options *options)
 {
     *config = (SlirpConfig){
@@ -408,14 +418,16 @@ static void configure(SlirpConfig *config, const struct net_slirp_options *optio
         .if_mru = options->mtu ? options->mtu : MTU_DEFAULT,
         .disable_host_loopback = options->no_host,
     };
-    inet_pton(AF_INET, "10.0.2.0", &config->vnetwork);
+    config->vnetwork = address4(options->network, 0);
     inet_pton(AF_INET, "255.255.255.0", &config->vnetmask);
-    inet_pton(AF_INET, "10.0.2.2", &config->vhost);
-    inet_pton(AF_INET, options->guest ? options->guest : "10.0.2.15", &config->vdhcp_start);
-    inet_pton(AF_INET, "10.0.2.3", &config->vnameserver);
-    inet_pton(AF_INET6, "fec0::", &config->vprefix_addr6);
-    inet_pton(AF_INET6, "fec0::2", &config->vhost6);
-    inet_pton(AF_INET6, "fec0::3", &config->vnameserver6);
+    config->vhost = address4(options->network, 2);
+    config->vdhcp_start = address4(options->network, 15);
+    if (options->guest)
+        inet_pton(AF_INET, options->guest, &config->vdhcp_start);
+    config->vnameserver = address4(options->network, 3);
+    config->vprefix_addr6 = address6(options->network, 0);
+    config->vhost6 = address6(options->network, 2);
+    config->vnameserver6 = address6(options->network, 3);
 }
 
 /* The library stays loaded: glib, which it uses, cannot be unloaded. */

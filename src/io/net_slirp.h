@@ -5,6 +5,8 @@
  *   10.0.2.0/24   gateway and host 10.0.2.2, name server 10.0.2.3, the guest gets 10.0.2.15 by DHCP
  *   fec0::/64     gateway and host fec0::2, name server fec0::3, the guest chooses by RA
  *
+ * A guest with several of them has network n at 10.0.(2+n).0/24 and fec0:0:0:n::/64.
+ *
  * The guest reaches what the host reaches, and the host's loopback services at 10.0.2.2.
  */
 #ifndef IO_NET_SLIRP_H
@@ -28,6 +30,7 @@ struct net_slirp_port {
 struct net_slirp_options {
     const struct net_slirp_port *ports; /* borrowed for the call */
     size_t port_count;
+    unsigned network;     /* which of the guest's, 0 to 63 */
     unsigned mtu;         /* 0: 1500 */
     const char *hostname; /* given out by DHCP; NULL: none */
     const char *guest;    /* its address by DHCP, where ports lead; NULL: 10.0.2.15 */

@@ -5,7 +5,8 @@
 
 #include "machine/aml.h"
 
-/* The slots that drives can be put into while the machine runs, and the event that says so. */
+/* The slots that drives and network adapters can be put into while the machine runs, and the event
+ * that says so. */
 enum { ACPI_HOTPLUG_FIRST = 3, ACPI_HOTPLUG_LAST = 30, ACPI_HOTPLUG_GPE = 1 };
 
 /* What belongs into the scope of the host bridge, and beside it. */

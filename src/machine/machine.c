@@ -363,6 +363,16 @@ int machine_unplug_drive(struct machine *m, const struct block *drive, struct er
     return m->board->unplug_drive(m, drive, err);
 }
 
+int machine_plug_nic(struct machine *m, const struct machine_nic *nic, struct error *err)
+{
+    return m->board->plug_nic(m, nic, err);
+}
+
+int machine_unplug_nic(struct machine *m, const struct netdev *netdev, struct error *err)
+{
+    return m->board->unplug_nic(m, netdev, err);
+}
+
 void machine_power_button(struct machine *m)
 {
     m->board->power_button(m);

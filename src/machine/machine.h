@@ -93,6 +93,7 @@ struct machine_config {
      * machine uses it no more. With the machine lock held. May be NULL.
      */
     void (*unplugged)(void *opaque, struct block *drive);
+    void (*nic_unplugged)(void *opaque, struct netdev *netdev); /* the same */
     void *unplug_opaque;
     bool cdrom; /* there is a CD drive */
     enum machine_bus cdrom_bus;
@@ -179,6 +180,9 @@ int machine_set_medium(struct machine *m, enum machine_medium which, struct bloc
  */
 int machine_plug_drive(struct machine *m, struct block *drive, struct error *err);
 int machine_unplug_drive(struct machine *m, const struct block *drive, struct error *err);
+/* The same for network adapters; only virtio ones come and go. */
+int machine_plug_nic(struct machine *m, const struct machine_nic *nic, struct error *err);
+int machine_unplug_nic(struct machine *m, const struct netdev *netdev, struct error *err);
 /* Takes the machine lock, as callbacks of the loop have it already. */
 void machine_lock(struct machine *m);
 void machine_unlock(struct machine *m);

@@ -45,6 +45,9 @@ struct board_ops {
     /* As machine_plug_drive and machine_unplug_drive. */
     int (*plug_drive)(struct machine *m, struct block *block, struct error *err);
     int (*unplug_drive)(struct machine *m, const struct block *block, struct error *err);
+    /* As machine_plug_nic and machine_unplug_nic. */
+    int (*plug_nic)(struct machine *m, const struct machine_nic *nic, struct error *err);
+    int (*unplug_nic)(struct machine *m, const struct netdev *netdev, struct error *err);
     /* The processor that makes the accesses that follow (its local APIC answers). */
     void (*select_cpu)(struct machine *m, unsigned cpu);
     /* Interrupt controllers and what they route where, as text. */

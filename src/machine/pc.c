@@ -686,5 +686,7 @@ const struct board_ops pc_board = {
     .plug_drive = pc_plug_drive,
     .unplug_drive = pc_unplug_drive,
     .show_interrupts = pc_show_interrupts,
+    .plug_nic = pc_plug_nic,
+    .unplug_nic = pc_unplug_nic,
     .select_cpu = pc_select_cpu,
     .fill_host = pc_fill_host};

@@ -51,6 +51,13 @@ struct pc_drive {
     unsigned slot;
 };
 
+/* A network adapter that may be taken out; those of other models are not listed. */
+struct pc_nic {
+    struct virtio_net *net; /* NULL: none */
+    struct netdev *netdev;
+    unsigned slot;
+};
+
 struct pc {
     struct machine *machine;
     struct lapics *lapics;
@@ -70,6 +77,7 @@ struct pc {
     struct virtio_balloon *balloon;
     struct virtio_scsi *scsi; /* NULL without drives of that bus */
     struct pc_drive drives[MACHINE_DRIVES];
+    struct pc_nic nics[MACHINE_NICS];
     struct acpi_pcihp *hotplug;
     struct ata_drive *ata[MACHINE_DRIVES + 1], *cd;
     unsigned ata_count;
@@ -102,10 +110,12 @@ int pc_create_drives(struct pc *pc, struct error *err);
 void pc_drives_stats(struct pc *pc, struct machine_stats *ret);
 int pc_set_medium(struct machine *m, enum machine_medium which, struct block *block,
                   struct block **ret_old, struct error *err);
-/* Drives that come and go (pc_hotplug.c); the calls are those of machine.h. */
+/* Drives and network adapters that come and go (pc_hotplug.c); the calls are those of machine.h. */
 int pc_create_hotplug(struct pc *pc, struct error *err);
 int pc_plug_drive(struct machine *m, struct block *block, struct error *err);
 int pc_unplug_drive(struct machine *m, const struct block *block, struct error *err);
+int pc_plug_nic(struct machine *m, const struct machine_nic *nic, struct error *err);
+int pc_unplug_nic(struct machine *m, const struct netdev *netdev, struct error *err);
 /* The wire of an ISA interrupt, as struct irq_line's set with struct pc. */
 void pc_isa_irq(void *opaque, unsigned irq, int level);
 /* Adds what the drives have moved. */

@@ -27,11 +27,10 @@ static int fill_random(void *opaque, void *bytes, size_t len)
 }
 
 /* NULL with @err set on failure. */
-static struct device *new_nic(struct pc *pc, const struct machine_nic *nic, unsigned slot,
-                              struct error *err)
+static struct device *new_nic(struct pc *pc, unsigned n, unsigned slot, struct error *err)
 {
     struct machine *m = pc->machine;
-    struct virtio_net *net;
+    const struct machine_nic *nic = &m->config.nics[n];
     struct e1000 *e;
     struct rtl8139 *r;
 
@@ -45,14 +44,17 @@ static struct device *new_nic(struct pc *pc, const struct machine_nic *nic, unsi
     case MACHINE_NIC_VIRTIO:
         break;
     }
-    net = virtio_net_new(pc->pci, slot, m->space, nic->netdev, nic->mac, err);
-    return net ? virtio_net_device(net) : NULL;
+    pc->nics[n].net = virtio_net_new(pc->pci, slot, m->space, nic->netdev, nic->mac, err);
+    pc->nics[n].netdev = nic->netdev;
+    pc->nics[n].slot = slot;
+    return pc->nics[n].net ? virtio_net_device(pc->nics[n].net) : NULL;
 }
 
-static int add_nics(struct pc *pc, unsigned *slot, struct error *err)
+/* Adapters @from to @to. */
+static int add_nics(struct pc *pc, unsigned from, unsigned to, unsigned *slot, struct error *err)
 {
-    for (unsigned i = 0; i < pc->machine->config.nic_count; i++) {
-        struct device *dev = new_nic(pc, &pc->machine->config.nics[i], (*slot)++, err);
+    for (unsigned i = from; i < min_of(to, pc->machine->config.nic_count); i++) {
+        struct device *dev = new_nic(pc, i, (*slot)++, err);
         if (!dev)
             return -ENOMEM;
         machine_add_device(pc->machine, dev);
@@ -107,7 +109,7 @@ int pc_create_virtio(struct pc *pc, struct error *err)
     struct virtio_rng *rng;
     struct virtio_input *tablet;
 
-    if (add_nics(pc, &slot, err) < 0 || add_drives(pc, &slot, err) < 0 ||
+    if (add_nics(pc, 0, 1, &slot, err) < 0 || add_drives(pc, &slot, err) < 0 ||
         add_scsi(pc, &slot, err) < 0)
         return -ENOMEM;
     if (m->config.console || m->config.agent) {
@@ -126,14 +128,15 @@ int pc_create_virtio(struct pc *pc, struct error *err)
     if (!pc->balloon)
         return -ENOMEM;
     machine_add_device(m, virtio_balloon_device(pc->balloon));
-    if (!m->config.vga)
-        return 0;
-    tablet = virtio_input_new(pc->pci, slot, m->space, err);
-    if (!tablet)
-        return -ENOMEM;
-    machine_add_device(m, virtio_input_device(tablet));
-    m->tablet = virtio_input_input(tablet);
-    return 0;
+    if (m->config.vga) {
+        tablet = virtio_input_new(pc->pci, slot++, m->space, err);
+        if (!tablet)
+            return -ENOMEM;
+        machine_add_device(m, virtio_input_device(tablet));
+        m->tablet = virtio_input_input(tablet);
+    }
+    /* Last, so that one that was added does not move what a system knows by its slot. */
+    return add_nics(pc, 1, MACHINE_NICS, &slot, err);
 }
 
 void pc_stats(struct machine *m, struct machine_stats *ret)

@@ -1,5 +1,6 @@
 #!/bin/sh
-# A virtio disk that is plugged into a running Debian, used, and taken out again by ACPI PCI hot-plug; and a clock that was set.
+# A virtio disk and a network adapter that are plugged into a running Debian, used, and taken out again by ACPI PCI hot-plug; and a
+# clock that was set.
 . "$(dirname "$0")/lib.sh"
 passed=0 failed=0
 check() { # TEXT COMMAND...
@@ -28,6 +29,11 @@ asked() { # TEXT: waits for a line of the guest
     asked "take it out" && "$isola" device rm plug disk "$work/disk" && echo "asked for it"
     "$isola" device rm plug disk "$work/disk"
     asked "it is out" && cp "$work/disk" "$work/copy" && "$isola" device add plug disk "$work/disk,ro" && echo "plugged in again"
+    asked "a nic please" && "$isola" device add plug nic 52:54:00:00:00:99 && "$isola" device add plug nic 52:54:00:00:00:99
+    asked "take the nic" && timeout 60 "$isola" device rm plug nic 52:54:00:00:00:99 && echo "asked for the nic"
+    "$isola" device rm plug nic 52:54:00:00:00:99
+    asked "nic is out" && { timeout 60 "$isola" snapshot create plug; second=$("$isola" device add plug nic); echo "second $second"; }
+    asked "two" && "$isola" inspect plug | tr -d ' \n' | grep -o '"more_nics":[^]]*'
 ) >"$work/user" 2>&1 &
 user=$!
 children="$children $user"
@@ -48,7 +54,22 @@ sleep 0.5
 echo "it is out"
 until_disk
 echo "read-only $(cat /sys/block/vdb/ro)"
-echo "slots $(ls /sys/bus/pci/slots | wc -l)"'
+nic() { cat /sys/class/net/eth$1/address 2>/dev/null; }
+lease() { ip link set eth0 up; udhcpc -q -n -t 8 -T 1 -i eth0 -s /bin/dhcp >/dev/null 2>&1; ip -4 addr show eth0 | sed -n "s,.*inet \([0-9.]*\).*,\1,p"; }
+echo "a nic please"
+for i in $(seq 1 200); do [ -n "$(nic 0)" ] && break; sleep 0.2; done
+echo "nic $(nic 0)"
+echo "lease $(lease)"
+ping -c 2 -W 5 10.0.3.2 >/dev/null && echo "the gateway answers"
+echo "take the nic"
+for i in $(seq 1 200); do [ -n "$(nic 0)" ] || break; sleep 0.2; done
+[ -n "$(nic 0)" ] || echo "nic gone"
+echo "nic is out"
+for i in $(seq 1 200); do [ -n "$(nic 0)" ] && break; sleep 0.2; done
+echo "second $(nic 0)"
+echo "lease again $(lease)"
+echo two
+sleep 2'
 wait $user
 
 [ "$status" = 0 ] || { show; cat "$work/user"; die "status ${status:-none}"; }
@@ -61,6 +82,16 @@ check "what was written is in the file" sh -c "head -c 65536 /dev/zero | cmp - '
 check "it is plugged in again, to be read alone" said "read-only 1"
 check "a file that is not there is refused" grep -q "missing" "$work/user"
 check "a disk that has left can not be taken out again" grep -q "there is no disk" "$work/user"
+check "a network adapter is plugged in" said "nic 52:54:00:00:00:99"
+check "it gets its lease in a network of its own" said "lease 10.0.3.15"
+check "and is connected" said "the gateway answers"
+check "it is taken out" said "nic gone"
+check "another one is plugged in, with an address that Isola chose" said "$(grep -E '^second 52:54:00(:[0-9a-f]{2}){3}$' "$work/user")"
+check "and gets its lease" said "lease again 10.0.3.15"
+check "an address is given once" grep -q "is a network adapter 52:54:00:00:00:99 already" "$work/user"
+check "an adapter that has left can not be taken out again" grep -q "no network adapter" "$work/user"
+check "a snapshot is refused" grep -q "network adapters were plugged in" "$work/user"
+check "the record has it" grep -qE '^"more_nics":\["52:54:00' "$work/user"
 [ $failed = 0 ] || { show; echo "--- user"; cat "$work/user"; }
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

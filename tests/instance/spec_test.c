@@ -462,6 +462,41 @@ static void allocation_failures_are_errors(void **state)
     }
 }
 
+static void adapters_come_and_go(void **state)
+{
+    struct spec *s = vm(), *back;
+    cleanup_free char *text = NULL;
+    char address[18];
+
+    assert_int_equal(spec_set(s, "nic-add", "52:54:00:00:00:01", &err), 0);
+    assert_int_equal(spec_set(s, "nic-add", "52:54:00:00:00:aB", &err), 0);
+    assert_int_equal(spec_check(s, &err), 0);
+    text = spec_to_json(s);
+    back = spec_from_json(text, strlen(text), &err);
+    assert_non_null(back);
+    assert_int_equal(back->more_nics.count, 2);
+    assert_string_equal(back->more_nics.items[0], "52:54:00:00:00:01");
+    spec_free(back);
+    assert_int_equal(spec_set(s, "nic-rm", "52:54:00:00:00:02", &err), -ENOENT);
+    assert_int_equal(spec_set(s, "nic-rm", "52:54:00:00:00:01", &err), 0);
+    assert_int_equal(s->more_nics.count, 1);
+    assert_int_equal(spec_set(s, "nic-add", "52:54:00:00:00:Ab", &err), 0); /* twice */
+    assert_int_equal(spec_check(s, &err), -EEXIST);
+    assert_int_equal(spec_set(s, "nic-rm", "52:54:00:00:00:AB", &err), 0);
+    assert_int_equal(spec_set(s, "nic-add", "53:54:00:00:00:01", &err), 0);
+    assert_int_equal(spec_check(s, &err), -EINVAL);
+    assert_int_equal(spec_set(s, "nic-rm", "53:54:00:00:00:01", &err), 0);
+    for (unsigned i = 0; i < SPEC_MORE_NICS; i++) {
+        assert_int_equal(spec_check(s, &err), 0);
+        snprintf(address, sizeof address, "52:54:00:00:01:%02x", i);
+        assert_int_equal(spec_set(s, "nic-add", address, &err), 0);
+    }
+    assert_int_equal(spec_check(s, &err), -ENOSPC);
+    s->from_snapshot = strdup("x");
+    assert_int_equal(spec_set(s, "nic-rm", address, &err), -ENOTSUP);
+    spec_free(s);
+}
+
 static void displays(void **state)
 {
     static const char *const bad[] = {"",           "sdl",           "vnc=",          "vnc=0",
@@ -490,6 +525,8 @@ static void displays(void **state)
     assert_true(spec_vm_vga(s));
     assert_int_equal(spec_set(s, "vga", "none", &err), 0);
     assert_int_equal(spec_check(s, &err), -EINVAL);
+    assert_int_equal(spec_set(s, "display", "text", &err), 0);
+    assert_int_equal(spec_check(s, &err), -EINVAL);
     assert_int_equal(spec_set(s, "display", "none", &err), 0);
     assert_int_equal(spec_check(s, &err), 0);
     assert_int_equal(spec_set(s, "vga", "std", &err), 0);
@@ -510,6 +547,7 @@ int main(void)
         cmocka_unit_test(paths_become_absolute),
         cmocka_unit_test(memory_is_rounded_up),
         cmocka_unit_test(displays),
+        cmocka_unit_test(adapters_come_and_go),
         cmocka_unit_test(broken_json_is_refused),
         cmocka_unit_test(text_that_is_not_utf8_is_cleaned),
         cmocka_unit_test(allocation_failures_are_errors),
