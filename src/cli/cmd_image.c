@@ -11,6 +11,7 @@
 #include "cli/human.h"
 #include "cli/image_program.h"
 #include "cli/output.h"
+#include "cli/prune.h"
 #include "image/reference.h"
 #include "image/store.h"
 #include "instance/instance.h"
@@ -431,62 +432,50 @@ int verb_image_inspect(struct cli *cli, struct args *args)
     return status ? status : printed;
 }
 
-/* Asks on the terminal. -EPERM when the answer is no or nobody can be asked. */
-static int confirm(const struct args *args, struct error *err)
+int prune_images(struct cli *cli, const struct image_prune_what *what, struct error *err)
 {
-    char answer[16] = "";
+    struct image_store *store;
+    struct str report = {0}, size = {0};
+    struct users users;
+    uint64_t bytes = 0;
+    bool left = false;
+    int r = load_users(cli, &users, err);
 
-    if (args_bool(args, "force"))
-        return 0;
-    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-        return error_set(err, -EPERM, "there is no terminal to ask on; add --force");
-    fprintf(stderr, "Remove all images that no instance uses%s? [y/N] ",
-            args_bool(args, "all") ? "" : " and that have no name");
-    fflush(stderr);
-    if (!fgets(answer, sizeof(answer), stdin) || (answer[0] != 'y' && answer[0] != 'Y'))
-        return error_set(err, -EPERM, "nothing was removed");
+    if (r < 0)
+        return r;
+    store = image_store_open(NULL, err);
+    r = store ? image_prune(store, what, user_of, &users, &report, &bytes, &left, err) : -EIO;
+    image_store_close(store);
+    instance_list_free(users.list, users.count);
+    cli_print(str_text(&report));
+    str_done(&report);
+    if (r < 0)
+        return r;
+    if (left)
+        sweep();
+    human_traffic(&size, bytes);
+    printf("Total reclaimed space: %s\n", str_text(&size));
+    str_done(&size);
     return 0;
 }
 
 int verb_image_prune(struct cli *cli, struct args *args)
 {
     const char *until = args_text(args, "until");
-    struct image_store *store;
-    struct str report = {0}, size = {0};
-    struct users users;
+    struct image_prune_what what = {.all = args_bool(args, "all"),
+                                    .build_cache = args_bool(args, "build-cache")};
     struct error err = {0};
-    uint64_t bytes = 0;
     int64_t before = 0;
-    bool left = false;
-    int r = until ? human_parse_time(until, human_now(), &before, &err) : 0;
 
-    if (r < 0) {
+    if (until && human_parse_time(until, human_now(), &before, &err) < 0) {
         cli_error(cli, &err);
         return EXIT_USAGE;
     }
-    if (confirm(args, &err) < 0 || load_users(cli, &users, &err) < 0)
+    what.before = before / HUMAN_SECOND;
+    if (prune_confirm(args, &err, "all images that no instance uses%s",
+                      what.all ? "" : " and that have no name") < 0 ||
+        prune_images(cli, &what, &err) < 0)
         return failed(cli, &err);
-    store = open_store(cli);
-    if (!store) {
-        instance_list_free(users.list, users.count);
-        return EXIT_FAILED;
-    }
-    r = image_prune(store,
-                    &(struct image_prune_what){.all = args_bool(args, "all"),
-                                               .build_cache = args_bool(args, "build-cache"),
-                                               .before = before / HUMAN_SECOND},
-                    user_of, &users, &report, &bytes, &left, &err);
-    image_store_close(store);
-    instance_list_free(users.list, users.count);
-    cli_print(str_text(&report));
-    str_done(&report);
-    if (r < 0)
-        return failed(cli, &err);
-    if (left)
-        sweep();
-    human_traffic(&size, bytes);
-    printf("Total reclaimed space: %s\n", str_text(&size));
-    str_done(&size);
     return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "cli/filter.h"
+#include "cli/prune.h"
 #include "cli/verbs.h"
 #include "cli/vm_parts.h"
 #include "instance/container_volume.h"
@@ -279,23 +280,6 @@ int verb_rename(struct cli *cli, struct args *args)
     return 0;
 }
 
-/* Asks on the terminal. -EPERM when the answer is no or nobody can be asked. */
-static int confirm(const struct args *args, struct error *err)
-{
-    char answer[16] = "";
-
-    if (args_bool(args, "force"))
-        return 0;
-    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-        return error_set(err, -EPERM, "there is no terminal to ask on; add --force");
-    fprintf(stderr, "Remove all instances that do not run%s? [y/N] ",
-            args_given(args, "filter") ? " and match the filter" : "");
-    fflush(stderr);
-    if (!fgets(answer, sizeof(answer), stdin) || (answer[0] != 'y' && answer[0] != 'Y'))
-        return error_set(err, -EPERM, "nothing was removed");
-    return 0;
-}
-
 static void print_removed(void *opaque, const struct instance *instance)
 {
     printf("%s\n", instance->id);
@@ -322,24 +306,30 @@ static int prune_matching(struct cli *cli, const struct filter *filter, struct e
     return r;
 }
 
+int prune_instances(struct cli *cli, const struct args *args, const struct filter *filter,
+                    struct error *err)
+{
+    if (!cli_home(cli))
+        return -EIO;
+    return args_given(args, "filter") ? prune_matching(cli, filter, err)
+                                      : instance_prune(cli->home, true, print_removed, NULL, err);
+}
+
 int verb_prune(struct cli *cli, struct args *args)
 {
     struct filter filter;
     struct error err = {0};
-    int r = filter_parse(&filter, args, &err);
 
-    if (r < 0) {
+    if (filter_parse(&filter, args, &err) < 0) {
         cli_error(cli, &err);
         return EXIT_USAGE;
     }
-    r = confirm(args, &err);
-    if (r == 0) {
-        if (!cli_home(cli))
-            return EXIT_FAILED;
-        r = args_given(args, "filter") ? prune_matching(cli, &filter, &err)
-                                       : instance_prune(cli->home, true, print_removed, NULL, &err);
+    if (prune_confirm(args, &err, "all instances that do not run%s",
+                      args_given(args, "filter") ? " and match the filter" : "") < 0 ||
+        prune_instances(cli, args, &filter, &err) < 0) {
+        if (err.code)
+            cli_error(cli, &err);
+        return EXIT_FAILED;
     }
-    if (r < 0)
-        cli_error(cli, &err);
-    return r < 0 ? EXIT_FAILED : 0;
+    return 0;
 }

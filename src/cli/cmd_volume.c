@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "cli/human.h"
 #include "cli/output.h"
+#include "cli/prune.h"
 #include "instance/container_volume.h"
 #include "instance/instance.h"
 
@@ -180,51 +181,44 @@ int verb_volume_rm(struct cli *cli, struct args *args)
     return status;
 }
 
-/* Asks on the terminal; without one the answer is no. */
-static bool may_prune(const struct args *args)
+int prune_volumes(struct cli *cli, bool named, struct error *err)
 {
-    char answer[16] = "";
+    struct instance **list = NULL;
+    struct volume *volumes = NULL;
+    size_t count = 0, volume_count = 0;
+    int r;
 
-    if (args_bool(args, "force"))
-        return true;
-    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-        return false;
-    fprintf(stderr, "Remove all %svolumes that no instance uses? [y/N] ",
-            args_bool(args, "all") ? "" : "nameless ");
-    fflush(stderr);
-    return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+    if (!cli_home(cli))
+        return -EIO;
+    r = instance_list(cli->home, &list, &count, err);
+    if (r == 0)
+        r = volume_list(instances_data_dir(cli->home), &volumes, &volume_count, err);
+    for (size_t i = 0; r == 0 && i < volume_count; i++) {
+        char *user = user_of(list, count, volumes[i].name);
+        bool wanted = !user && (volumes[i].anonymous || named);
+        free(user);
+        if (!wanted)
+            continue;
+        r = volume_remove(instances_data_dir(cli->home), volumes[i].name, err);
+        if (r == 0)
+            printf("%s\n", volumes[i].name);
+    }
+    volume_list_free(volumes, volume_count);
+    instance_list_free(list, count);
+    return r;
 }
 
 int verb_volume_prune(struct cli *cli, struct args *args)
 {
-    struct instance **list = NULL;
-    struct volume *volumes = NULL;
+    bool all = args_bool(args, "all");
     struct error err = {0};
-    size_t count = 0, volume_count = 0;
-    int r;
 
-    if (!may_prune(args)) {
-        cli_complain(cli, "nothing was removed; --force removes without asking");
+    if (prune_confirm(args, &err, "all %svolumes that no instance uses", all ? "" : "nameless ") <
+            0 ||
+        prune_volumes(cli, all, &err) < 0) {
+        if (err.code)
+            cli_error(cli, &err);
         return EXIT_FAILED;
     }
-    if (!cli_home(cli))
-        return EXIT_FAILED;
-    r = instance_list(cli->home, &list, &count, &err);
-    if (r == 0)
-        r = volume_list(instances_data_dir(cli->home), &volumes, &volume_count, &err);
-    for (size_t i = 0; r == 0 && i < volume_count; i++) {
-        char *user = user_of(list, count, volumes[i].name);
-        bool wanted = !user && (volumes[i].anonymous || args_bool(args, "all"));
-        free(user);
-        if (!wanted)
-            continue;
-        r = volume_remove(instances_data_dir(cli->home), volumes[i].name, &err);
-        if (r == 0)
-            printf("%s\n", volumes[i].name);
-    }
-    if (r < 0)
-        cli_error(cli, &err);
-    volume_list_free(volumes, volume_count);
-    instance_list_free(list, count);
-    return r < 0 ? EXIT_FAILED : 0;
+    return 0;
 }

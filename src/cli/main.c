@@ -20,7 +20,7 @@ static const struct {
 } nouns[] = {
     {"instance", NULL},
     {"container", NULL},
-    {"system", "prune info doctor events version"},
+    {"system", "info doctor events version"},
 };
 
 static bool word_in(const char *words, const char *word)

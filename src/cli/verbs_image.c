@@ -44,6 +44,15 @@ static const struct option prune_options[] = {
     END,
 };
 
+static const struct option system_prune_options[] = {
+    FLAG("all", 'a', "Images with names, too, when no instance uses them"),
+    FLAG("volumes", 0, "Volumes without names, too, when no instance uses them"),
+    FLAG("force", 'f', "Do not ask", .alias = "yes"),
+    VALUE(OPTION_LIST, "filter", 0, "KEY=VALUE", "Only instances that match; repeatable",
+          .man = "Keys as in \"isola ps\". Images and what builds keep stay then."),
+    END,
+};
+
 static const struct option df_options[] = {FORMAT, JSON, END};
 
 static const struct option load_options[] = {
@@ -265,6 +274,18 @@ const struct verb image_verbs[] = {
         .options = df_options,
         .examples = EXAMPLES({"isola system df", "A table."}),
         .run = verb_system_df,
+    },
+    {
+        .name = "system prune",
+        .group = "Images",
+        .synopsis = "[OPTIONS]",
+        .brief = "Remove all that is unused",
+        .help = "Remove instances that do not run, images without name that no instance uses, and "
+                "what builds keep to be faster.",
+        .man = "Asks first on a terminal; elsewhere --force (or --yes) is needed.",
+        .options = system_prune_options,
+        .examples = EXAMPLES({"isola system prune -af --volumes", "All but what is in use."}),
+        .run = verb_system_prune,
     },
     {0},
 };

@@ -67,7 +67,10 @@ static int open_tap(struct inside *in)
 
     in->tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (in->tap < 0) {
-        in->what = "open /dev/net/tun (does the host's kernel have tun?)";
+        in->what = errno == EACCES || errno == EPERM
+                       ? "open /dev/net/tun (chmod 666 by root gives it to users; --network none "
+                         "and host do without)"
+                       : "open /dev/net/tun (does the host's kernel have tun?)";
         return -errno;
     }
     strcpy(q.ifr_name, "eth0");
