@@ -145,8 +145,11 @@ static int dispatch(struct cli *cli, int argc, char **argv)
             return show_commands();
         i++;
         if (nouns[n].allowed && !word_in(nouns[n].allowed, argv[i])) {
-            cli_complain(cli, "unknown command \"%s %s\"; there are: %s", nouns[n].noun, argv[i],
-                         nouns[n].allowed);
+            struct str own = {0};
+            verb_noun(nouns[n].noun, &own);
+            cli_complain(cli, "unknown command \"%s %s\"; there are: %s%s%s", nouns[n].noun,
+                         argv[i], str_text(&own), own.len ? " " : "", nouns[n].allowed);
+            str_done(&own);
             return EXIT_USAGE;
         }
         break;

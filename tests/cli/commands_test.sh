@@ -42,7 +42,7 @@ expect 125 'isola: unknown command "pss"; did you mean ps?' isola pss
 expect 125 'isola: unknown command "xyzzy"; "isola help" lists the commands' isola xyzzy
 expect 125 'isola: fork is not supported yet: machine state*' isola fork web
 expect 125 'isola: unknown option --versoin; did you mean --version?' isola --versoin
-expect 125 'isola: unknown command "system dg"; there are: prune *' isola system dg
+expect 125 'isola: unknown command "system dg"; there are: df prune info *' isola system dg
 expect 0 'TYPE *Leftovers *0B' isola system df
 expect 0 'REPOSITORY *TAG *IMAGE ID *CREATED *SIZE' isola image ls
 expect 1 'isola: rmi: no image "nothing"; *' isola rmi nothing
