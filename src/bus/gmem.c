@@ -6,16 +6,27 @@
 #include "base/mem.h"
 #include "bus/gmem_host.h"
 
+/* Host memory that frozen layers share: what was once the delta of a machine, or a file. */
+struct part {
+    unsigned refs;
+    struct gmem_host host;
+};
+
 /*
- * A frozen layer: the complete content of a machine at one instant. Pages it did not change since
- * its own base are read from there (below), so a chain of freezes costs only what changed.
+ * A frozen layer: the complete content of a machine at one instant, in parts: those that the layer
+ * before it was made of, and what had changed since. Which part holds a page is one look at @owner,
+ * however many freezes there were.
  */
 struct gmem_layer {
     unsigned refs;
-    struct gmem_host host;
-    uint8_t *present; /* one byte a page: held here, else look below */
-    struct gmem_layer *below;
+    uint64_t pages;
+    struct gmem_host owner; /* a byte for each page: 0 for zeroes, else 1 + index of its part */
+    unsigned part_count;
+    struct part *parts[GMEM_PARTS];
 };
+
+/* What pages that no part holds read as. */
+static const uint8_t zeroes[GMEM_PAGE_SIZE];
 
 struct gmem {
     uint64_t pages;
@@ -46,13 +57,12 @@ static void flags_drop(struct gmem *gm, uint64_t gfn, unsigned bits)
         __atomic_fetch_and(&gm->flags[gfn], (uint8_t)~bits, __ATOMIC_ACQ_REL);
 }
 
-/* The page in the layer that holds it; NULL when no layer does (zeroes). */
+/* The page in the part that holds it; NULL when none does (zeroes). */
 static const uint8_t *layer_page(const struct gmem_layer *layer, uint64_t gfn)
 {
-    for (; layer; layer = layer->below)
-        if (layer->present[gfn])
-            return layer->host.data + (gfn << GMEM_PAGE_BITS);
-    return NULL;
+    unsigned owner = layer->owner.data[gfn];
+
+    return owner ? layer->parts[owner - 1]->host.data + (gfn << GMEM_PAGE_BITS) : NULL;
 }
 
 static struct gmem *gmem_alloc(uint64_t bytes, struct error *err)
@@ -84,7 +94,7 @@ struct gmem *gmem_new(uint64_t bytes, struct error *err)
 
 struct gmem *gmem_new_on(struct gmem_layer *layer, struct error *err)
 {
-    struct gmem *gm = gmem_alloc(layer->host.bytes, err);
+    struct gmem *gm = gmem_alloc(layer->pages << GMEM_PAGE_BITS, err);
 
     if (gm) {
         gm->base = layer;
@@ -93,15 +103,22 @@ struct gmem *gmem_new_on(struct gmem_layer *layer, struct error *err)
     return gm;
 }
 
+static void part_unref(struct part *p)
+{
+    if (__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+        gmem_host_done(&p->host);
+        free(p);
+    }
+}
+
 void gmem_layer_unref(struct gmem_layer *layer)
 {
-    while (layer && __atomic_sub_fetch(&layer->refs, 1, __ATOMIC_ACQ_REL) == 0) {
-        struct gmem_layer *below = layer->below;
-        gmem_host_done(&layer->host);
-        free(layer->present);
-        free(layer);
-        layer = below;
-    }
+    if (!layer || __atomic_sub_fetch(&layer->refs, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    for (unsigned i = 0; i < layer->part_count; i++)
+        part_unref(layer->parts[i]);
+    gmem_host_done(&layer->owner);
+    free(layer);
 }
 
 void gmem_free(struct gmem *gm)
@@ -162,8 +179,7 @@ const uint8_t *gmem_read_page(const struct gmem *gm, uint64_t gfn)
         return NULL;
     if (gm->base && !(flags_get(gm, gfn) & GMEM_DELTA)) {
         below = layer_page(gm->base, gfn);
-        if (below)
-            return below;
+        return below ? below : zeroes; /* a look into the delta would take a page of it */
     }
     return gm->delta.data + (gfn << GMEM_PAGE_BITS);
 }
@@ -176,12 +192,12 @@ uint8_t *gmem_write_page(struct gmem *gm, uint64_t gfn)
         return NULL;
     page = gm->delta.data + (gfn << GMEM_PAGE_BITS);
     if (unlikely(!(flags_get(gm, gfn) & GMEM_DELTA))) {
-        const uint8_t *below = layer_page(gm->base, gfn);
+        const uint8_t *below = gm->base ? layer_page(gm->base, gfn) : NULL;
         flags_add(gm, gfn, GMEM_DELTA);
-        if (below) {
+        if (below)
             memcpy(page, below, GMEM_PAGE_SIZE);
+        if (gm->base)
             page_changed(gm, gfn); /* read pointers still show the base */
-        }
     }
     flags_add(gm, gfn, GMEM_DIRTY);
     return page;
@@ -338,63 +354,197 @@ uint64_t gmem_dirty_take_range(struct gmem *gm, uint64_t first, uint64_t count, 
     return found;
 }
 
-struct gmem_layer *gmem_freeze(struct gmem *gm, struct error *err)
+/* ---- layers ---- */
+
+/* A layer without parts. */
+static struct gmem_layer *layer_new(uint64_t pages, struct error *err)
 {
     struct gmem_layer *layer = mem_new(struct gmem_layer);
-    struct gmem_host fresh = {.fd = -1};
-    uint8_t *present = mem_alloc(gm->pages, 1);
-    int r = error_set(err, -ENOMEM, "freeze guest memory: out of memory");
 
-    if (layer && present)
-        r = gmem_host_new(&fresh, gm->delta.bytes, err);
-    if (r == 0)
-        r = gmem_host_seal(&gm->delta, err);
-    if (!layer || !present || r < 0) {
-        gmem_host_done(&fresh);
-        free(present);
+    if (!layer) {
+        error_set(err, -ENOMEM, "freeze guest memory: out of memory");
+        return NULL;
+    }
+    *layer = (struct gmem_layer){.refs = 1, .pages = pages, .owner.fd = -1};
+    if (gmem_host_new(&layer->owner, (pages + GMEM_PAGE_SIZE - 1) & ~(GMEM_PAGE_SIZE - 1ull), err) <
+        0) {
         free(layer);
         return NULL;
     }
-    for (uint64_t gfn = 0; gfn < gm->pages; gfn++) {
-        present[gfn] = (flags_get(gm, gfn) & GMEM_DELTA) != 0;
-        flags_drop(gm, gfn, GMEM_DELTA);
+    return layer;
+}
+
+/* Adds a part that holds what @host (taken) has. */
+static int add_part(struct gmem_layer *layer, struct gmem_host *host, struct error *err)
+{
+    struct part *p = mem_new(struct part);
+
+    if (!p)
+        return error_set(err, -ENOMEM, "freeze guest memory: out of memory");
+    *p = (struct part){.refs = 1, .host = *host};
+    *host = (struct gmem_host){.fd = -1};
+    layer->parts[layer->part_count++] = p;
+    return 0;
+}
+
+/* Takes the parts of @from that hold pages of @layer, whose owners are @from's. */
+static void take_parts(struct gmem_layer *layer, const struct gmem_layer *from)
+{
+    bool used[GMEM_PARTS + 1] = {false};
+    uint8_t number[GMEM_PARTS + 1] = {0};
+
+    for (uint64_t gfn = 0; gfn < layer->pages; gfn++)
+        used[layer->owner.data[gfn]] = true;
+    for (unsigned i = 0; i < from->part_count; i++) {
+        if (!used[i + 1])
+            continue;
+        __atomic_add_fetch(&from->parts[i]->refs, 1, __ATOMIC_RELAXED);
+        layer->parts[layer->part_count++] = from->parts[i];
+        number[i + 1] = (uint8_t)layer->part_count;
     }
-    /* One reference for the caller, one for this machine; the machine's old reference moves below.
-     */
-    *layer =
-        (struct gmem_layer){.refs = 2, .host = gm->delta, .present = present, .below = gm->base};
+    for (uint64_t gfn = 0; gfn < layer->pages; gfn++)
+        layer->owner.data[gfn] = number[layer->owner.data[gfn]];
+}
+
+/* Copies what all parts of the base but the largest hold into the delta: few parts go on. */
+static void gather(struct gmem *gm)
+{
+    uint64_t held[GMEM_PARTS + 1] = {0};
+    unsigned largest = 1;
+
+    for (uint64_t gfn = 0; gfn < gm->pages; gfn++)
+        held[gm->base->owner.data[gfn]]++;
+    for (unsigned i = 1; i <= gm->base->part_count; i++)
+        if (held[i] > held[largest])
+            largest = i;
+    for (uint64_t gfn = 0; gfn < gm->pages; gfn++) {
+        unsigned owner = gm->base->owner.data[gfn];
+        if (!owner || owner == largest || (flags_get(gm, gfn) & GMEM_DELTA))
+            continue;
+        memcpy(gm->delta.data + (gfn << GMEM_PAGE_BITS), layer_page(gm->base, gfn), GMEM_PAGE_SIZE);
+        flags_add(gm, gfn, GMEM_DELTA);
+    }
+}
+
+/* Says in @layer who holds each page: the delta as the part to come, or the base. */
+static void settle_owners(const struct gmem *gm, struct gmem_layer *layer)
+{
+    for (uint64_t gfn = 0; gfn < gm->pages; gfn++)
+        if (!(flags_get(gm, gfn) & GMEM_DELTA) && gm->base)
+            layer->owner.data[gfn] = gm->base->owner.data[gfn];
+    if (gm->base)
+        take_parts(layer, gm->base);
+    for (uint64_t gfn = 0; gfn < gm->pages; gfn++)
+        if (flags_get(gm, gfn) & GMEM_DELTA)
+            layer->owner.data[gfn] = (uint8_t)(layer->part_count + 1);
+}
+
+struct gmem_layer *gmem_freeze(struct gmem *gm, struct error *err)
+{
+    struct gmem_host fresh = {.fd = -1};
+    struct gmem_layer *layer;
+
+    if (gm->base && !gmem_delta_pages(gm)) { /* nothing was written since it was frozen */
+        __atomic_add_fetch(&gm->base->refs, 1, __ATOMIC_RELAXED);
+        return gm->base;
+    }
+    layer = layer_new(gm->pages, err);
+    if (!layer)
+        return NULL;
+    if (gm->base && gm->base->part_count == GMEM_PARTS)
+        gather(gm);
+    settle_owners(gm, layer);
+    if (gmem_host_seal(&layer->owner, err) < 0 || gmem_host_new(&fresh, gm->delta.bytes, err) < 0 ||
+        gmem_host_seal(&gm->delta, err) < 0 || add_part(layer, &gm->delta, err) < 0) {
+        gmem_host_done(&fresh);
+        gmem_layer_unref(layer);
+        all_changed(gm); /* of what was gathered, readers may show the base */
+        return NULL;
+    }
+    for (uint64_t gfn = 0; gfn < gm->pages; gfn++)
+        flags_drop(gm, gfn, GMEM_DELTA);
+    gmem_layer_unref(gm->base);
+    layer->refs++; /* the caller's and this machine's */
     gm->base = layer;
     gm->delta = fresh;
     all_changed(gm);
     return layer;
 }
 
-struct gmem_layer *gmem_layer_map(int fd, uint64_t offset, uint64_t bytes, uint8_t *present,
-                                  struct error *err)
+struct gmem_layer *gmem_layer_map(int fd, uint64_t bytes, const uint8_t *present, struct error *err)
 {
-    struct gmem_layer *layer = mem_new(struct gmem_layer);
-    int r = layer ? 0 : error_set(err, -ENOMEM, "map saved guest memory: out of memory");
+    struct gmem_layer *layer = layer_new(bytes >> GMEM_PAGE_BITS, err);
+    struct gmem_host host = {.fd = -1};
 
-    if (r == 0)
-        r = gmem_host_map(&layer->host, fd, offset, bytes, err);
-    if (r < 0) {
-        free(layer);
-        free(present);
+    if (!layer)
+        return NULL;
+    memcpy(layer->owner.data, present, layer->pages);
+    if (gmem_host_seal(&layer->owner, err) < 0 || gmem_host_map(&host, fd, bytes, err) < 0 ||
+        add_part(layer, &host, err) < 0) {
+        gmem_host_done(&host);
+        gmem_layer_unref(layer);
         return NULL;
     }
-    layer->refs = 1;
-    layer->present = present;
+    return layer;
+}
+
+unsigned gmem_layer_fds(const struct gmem_layer *layer, int fds[GMEM_LAYER_FDS])
+{
+    unsigned n = 0;
+
+    fds[n++] = layer->owner.fd;
+    for (unsigned i = 0; i < layer->part_count; i++)
+        fds[n++] = layer->parts[i]->host.fd;
+    return n;
+}
+
+static int check_owners(const struct gmem_layer *layer, struct error *err)
+{
+    for (uint64_t gfn = 0; gfn < layer->pages; gfn++)
+        if (layer->owner.data[gfn] > layer->part_count)
+            return error_set(err, -EINVAL, "take over guest memory: it is damaged");
+    return 0;
+}
+
+struct gmem_layer *gmem_layer_from_fds(const int *fds, unsigned count, uint64_t bytes,
+                                       struct error *err)
+{
+    struct gmem_layer *layer = mem_new(struct gmem_layer);
+    uint64_t pages = bytes >> GMEM_PAGE_BITS;
+    int r = 0;
+
+    if (!layer || count < 1 || count > GMEM_LAYER_FDS) {
+        error_set(err, layer ? -EINVAL : -ENOMEM, "take over guest memory: %s",
+                  layer ? "no layer has so many parts" : "out of memory");
+        free(layer);
+        return NULL;
+    }
+    *layer = (struct gmem_layer){.refs = 1, .pages = pages, .owner.fd = -1};
+    r = gmem_host_map(&layer->owner, fds[0],
+                      (pages + GMEM_PAGE_SIZE - 1) & ~(GMEM_PAGE_SIZE - 1ull), err);
+    for (unsigned i = 1; r == 0 && i < count; i++) {
+        struct gmem_host host = {.fd = -1};
+        r = gmem_host_map(&host, fds[i], bytes, err);
+        if (r == 0 && (r = add_part(layer, &host, err)) < 0)
+            gmem_host_done(&host);
+    }
+    if (r == 0)
+        r = check_owners(layer, err);
+    if (r < 0) {
+        gmem_layer_unref(layer);
+        return NULL;
+    }
     return layer;
 }
 
 uint64_t gmem_layer_pages(const struct gmem_layer *layer)
 {
-    return layer->host.bytes >> GMEM_PAGE_BITS;
+    return layer->pages;
 }
 
 const uint8_t *gmem_layer_page(const struct gmem_layer *layer, uint64_t gfn)
 {
-    return gfn < gmem_layer_pages(layer) ? layer_page(layer, gfn) : NULL;
+    return gfn < layer->pages ? layer_page(layer, gfn) : NULL;
 }
 
 uint64_t gmem_delta_pages(const struct gmem *gm)

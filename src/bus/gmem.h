@@ -29,6 +29,8 @@
 
 enum { GMEM_PAGE_BITS = 12, GMEM_PAGE_SIZE = 1 << GMEM_PAGE_BITS };
 enum { GMEM_DELTA = 1, GMEM_DIRTY = 2, GMEM_CODE = 4 };
+/* Of how many parts a layer is made at most, and how many descriptors pass it on. */
+enum { GMEM_PARTS = 16, GMEM_LAYER_FDS = GMEM_PARTS + 1 };
 
 struct gmem;
 struct gmem_layer;
@@ -116,13 +118,20 @@ void gmem_layer_unref(struct gmem_layer *layer);
 
 /*
  * A layer whose pages lie in a file (borrowed; mapped, so that they are read when they are used):
- * page n at byte @offset + n * 4096 of @fd where @present[n] (taken, from malloc, @bytes / 4096
- * entries) is 1. Whoever can change the file changes the guest. NULL with @err set on failure,
- * @present is freed then.
+ * page n at byte n * 4096 of @fd where @present[n] (borrowed, @bytes / 4096 entries) is 1, else
+ * zeroes. Whoever can change the file changes the guest. NULL with @err set on failure.
  */
-struct gmem_layer *gmem_layer_map(int fd, uint64_t offset, uint64_t bytes, uint8_t *present,
+struct gmem_layer *gmem_layer_map(int fd, uint64_t bytes, const uint8_t *present,
                                   struct error *err);
-/* Pages of a layer, and page @gfn in it or in what it was made on; NULL: zeroes, or out of range.
+/*
+ * The descriptors (borrowed) by which another process takes the layer over; returns how many. What
+ * they hold can not be changed by anybody, but for a file of gmem_layer_map.
+ */
+unsigned gmem_layer_fds(const struct gmem_layer *layer, int fds[GMEM_LAYER_FDS]);
+/* There: a layer of @bytes of RAM from them (borrowed). NULL with @err set on failure. */
+struct gmem_layer *gmem_layer_from_fds(const int *fds, unsigned count, uint64_t bytes,
+                                       struct error *err);
+/* Pages of a layer, and page @gfn in it; NULL: zeroes, or out of range.
  */
 uint64_t gmem_layer_pages(const struct gmem_layer *layer);
 const uint8_t *gmem_layer_page(const struct gmem_layer *layer, uint64_t gfn);

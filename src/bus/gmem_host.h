@@ -15,8 +15,9 @@ struct gmem_host {
 
 /* Sparse zeroed memory. 0 or a negative errno. */
 int gmem_host_new(struct gmem_host *h, uint64_t bytes, struct error *err);
-/* The part of a file, for reading only. 0 or a negative errno. */
-int gmem_host_map(struct gmem_host *h, int fd, uint64_t offset, uint64_t bytes, struct error *err);
+/* The first @bytes of a file (borrowed), which has them, for reading only. 0 or a negative errno.
+ */
+int gmem_host_map(struct gmem_host *h, int fd, uint64_t bytes, struct error *err);
 void gmem_host_done(struct gmem_host *h);
 /* Zeroes the memory and gives it back to the host. */
 int gmem_host_clear(struct gmem_host *h, struct error *err);

@@ -3,8 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int gmem_host_new(struct gmem_host *h, uint64_t bytes, struct error *err)
@@ -33,14 +33,31 @@ int gmem_host_new(struct gmem_host *h, uint64_t bytes, struct error *err)
     return 0;
 }
 
-int gmem_host_map(struct gmem_host *h, int fd, uint64_t offset, uint64_t bytes, struct error *err)
+int gmem_host_map(struct gmem_host *h, int fd, uint64_t bytes, struct error *err)
 {
-    void *data = mmap(NULL, bytes, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, (off_t)offset);
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    struct stat st;
+    void *data;
 
-    if (data == MAP_FAILED)
-        return error_set_errno(err, -errno, "map %llu MiB of saved guest memory",
+    if (own < 0 || fstat(own, &st) < 0) {
+        int r = error_set_errno(err, -errno, "open saved guest memory");
+        if (own >= 0)
+            close(own);
+        return r;
+    }
+    if (st.st_size < 0 || (uint64_t)st.st_size < bytes) {
+        close(own);
+        return error_set(err, -EINVAL, "map saved guest memory: it has %lld bytes, not %llu",
+                         (long long)st.st_size, (unsigned long long)bytes);
+    }
+    data = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_NORESERVE, own, 0);
+    if (data == MAP_FAILED) {
+        int r = -errno;
+        close(own);
+        return error_set_errno(err, r, "map %llu MiB of saved guest memory",
                                (unsigned long long)(bytes >> 20));
-    *h = (struct gmem_host){.data = data, .bytes = bytes, .fd = -1};
+    }
+    *h = (struct gmem_host){.data = data, .bytes = bytes, .fd = own};
     return 0;
 }
 
@@ -55,21 +72,13 @@ void gmem_host_done(struct gmem_host *h)
 
 int gmem_host_seal(struct gmem_host *h, struct error *err)
 {
-    /* A write seal needs that no mapping could become writable: replace ours, in place, by one of a
-     * descriptor that was opened for reading only. */
-    char path[64];
-    int fd, r = 0;
-
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", h->fd);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return error_set_errno(err, -errno, "seal guest memory: open it for reading");
-    if (mmap(h->data, h->bytes, PROT_READ, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) ==
+    /* A write seal needs that no shared mapping could become writable: ours becomes, in place, a
+     * private one for reading, which shows the same pages. */
+    if (mmap(h->data, h->bytes, PROT_READ, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, h->fd, 0) ==
             MAP_FAILED ||
         fcntl(h->fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SEAL) < 0)
-        r = error_set_errno(err, -errno, "seal guest memory");
-    close(fd);
-    return r;
+        return error_set_errno(err, -errno, "seal guest memory");
+    return 0;
 }
 
 int gmem_host_discard(struct gmem_host *h, uint64_t offset, uint64_t len)

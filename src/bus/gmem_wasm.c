@@ -42,11 +42,10 @@ int gmem_host_clear(struct gmem_host *h, struct error *err)
     return 0;
 }
 
-int gmem_host_map(struct gmem_host *h, int fd, uint64_t offset, uint64_t bytes, struct error *err)
+int gmem_host_map(struct gmem_host *h, int fd, uint64_t bytes, struct error *err)
 {
     (void)h;
     (void)fd;
-    (void)offset;
     (void)bytes;
     return error_set(err, -ENOTSUP, "map saved guest memory: this host has no files to map");
 }

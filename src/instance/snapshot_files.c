@@ -248,7 +248,7 @@ static int open_memory(int dir, const struct snapshot_summary *s, bool verify,
 {
     uint64_t count = s->memory_bytes / GMEM_PAGE_SIZE, size = count * sizeof(uint32_t);
     cleanup_fd int fd = open_sized(dir, "memory", s->memory_bytes, err);
-    uint8_t *present = NULL;
+    cleanup_free uint8_t *present = NULL;
     void *sums;
     int r = fd < 0 ? fd : map_sized(dir, "pages", size, &sums, err);
 
@@ -261,7 +261,7 @@ static int open_memory(int dir, const struct snapshot_summary *s, bool verify,
     for (uint64_t gfn = 0; r == 0 && gfn < count; gfn++)
         present[gfn] = ((const uint32_t *)sums)[gfn] != 0;
     if (r == 0) {
-        f->memory = gmem_layer_map(fd, 0, s->memory_bytes, present, err); /* takes present */
+        f->memory = gmem_layer_map(fd, s->memory_bytes, present, err);
         r = f->memory ? 0 : -EINVAL;
     }
     if (r == 0 && verify)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bus/gmem.h"
 #include "tests/test.h"
@@ -165,6 +166,78 @@ static void frozen_layers_chain(void **state)
     gmem_free(a);
 }
 
+/* However often it is frozen, each layer keeps what was then, and has few parts. */
+static void many_freezes(void **state)
+{
+    enum { TIMES = 3 * GMEM_PARTS, PAGES = 8 };
+    struct gmem *a = gmem_new(PAGES * GMEM_PAGE_SIZE, NULL);
+    struct gmem_layer *layers[TIMES];
+    int fds[GMEM_LAYER_FDS];
+
+    (void)state;
+    for (unsigned i = 0; i < TIMES; i++) {
+        uint8_t value = (uint8_t)(i + 1);
+        assert_int_equal(gmem_write(a, i % (PAGES - 1) * GMEM_PAGE_SIZE, &value, 1), 0);
+        layers[i] = gmem_freeze(a, NULL);
+        assert_non_null(layers[i]);
+        assert_in_range(gmem_layer_fds(layers[i], fds), 2, GMEM_LAYER_FDS);
+    }
+    for (unsigned i = 0; i < TIMES; i++) {
+        for (unsigned page = 0; page < PAGES; page++) {
+            const uint8_t *at = gmem_layer_page(layers[i], page);
+            unsigned last = i < page ? 0 : i - (i - page) % (PAGES - 1) + 1;
+            if (page == PAGES - 1 || i < page)
+                assert_null(at);
+            else
+                assert_int_equal(at[0], last);
+        }
+        gmem_layer_unref(layers[i]);
+    }
+    /* Nothing written: the same layer again. */
+    layers[0] = gmem_freeze(a, NULL);
+    layers[1] = gmem_freeze(a, NULL);
+    assert_ptr_equal(layers[0], layers[1]);
+    gmem_layer_unref(layers[0]);
+    gmem_layer_unref(layers[1]);
+    gmem_free(a);
+}
+
+/* As another process takes it over: it outlives the first, and damage is refused. */
+static void a_layer_by_its_descriptors(void **state)
+{
+    enum { BYTES = 8 * GMEM_PAGE_SIZE };
+    struct gmem *a = gmem_new(BYTES, NULL), *b;
+    struct gmem_layer *layer, *taken;
+    int fds[GMEM_LAYER_FDS];
+    unsigned count;
+    uint8_t byte;
+
+    (void)state;
+    gmem_write(a, 0, "1", 1);
+    gmem_layer_unref(gmem_freeze(a, NULL));
+    gmem_write(a, GMEM_PAGE_SIZE, "2", 1);
+    layer = gmem_freeze(a, NULL);
+    count = gmem_layer_fds(layer, fds);
+    assert_int_equal(count, 3);
+    taken = gmem_layer_from_fds(fds, count, BYTES, NULL);
+    assert_non_null(taken);
+    assert_null(gmem_layer_from_fds(fds, count - 1, BYTES, NULL)); /* a part is missing */
+    assert_null(gmem_layer_from_fds(fds, count, 2 * BYTES, NULL)); /* too small */
+    assert_null(gmem_layer_from_fds(fds, 0, BYTES, NULL));
+    assert_int_equal(write(fds[1], "x", 1), -1); /* sealed */
+    gmem_layer_unref(layer);
+    gmem_free(a);
+    b = gmem_new_on(taken, NULL);
+    gmem_layer_unref(taken);
+    gmem_read(b, 0, &byte, 1);
+    assert_int_equal(byte, '1');
+    gmem_read(b, GMEM_PAGE_SIZE, &byte, 1);
+    assert_int_equal(byte, '2');
+    gmem_read(b, 2 * GMEM_PAGE_SIZE, &byte, 1);
+    assert_int_equal(byte, 0);
+    gmem_free(b);
+}
+
 static void code_writes_are_told(void **state)
 {
     struct gmem *gm = gmem_new(4 * GMEM_PAGE_SIZE, NULL);
@@ -192,9 +265,14 @@ static void code_writes_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ranges_are_checked),      cmocka_unit_test(discarded_pages),
-        cmocka_unit_test(dirty_log_is_taken_once), cmocka_unit_test(layers_share_and_diverge),
-        cmocka_unit_test(frozen_layers_chain),     cmocka_unit_test(code_writes_are_told),
+        cmocka_unit_test(ranges_are_checked),
+        cmocka_unit_test(discarded_pages),
+        cmocka_unit_test(dirty_log_is_taken_once),
+        cmocka_unit_test(layers_share_and_diverge),
+        cmocka_unit_test(frozen_layers_chain),
+        cmocka_unit_test(code_writes_are_told),
+        cmocka_unit_test(many_freezes),
+        cmocka_unit_test(a_layer_by_its_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
