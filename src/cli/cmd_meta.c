@@ -210,5 +210,9 @@ int verb_markdown(struct cli *cli, struct args *args)
 
 int verb_supervise(struct cli *cli, struct args *args)
 {
-    return cli_home(cli) ? instance_supervise(cli->home, args->words[0]) : EXIT_OWN;
+    uint64_t fds = 0;
+
+    if (args->word_count > 1 && str_parse_u64(args->words[1], &fds) < 0)
+        return EXIT_OWN;
+    return cli_home(cli) ? instance_supervise(cli->home, args->words[0], (unsigned)fds) : EXIT_OWN;
 }

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* snapshot create, ls, inspect, rm; restore. */
+/* snapshot create, ls, inspect, rm; restore; fork. */
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "cli/human.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "instance/fork.h"
 #include "instance/snapshot.h"
 
 static const struct output_column columns[] = {
@@ -153,4 +156,27 @@ int verb_restore(struct cli *cli, struct args *args)
         printf("%s\n", i->id);
     instance_free(i);
     return r < 0 ? EXIT_FAILED : 0;
+}
+
+static void print_id(void *opaque, const struct instance *i)
+{
+    (void)opaque;
+    printf("%s\n", i->id);
+    fflush(stdout);
+}
+
+int verb_fork(struct cli *cli, struct args *args)
+{
+    uint64_t count = args_number(args, "count");
+    struct instance_fork how = {.count = (unsigned)min_of(count, (uint64_t)UINT_MAX),
+                                .pattern = args_text(args, "name")};
+    struct error err = {0};
+
+    if (!cli_home(cli))
+        return EXIT_FAILED;
+    if (instance_fork(cli->home, args->words[0], &how, print_id, NULL, &err) < 0) {
+        cli_error(cli, &err);
+        return EXIT_FAILED;
+    }
+    return 0;
 }

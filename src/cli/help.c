@@ -70,6 +70,23 @@ static void add_names(struct str *out, const char *group)
     str_add_char(out, '\n');
 }
 
+/* Where the last two lines fit on one, they go there. */
+static void join_lines(struct str *out, size_t second)
+{
+    size_t first = second - 1;
+
+    while (first && out->data[first - 1] != '\n')
+        first--;
+    if (memchr(out->data + second, '\n', out->len - second) != out->data + out->len - 1 ||
+        out->len - first > DOCUMENT_COLUMNS)
+        return;
+    str_add_char(out, 0); /* room for one more byte */
+    if (out->failed)
+        return;
+    memmove(out->data + second + 1, out->data + second, out->len - second - 1);
+    out->data[second - 1] = out->data[second] = ' ';
+}
+
 void document_commands(struct str *out)
 {
     str_add(out, "Usage: isola [--debug] COMMAND [ARGUMENTS]\n"
@@ -79,7 +96,10 @@ void document_commands(struct str *out)
             str_addf(out, "%s:\n", group->name);
             add_group(out, group->name);
         } else {
+            size_t begin = out->len;
             add_names(out, group->name);
+            if (!group[-1].brief)
+                join_lines(out, begin);
         }
     }
     str_add(out, "\"isola COMMAND --help\" says how a command is used; man isola says all.\n");

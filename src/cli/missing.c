@@ -14,7 +14,7 @@ struct missing {
 
 static const struct missing missing_verbs[] = {
     {"network networks", "virtual networks are not built yet; use run --network nat|none|host"},
-    {"snapshot checkpoint fork", "machine state cannot be saved yet; pause keeps it in memory"},
+    {"checkpoint", "use isola snapshot for what a machine is now"},
     {"compose stack swarm service node", "start instances one by one with isola run"},
     {"serve context", "there is no network interface yet; run isola on the host itself"},
 };

@@ -73,6 +73,7 @@ int verb_volume_ls(struct cli *cli, struct args *args);
 int verb_volume_inspect(struct cli *cli, struct args *args);
 int verb_volume_rm(struct cli *cli, struct args *args);
 int verb_volume_prune(struct cli *cli, struct args *args);
+int verb_fork(struct cli *cli, struct args *args);
 int verb_snapshot_create(struct cli *cli, struct args *args);
 int verb_snapshot_ls(struct cli *cli, struct args *args);
 int verb_snapshot_inspect(struct cli *cli, struct args *args);

@@ -88,6 +88,6 @@ const struct verb hidden_verbs[] = {
     {.name = "__complete", .max = -1, .stop_at_positional = true, .run = verb_complete},
     {.name = "__man", .synopsis = "DIRECTORY", .min = 1, .max = 1, .run = verb_man},
     {.name = "__markdown", .run = verb_markdown},
-    {.name = "supervise", .synopsis = "ID", .min = 1, .max = 1, .run = verb_supervise},
+    {.name = "supervise", .synopsis = "ID [COUNT]", .min = 1, .max = 2, .run = verb_supervise},
     {0},
 };

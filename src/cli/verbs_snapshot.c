@@ -27,7 +27,37 @@ static const struct option restore_options[] = {
     END,
 };
 
+static const struct option fork_options[] = {
+    VALUE(OPTION_UINT, "count", 'n', "COUNT", "How many", .initial = "1"),
+    VALUE(OPTION_TEXT, "name", 0, "PATTERN",
+          "Their names, with a % where a number goes; NAME-% unless given"),
+    END,
+};
+
 const struct verb snapshot_verbs[] = {
+    {
+        .name = "fork",
+        .group = "Machines",
+        .synopsis = "[OPTIONS] INSTANCE",
+        .brief = "Start copies of a running machine",
+        .help = "Start machines that go on from what a running one is now; print their ids.",
+        .man =
+            "Memory is shared until one of them writes to it; the machine that is forked stands "
+            "still only while processors and devices are saved and the drives that its guest "
+            "may write are copied. A fork has drives, name, UUID and MAC address of its own (its "
+            "guest sees the last two when it boots the next time), a network of its own "
+            "(connections of then are gone) and free ports of the host; it has no VNC server. "
+            "It needs the first machine no more. When it is started again after its end, it "
+            "boots.",
+        .positional = COMPLETE_RUNNING,
+        .options = fork_options,
+        .examples =
+            EXAMPLES({"isola fork web", "Start web-1."},
+                     {"isola fork -n 8 --name worker-% web", "Start worker-1 to worker-8."}),
+        .min = 1,
+        .max = 1,
+        .run = verb_fork,
+    },
     {
         .name = "snapshot create",
         .group = "Machines",

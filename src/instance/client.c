@@ -100,19 +100,19 @@ static int errno_of(const char *name)
     return EIO;
 }
 
-/* Reads an answer; *ret (may be NULL) is a new reference. Failures of the other side come through.
+/*
+ * Reads the rest of an answer that begins with @line; *ret (may be NULL) is a new reference.
+ * Failures of the other side come through.
  */
-static int read_answer(int fd, int timeout_ms, json_t **ret, struct error *err)
+static int finish_answer(int fd, struct str *line, int timeout_ms, json_t **ret, struct error *err)
 {
-    struct str line = {0};
     json_t *o = NULL;
-    int r = read_line(fd, &line, timeout_ms, err);
+    int r = read_line(fd, line, timeout_ms, err);
 
     if (r == 0) {
-        o = json_parse(str_text(&line), line.len, err);
+        o = json_parse(str_text(line), line->len, err);
         r = o ? 0 : error_wrap(err, -EPROTO, "its supervisor answered nonsense");
     }
-    str_done(&line);
     if (r < 0)
         return r;
     if (!json_is_true(json_object_get(o, "ok"))) {
@@ -127,6 +127,15 @@ static int read_answer(int fd, int timeout_ms, json_t **ret, struct error *err)
     else
         json_decref(o);
     return 0;
+}
+
+static int read_answer(int fd, int timeout_ms, json_t **ret, struct error *err)
+{
+    struct str line = {0};
+    int r = finish_answer(fd, &line, timeout_ms, ret, err);
+
+    str_done(&line);
+    return r;
 }
 
 /* Sends @request (taken). */
@@ -310,7 +319,7 @@ int instance_start(struct instances *home, const char *ref, const struct instanc
         r = -EALREADY;
     } else {
         bool runs = lifecycle_supervised(i->state);
-        r = runs ? client_connect(home, i, &fd, err) : supervisor_spawn(home, i, &fd, err);
+        r = runs ? client_connect(home, i, &fd, err) : supervisor_spawn(home, i, NULL, &fd, err);
         if (r == 0)
             r = runs ? ask(fd, start_request(attach), ANSWER_MS * 4, NULL, err)
                      : ask_new(fd, i->id, attach, err);
@@ -577,6 +586,69 @@ int client_snapshot(struct instances *home, const struct instance *i, const char
                     struct error *err)
 {
     return transact(home, i, json_pack("{s:s,s:s}", "do", "snapshot", "dir", dir), -1, NULL, err);
+}
+
+/* The first byte of an answer, and the descriptors that come with it. */
+static int receive_fds(int fd, struct str *line, struct engine_origin *ret, struct error *err)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof ret->fds)];
+    } control;
+    char first;
+    struct iovec v = {.iov_base = &first, .iov_len = 1};
+    struct msghdr m = {.msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_control = control.bytes,
+                       .msg_controllen = sizeof control.bytes};
+    ssize_t n;
+
+    do
+        n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0)
+        return error_set(err, -EPIPE, "its supervisor is gone");
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || ret->count)
+            continue;
+        ret->count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(ret->fds, CMSG_DATA(c), ret->count * sizeof(int));
+    }
+    str_add_n(line, &first, 1);
+    return 0;
+}
+
+int client_fork(struct instances *home, const struct instance *i, const char *dir,
+                struct engine_origin *ret, struct error *err)
+{
+    cleanup_fd int fd = -1;
+    struct str line = {0};
+    int r = client_connect(home, i, &fd, err);
+
+    if (r == 0)
+        r = send_request(fd, json_pack("{s:s,s:s}", "do", "fork", "dir", dir), err);
+    if (r == 0)
+        r = receive_fds(fd, &line, ret, err);
+    if (r == 0)
+        r = finish_answer(fd, &line, -1, NULL, err);
+    str_done(&line);
+    if (r == 0 && !ret->count)
+        r = error_set(err, -EPROTO, "its supervisor answered nonsense");
+    return r;
+}
+
+int client_start_fork(struct instances *home, const struct instance *i,
+                      const struct engine_origin *origin, struct error *err)
+{
+    cleanup_fd int fd = -1;
+    int r = supervisor_spawn(home, i, origin, &fd, err);
+
+    if (r == 0)
+        r = ask_new(fd, i->id, NULL, err);
+    if (r == -EPIPE)
+        error_set(err, r, "its supervisor ended at once; see %s/instances/%s/supervisor.log",
+                  home->data, i->id);
+    return r;
 }
 
 int instance_pause(struct instances *home, const char *ref, struct error *err)

@@ -13,7 +13,7 @@
 #include "base/own.h"
 #include "instance/json.h"
 
-/* syscalls: accept4 bind getsockopt geteuid listen recvfrom sendto umask unlink */
+/* syscalls: accept4 bind getsockopt geteuid listen recvfrom sendmsg sendto umask unlink */
 
 enum { OUTPUT_CHUNK = PROTOCOL_FRAME_MAX };
 
@@ -25,6 +25,8 @@ struct control_client {
     struct protocol_reader in;
     uint8_t *out; /* grows up to CONTROL_OUT_MAX */
     size_t out_at, out_len, out_cap;
+    int fds[CONTROL_FDS]; /* go with the next byte that is sent */
+    unsigned fd_count;
     int64_t request; /* id of the open request, -1: none given */
     bool busy;       /* a request waits for its answer */
     bool deferred;   /* ... until the instance ends */
@@ -48,6 +50,12 @@ struct control {
 
 static void update_events(struct control_client *cl);
 
+static void close_fds(struct control_client *cl)
+{
+    while (cl->fd_count)
+        close(cl->fds[--cl->fd_count]);
+}
+
 static void drop(struct control_client *cl)
 {
     if (cl->gone)
@@ -70,6 +78,7 @@ static void client_free(struct control_client *cl)
     console_reader_free(cl->reader);
     if (cl->fd >= 0)
         close(cl->fd);
+    close_fds(cl);
     free(cl->out);
     free(cl);
 }
@@ -203,14 +212,38 @@ static void console_more(void *opaque)
         loop_timer_set(cl->control->later, 1);
 }
 
+/* As send, with the descriptors that wait. */
+static ssize_t send_some(struct control_client *cl)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof cl->fds)];
+    } control = {0};
+    struct iovec v = {.iov_base = cl->out + cl->out_at, .iov_len = cl->out_len - cl->out_at};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control.bytes};
+    struct cmsghdr *c = &control.align;
+    ssize_t n;
+
+    if (!cl->fd_count)
+        return send(cl->fd, v.iov_base, v.iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(cl->fd_count * sizeof(int));
+    memcpy(CMSG_DATA(c), cl->fds, cl->fd_count * sizeof(int));
+    m.msg_controllen = CMSG_SPACE(cl->fd_count * sizeof(int));
+    n = sendmsg(cl->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n > 0)
+        close_fds(cl);
+    return n;
+}
+
 static void send_out(struct control_client *cl)
 {
     ssize_t n;
 
     fill_from_console(cl);
     while (!cl->gone && cl->out_at < cl->out_len) {
-        n = send(cl->fd, cl->out + cl->out_at, cl->out_len - cl->out_at,
-                 MSG_NOSIGNAL | MSG_DONTWAIT);
+        n = send_some(cl);
         if (n < 0) {
             if (errno != EAGAIN && errno != EINTR)
                 drop(cl);
@@ -473,6 +506,17 @@ void control_reply(struct control_client *cl, json_t *extra)
         json_object_update(o, extra);
     json_decref(extra);
     answer(cl, o);
+}
+
+void control_reply_fds(struct control_client *cl, const int *fds, unsigned count)
+{
+    close_fds(cl);
+    for (unsigned i = 0; i < count; i++)
+        if (cl->gone || i >= CONTROL_FDS)
+            close(fds[i]);
+        else
+            cl->fds[cl->fd_count++] = fds[i];
+    control_reply(cl, NULL);
 }
 
 void control_fail(struct control_client *cl, int code, const char *text)

@@ -13,7 +13,7 @@
 #include "instance/console.h"
 #include "instance/protocol.h"
 
-enum { CONTROL_CLIENTS = 256, CONTROL_OUT_MAX = 1 << 20 };
+enum { CONTROL_CLIENTS = 256, CONTROL_OUT_MAX = 1 << 20, CONTROL_FDS = 32 };
 
 struct control;
 struct control_client;
@@ -40,6 +40,8 @@ void control_set_gone(struct control *c, void (*gone)(void *opaque, struct contr
 
 /* A success, with the members of @extra (taken; NULL: none). */
 void control_reply(struct control_client *client, json_t *extra);
+/* The same with descriptors (taken), at most CONTROL_FDS. */
+void control_reply_fds(struct control_client *client, const int *fds, unsigned count);
 /* @code: negative errno. */
 void control_fail(struct control_client *client, int code, const char *text);
 /* Answers success and turns the connection into a stream of the console. */

@@ -21,6 +21,13 @@ struct engine;
 
 enum { ENGINE_REBOOT = -1 };
 
+/* What a fork begins from: descriptors that mean something to its engine alone. */
+enum { ENGINE_ORIGIN_FDS = 32 };
+struct engine_origin {
+    int fds[ENGINE_ORIGIN_FDS];
+    unsigned count;
+};
+
 /* What the supervisor gives to an engine. Borrowed until destroy. */
 struct engine_env {
     const struct spec *spec;
@@ -31,6 +38,7 @@ struct engine_env {
     bool paused;                        /* begins with its processors stopped */
     bool again;                         /* this process has run it before: a restart */
     bool *spent;                        /* set once another start is beyond its rights */
+    const struct engine_origin *origin; /* a fork's first start, during create; NULL: none */
     struct chardev *errors;             /* standard error of what has no terminal */
     struct chardev *debug_console;      /* to the log as stream "debug" */
     const char *data_dir, *runtime_dir; /* of the home */
@@ -120,6 +128,12 @@ struct engine_ops {
     int (*snapshot)(struct engine *e, const char *dir,
                     void (*done)(void *opaque, const struct error *err), void *opaque,
                     struct error *err);
+    /*
+     * Tells what others may go on from, as it is at this instant, while it goes on itself: *ret has
+     * descriptors for env->origin, the caller's. Drives that its guest may write are copied into
+     * directory @dir, drive N as driveN.qcow2.
+     */
+    int (*fork)(struct engine *e, const char *dir, struct engine_origin *ret, struct error *err);
     /* Asks the guest to end (power button); it may take its time or refuse. */
     int (*stop)(struct engine *e, struct error *err);
     /*

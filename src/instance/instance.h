@@ -232,8 +232,11 @@ int instance_events(struct instances *home, const struct instance_event_query *q
                     bool (*event)(void *opaque, const struct instance_event *event), void *opaque,
                     struct error *err) error_must_check;
 
-/* The body of the hidden verb "supervise ID": returns the process's exit status. */
-int instance_supervise(struct instances *home, const char *id);
+/*
+ * The body of the hidden verb "supervise ID": returns the process's exit status. A fork's process
+ * has inherited @origin_fds descriptors behind the starter's (supervisor.h).
+ */
+int instance_supervise(struct instances *home, const char *id, unsigned origin_fds);
 
 /* ---- streams ---- */
 

@@ -36,6 +36,7 @@ static const struct {
     [PROTOCOL_EXEC] = {"exec", KEY_EXEC},
     [PROTOCOL_SCREEN] = {"screen", 0},
     [PROTOCOL_SNAPSHOT] = {"snapshot", KEY_DIR},
+    [PROTOCOL_FORK] = {"fork", KEY_DIR},
 };
 
 const char *protocol_verb_name(enum protocol_verb verb)

@@ -36,6 +36,7 @@ enum protocol_verb {
     PROTOCOL_EXEC,
     PROTOCOL_SCREEN,
     PROTOCOL_SNAPSHOT,
+    PROTOCOL_FORK,
     PROTOCOL_VERBS
 };
 
@@ -48,7 +49,7 @@ struct protocol_request {
     bool input, replay, wait;
     unsigned columns, rows;
     char key[64];
-    char value[4096]; /* snapshot: the directory */
+    char value[4096]; /* snapshot, fork: the directory */
     /* exec: texts that each end in a zero byte: words, then variables, then directory and user. */
     char texts[PROTOCOL_LINE_MAX];
     unsigned word_count, env_count;

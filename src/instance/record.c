@@ -252,8 +252,8 @@ static struct instance *new_record(const struct spec *spec, struct error *err)
     return i;
 }
 
-int instance_create(struct instances *home, const struct spec *spec, struct instance **ret,
-                    struct error *err)
+int record_create(struct instances *home, const struct spec *spec, record_fill_fn *fill,
+                  void *opaque, struct instance **ret, struct error *err)
 {
     cleanup_fd int lock = -1;
     struct instance *i;
@@ -274,6 +274,8 @@ int instance_create(struct instances *home, const struct spec *spec, struct inst
         return r;
     }
     r = prepare(home, i, err);
+    if (r == 0 && fill)
+        r = fill(opaque, home, i, err);
     if (r == 0)
         r = insert(home, i, err);
     crash_point();
@@ -289,6 +291,12 @@ int instance_create(struct instances *home, const struct spec *spec, struct inst
     else
         instance_free(i);
     return 0;
+}
+
+int instance_create(struct instances *home, const struct spec *spec, struct instance **ret,
+                    struct error *err)
+{
+    return record_create(home, spec, NULL, NULL, ret, err);
 }
 
 int instance_rename(struct instances *home, const char *ref, const char *name, struct error *err)

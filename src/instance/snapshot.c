@@ -367,8 +367,7 @@ int snapshot_remove(struct instances *home, const char *name, struct error *err)
     return r < 0 ? error_set_errno(err, r, "remove snapshot %s", name) : 0;
 }
 
-/* Nothing of the host's that the first machine may have: free ports, and no VNC server. */
-static void free_ports(struct spec *spec)
+void snapshot_free_ports(struct spec *spec)
 {
     for (size_t i = 0; i < spec->port_count; i++)
         spec->ports[i].host = 0;
@@ -399,7 +398,7 @@ int snapshot_restore(struct instances *home, const char *snapshot, const char *n
     if ((name && !s.spec->name) || !s.spec->from_snapshot)
         r = error_set(err, -ENOMEM, "out of memory");
     if (new_ports)
-        free_ports(s.spec);
+        snapshot_free_ports(s.spec);
     if (r == 0)
         r = instance_create(home, s.spec, ret, err);
     snapshot_done(&s);

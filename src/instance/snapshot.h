@@ -45,4 +45,7 @@ int snapshot_remove(struct instances *home, const char *name, struct error *err)
 int snapshot_restore(struct instances *home, const char *snapshot, const char *name, bool new_ports,
                      struct instance **ret, struct error *err) error_must_check;
 
+/* Leaves nothing of the host's that the first machine may have: free ports, and no VNC server. */
+void snapshot_free_ports(struct spec *spec);
+
 #endif

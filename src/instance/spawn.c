@@ -16,21 +16,27 @@
 #include "instance/home.h"
 #include "instance/supervisor.h"
 
-/* A descriptor as number @at; onto itself, dup2 would keep close-on-exec. */
-static int place_fd(int fd, int at)
+/* In the child: @sock and those of @origin are its only descriptors but the standard ones. */
+static int set_descriptors(int sock, int log, const struct engine_origin *origin)
 {
-    return fd == at ? fcntl(fd, F_SETFD, 0) : dup2(fd, at);
-}
+    enum { ABOVE = SUPERVISOR_STARTER_FD + 1 + ENGINE_ORIGIN_FDS };
+    int null = open("/dev/null", O_RDWR), from[4 + ENGINE_ORIGIN_FDS], count = 0;
 
-/* In the child: @sock is its only descriptor but the standard ones. */
-static int set_descriptors(int sock, int log)
-{
-    int null = open("/dev/null", O_RDWR);
-
-    if (null < 0 || place_fd(null, 0) < 0 || place_fd(null, 1) < 0 ||
-        place_fd(log >= 0 ? log : null, 2) < 0 || place_fd(sock, SUPERVISOR_STARTER_FD) < 0)
-        return -errno;
-    close_range(SUPERVISOR_STARTER_FD + 1, ~0u, 0);
+    from[count++] = null;
+    from[count++] = null;
+    from[count++] = log >= 0 ? log : null;
+    from[count++] = sock;
+    for (unsigned i = 0; origin && i < origin->count; i++)
+        from[count++] = origin->fds[i];
+    for (int i = 0; i < count; i++) { /* out of the way first: the numbers overlap */
+        from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, ABOVE);
+        if (from[i] < 0)
+            return -errno;
+    }
+    for (int i = 0; i < count; i++)
+        if (dup2(from[i], i) < 0)
+            return -errno;
+    close_range((unsigned)count, ~0u, 0);
     return 0;
 }
 
@@ -59,25 +65,29 @@ static void set_title(const char *id)
 }
 
 static _Noreturn void become_supervisor(struct instances *home, const struct instance *i,
-                                        bool forked, int sock, int log)
+                                        const struct engine_origin *origin, bool forked, int sock,
+                                        int log)
 {
-    char *const argv[] = {(char *)"isola", (char *)"supervise", (char *)i->id, NULL};
+    char fds[16];
+    char *const argv[] = {(char *)"isola", (char *)"supervise", (char *)i->id, origin ? fds : NULL,
+                          NULL};
 
-    if (set_descriptors(sock, log) < 0)
+    snprintf(fds, sizeof fds, "%u", origin ? origin->count : 0);
+    if (set_descriptors(sock, log, origin) < 0)
         _exit(125);
     reset_signals();
     setsid();
     if (forked) {
         fcntl(SUPERVISOR_STARTER_FD, F_SETFD, FD_CLOEXEC);
         set_title(i->id);
-        _exit(instance_supervise(home, i->id));
+        _exit(instance_supervise(home, i->id, origin ? origin->count : 0));
     }
     execv(home->program, argv);
     _exit(125);
 }
 
-int supervisor_spawn(struct instances *home, const struct instance *i, int *ret_fd,
-                     struct error *err)
+int supervisor_spawn(struct instances *home, const struct instance *i,
+                     const struct engine_origin *origin, int *ret_fd, struct error *err)
 {
     const struct engine_ops *ops = engine_find(home->engines, i->spec->wall, NULL);
     cleanup_free char *log_path = home_path(home, i->id, "supervisor.log");
@@ -99,7 +109,7 @@ int supervisor_spawn(struct instances *home, const struct instance *i, int *ret_
         pid_t second = fork();
         if (second != 0)
             _exit(second < 0 ? 1 : 0);
-        become_supervisor(home, i, forked, pair[1], log);
+        become_supervisor(home, i, origin, forked, pair[1], log);
     }
     close(pair[1]);
     if (child < 0) {

@@ -114,6 +114,13 @@ static void let_go(struct supervisor *s)
         close(steal_fd(&s->held));
 }
 
+/* A start that succeeded or failed needs it no more; the next one boots. */
+static void drop_origin(struct supervisor *s)
+{
+    while (s->origin.count)
+        close(s->origin.fds[--s->origin.count]);
+}
+
 static int engine_up(struct supervisor *s, bool again, struct error *err)
 {
     struct engine_env env = {.spec = s->i->spec,
@@ -130,15 +137,20 @@ static int engine_up(struct supervisor *s, bool again, struct error *err)
                              .paused = s->i->spec->paused && !again,
                              .again = again,
                              .spent = &s->spent,
+                             .origin = s->origin.count ? &s->origin : NULL,
                              .console = console_chardev(s->console),
                              .debug_console = console_debug(s->console),
                              .ended = engine_ended,
                              .opaque = s};
 
+    int r;
+
     let_go(s);
     s->ending = s->killed = s->asked = s->reboot = false;
     s->start_code = INSTANCE_EXIT_OWN;
-    return s->ops->create(&env, &s->engine, err);
+    r = s->ops->create(&env, &s->engine, err);
+    drop_origin(s);
+    return r;
 }
 
 static void engine_down(struct supervisor *s)
@@ -529,6 +541,7 @@ static void tear_down(struct supervisor *s)
     free(s->socket);
     free(s->dir);
     instance_free(s->i);
+    drop_origin(s);
     if (s->signals >= 0)
         close(s->signals);
     if (s->lock >= 0)
@@ -547,7 +560,21 @@ static void report(int fd, int code, const struct error *err)
             quoted ? quoted : "\"failed\"");
 }
 
-int instance_supervise(struct instances *home, const char *id)
+/* The descriptors behind the starter's are those of a fork's origin. */
+static int take_origin(struct supervisor *s, unsigned count, struct error *err)
+{
+    if (count > ENGINE_ORIGIN_FDS)
+        return error_set(err, -EINVAL, "no fork begins from %u descriptors", count);
+    for (unsigned i = 0; i < count; i++) {
+        s->origin.fds[i] = SUPERVISOR_STARTER_FD + 1 + (int)i;
+        if (fcntl(s->origin.fds[i], F_SETFD, FD_CLOEXEC) < 0)
+            return error_set_errno(err, -errno, "take over what the fork begins from");
+        s->origin.count++;
+    }
+    return 0;
+}
+
+int instance_supervise(struct instances *home, const char *id, unsigned origin_fds)
 {
     struct supervisor s = {.home = home, .lock = -1, .signals = -1, .held = -1};
     cleanup_fd int starter = SUPERVISOR_STARTER_FD;
@@ -555,6 +582,8 @@ int instance_supervise(struct instances *home, const char *id)
     int r = confine_begin(&err), status = INSTANCE_EXIT_OWN;
 
     crash_arm(true);
+    if (r == 0)
+        r = take_origin(&s, origin_fds, &err);
     if (r == 0)
         s.loop = loop_new(&err);
     if (s.loop)

@@ -23,7 +23,8 @@ struct supervisor {
     struct engine *engine;
     struct control_client *snapshot_client; /* who waits for a snapshot, NULL: nobody (any more) */
     bool in_snapshot;
-    int held; /* what the last engine left to be closed, -1 */
+    struct engine_origin origin; /* of the first start of a fork */
+    int held;                    /* what the last engine left to be closed, -1 */
     char *socket, *dir;
     struct loop_timer *timer; /* stop timeout, back-off or last words: one at a time */
     struct loop_fd *signal_watch;

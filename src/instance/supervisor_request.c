@@ -303,6 +303,24 @@ static int do_snapshot(struct supervisor *s, struct control_client *client,
     return r;
 }
 
+static int do_fork(struct supervisor *s, struct control_client *client,
+                   const struct protocol_request *q, struct error *err)
+{
+    struct engine_origin origin = {0};
+    int r = lifecycle_check(s->i->state, LIFECYCLE_FORK, NULL, err);
+
+    if (r < 0)
+        return r;
+    if (!s->ops->fork)
+        return engine_unsupported(s->ops, "a fork", err);
+    if (!supervisor_alive(s))
+        return error_set(err, -ESTALE, "it does not run now");
+    r = s->ops->fork(s->engine, q->value, &origin, err);
+    if (r == 0)
+        control_reply_fds(client, origin.fds, origin.count);
+    return r;
+}
+
 json_t *supervisor_state(const struct supervisor *s)
 {
     return json_pack("{s:s,s:i,s:i,s:i}", "state", lifecycle_state_name(s->i->state), "run",
@@ -389,6 +407,10 @@ void supervisor_request(void *opaque, struct control_client *client,
         break;
     case PROTOCOL_SNAPSHOT:
         r = do_snapshot(s, client, q, &err);
+        later = r == 0;
+        break;
+    case PROTOCOL_FORK:
+        r = do_fork(s, client, q, &err);
         later = r == 0;
         break;
     case PROTOCOL_VERBS:

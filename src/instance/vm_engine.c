@@ -493,7 +493,8 @@ static int open_snapshot(const struct vm *vm, struct snapshot_files *ret, struct
 static int make_machine(struct vm *vm, struct machine_config *config, struct error *err)
 {
     struct snapshot_files files;
-    int r = open_snapshot(vm, &files, err);
+    int r =
+        vm->env.origin ? vm_fork_open(vm->env.origin, &files, err) : open_snapshot(vm, &files, err);
 
     if (r < 0)
         return r;
@@ -502,7 +503,7 @@ static int make_machine(struct vm *vm, struct machine_config *config, struct err
     config->saved_memory = files.memory;
     vm->machine = machine_new(config, err);
     r = vm->machine ? 0 : err->code;
-    if (r == 0 && files.state) {
+    if (r == 0 && files.state && !vm->env.origin) {
         cleanup_free char *mark = resumed_mark(vm);
         cleanup_fd int fd =
             mark ? open(mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
@@ -780,6 +781,35 @@ static bool vm_has_screen(const struct engine *e)
     return container_of(e, struct vm, engine)->display.screen != NULL;
 }
 
+/* Whether @what can be had of the machine as it is. */
+static int check_savable(const struct vm *vm, const char *what, struct error *err)
+{
+    if (has_image(vm))
+        return error_set(err, -ENOTSUP,
+                         "%s is not supported for a machine made from an image: its agent "
+                         "cannot be met again",
+                         what);
+    if (vm->replugged)
+        return error_set(err, -ENOTSUP,
+                         "disks or network adapters were plugged in or taken out since the "
+                         "machine was started; start it anew before %s",
+                         what);
+    return 0;
+}
+
+static int vm_fork(struct engine *e, const char *dir, struct engine_origin *ret, struct error *err)
+{
+    struct vm *vm = vm_of(e);
+    const struct vm_snapshot_request q = {.machine = vm->machine,
+                                          .paused = vm->paused,
+                                          .disks = vm->disks,
+                                          .disk_count = vm->drive_count,
+                                          .dir = dir};
+    int r = check_savable(vm, "a fork", err);
+
+    return r < 0 ? r : vm_fork_take(&q, ret, err);
+}
+
 static int vm_snapshot(struct engine *e, const char *dir,
                        void (*done)(void *opaque, const struct error *err), void *opaque,
                        struct error *err)
@@ -794,14 +824,8 @@ static int vm_snapshot(struct engine *e, const char *dir,
                                           .done = done,
                                           .opaque = opaque};
 
-    if (has_image(vm))
-        return error_set(err, -ENOTSUP,
-                         "a snapshot is not supported for a machine made from an image: its agent "
-                         "cannot be met again");
-    if (vm->replugged)
-        return error_set(err, -ENOTSUP,
-                         "disks or network adapters were plugged in or taken out since the "
-                         "machine was started; start it anew before a snapshot");
+    if (check_savable(vm, "a snapshot", err) < 0)
+        return -ENOTSUP;
     vm_snapshot_end(vm->snapshot); /* the one before has ended */
     vm->snapshot = vm_snapshot_begin(&q, err);
     return vm->snapshot ? 0 : err->code;
@@ -845,6 +869,7 @@ const struct engine_ops vm_engine = {.wall = "vm",
                                      .update = vm_update,
                                      .stop = vm_stop,
                                      .snapshot = vm_snapshot,
+                                     .fork = vm_fork,
                                      .inspect = vm_inspect,
                                      .has_screen = vm_has_screen,
                                      .screen = vm_screen_here,

@@ -7,11 +7,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/own.h"
-#include "instance/snapshot_files.h"
 #include "io/disk_clone.h"
 #include "machine/snapshot.h"
 
@@ -74,18 +74,20 @@ static int save_drives(const struct vm_snapshot_request *q, struct error *err)
     return 0;
 }
 
-static int take(struct vm_snapshot *s, const struct vm_snapshot_request *q, struct error *err)
+/* State, drives and memory of one instant; @state may have bytes also on failure. */
+static int take(const struct vm_snapshot_request *q, struct str *state, struct gmem_layer **ret,
+                struct error *err)
 {
     int r;
 
     if (!q->paused)
         machine_pause(q->machine);
-    r = machine_save_state(q->machine, &s->state, err);
+    r = machine_save_state(q->machine, state, err);
     if (r == 0)
         r = save_drives(q, err);
     if (r == 0) {
-        s->memory = gmem_freeze(machine_memory(q->machine), err);
-        r = s->memory ? 0 : -ENOMEM;
+        *ret = gmem_freeze(machine_memory(q->machine), err);
+        r = *ret ? 0 : -ENOMEM;
     }
     if (!q->paused)
         machine_resume(q->machine);
@@ -123,12 +125,84 @@ struct vm_snapshot *vm_snapshot_begin(const struct vm_snapshot_request *q, struc
     if (r == 0)
         s->watch = loop_add_fd(q->loop, s->bell, LOOP_READ, rung, s, err);
     if (r == 0 && s->watch)
-        r = take(s, q, err);
+        r = take(q, &s->state, &s->memory, err);
     if (r == 0 && s->watch && (r = start_thread(s, err)) == 0)
         return s;
     s->reported = true; /* the caller knows by our answer */
     vm_snapshot_end(s);
     return NULL;
+}
+
+/* ---- forks: descriptors of the state, then of the memory (gmem_layer_fds) ---- */
+
+static int state_fd(const struct str *state, struct error *err)
+{
+    int fd = memfd_create("isola-fork", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0 || write(fd, state->data, state->len) != (ssize_t)state->len ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+        error_set_errno(err, errno ? -errno : -ENOSPC, "keep the machine's state");
+        if (fd >= 0)
+            close(fd);
+        return err->code;
+    }
+    return fd;
+}
+
+int vm_fork_take(const struct vm_snapshot_request *q, struct engine_origin *ret, struct error *err)
+{
+    struct gmem_layer *memory = NULL;
+    struct engine_origin origin = {0};
+    int fds[GMEM_LAYER_FDS], fd, r;
+    struct str state = {0};
+    unsigned count;
+
+    _Static_assert((int)GMEM_LAYER_FDS < (int)ENGINE_ORIGIN_FDS,
+                   "an origin is a state and a layer");
+    r = take(q, &state, &memory, err);
+    if (r == 0) {
+        fd = state_fd(&state, err);
+        r = fd < 0 ? fd : 0;
+    }
+    if (r == 0) {
+        origin.fds[origin.count++] = fd;
+        count = gmem_layer_fds(memory, fds);
+        for (unsigned i = 0; r == 0 && i < count; i++) {
+            fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+            if (fd < 0)
+                r = error_set_errno(err, -errno, "pass on the machine's memory");
+            else
+                origin.fds[origin.count++] = fd;
+        }
+    }
+    str_done(&state);
+    gmem_layer_unref(memory);
+    if (r == 0)
+        *ret = origin;
+    else
+        while (origin.count)
+            close(origin.fds[--origin.count]);
+    return r;
+}
+
+int vm_fork_open(const struct engine_origin *origin, struct snapshot_files *ret, struct error *err)
+{
+    off_t len = origin->count < 3 ? -1 : lseek(origin->fds[0], 0, SEEK_END),
+          bytes = origin->count < 3 ? -1 : lseek(origin->fds[2], 0, SEEK_END);
+    void *state;
+
+    *ret = (struct snapshot_files){0};
+    if (len <= 0 || bytes <= 0)
+        return error_set(err, -EINVAL, "what the fork begins from is no machine");
+    state = mmap(NULL, (size_t)len, PROT_READ, MAP_PRIVATE, origin->fds[0], 0);
+    if (state == MAP_FAILED)
+        return error_set_errno(err, -errno, "map the machine's state");
+    ret->state = state;
+    ret->state_len = (size_t)len;
+    ret->memory = gmem_layer_from_fds(origin->fds + 1, origin->count - 1, (uint64_t)bytes, err);
+    if (!ret->memory)
+        snapshot_files_done(ret);
+    return ret->memory ? 0 : err->code;
 }
 
 void vm_snapshot_end(struct vm_snapshot *s)

@@ -4,6 +4,8 @@
 #define INSTANCE_VM_SNAPSHOT_H
 
 #include "base/loop.h"
+#include "instance/engine.h"
+#include "instance/snapshot_files.h"
 #include "io/disk.h"
 #include "machine/machine.h"
 
@@ -26,6 +28,13 @@ struct vm_snapshot_request {
  * @err set when it could not begin.
  */
 struct vm_snapshot *vm_snapshot_begin(const struct vm_snapshot_request *q, struct error *err);
+/*
+ * Takes state and memory of the machine for forks (engine.h; done, opaque and loop are not used),
+ * and its drives as above.
+ */
+int vm_fork_take(const struct vm_snapshot_request *q, struct engine_origin *ret, struct error *err);
+/* What a fork goes on from, as if it came from files. */
+int vm_fork_open(const struct engine_origin *origin, struct snapshot_files *ret, struct error *err);
 /* Waits for the end (done is called) and frees. NULL is fine. */
 void vm_snapshot_end(struct vm_snapshot *s);
 

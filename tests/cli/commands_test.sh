@@ -40,7 +40,7 @@ expect 0 'Usage: isola *' isola --help
 expect 0 'isola 0.*' isola --version
 expect 125 'isola: unknown command "pss"; did you mean ps?' isola pss
 expect 125 'isola: unknown command "xyzzy"; "isola help" lists the commands' isola xyzzy
-expect 125 'isola: fork is not supported yet: machine state*' isola fork web
+expect 125 'isola: checkpoint is not supported yet: use isola snapshot*' isola checkpoint web
 expect 125 'isola: unknown option --versoin; did you mean --version?' isola --versoin
 expect 125 'isola: unknown command "system dg"; there are: df prune info *' isola system dg
 expect 0 'TYPE *Leftovers *0B' isola system df
@@ -117,6 +117,9 @@ expect 1 'isola: snapshot rm: there is no snapshot none' isola snapshot rm none
 expect 0 '' isola snapshot rm -f none
 expect 0 'b2*' isola restore before
 expect 1 'isola: restore: there is no snapshot none' isola restore none
+expect 0 'f0f0' isola fork web
+expect 0 $'f0f0\nf0f0\nnamed w-%' isola fork -n 2 --name w-% web
+expect 1 'isola: fork: *start it first*' isola fork db
 
 # ps.
 expect 0 'INSTANCE ID*NAME

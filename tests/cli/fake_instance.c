@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "instance/instance.h"
 #include "instance/screen.h"
+#include "instance/fork.h"
 #include "instance/snapshot.h"
 #include "machine/accel.h"
 
@@ -369,7 +370,7 @@ int instance_events(struct instances *home, const struct instance_event_query *q
     return 0;
 }
 
-int instance_supervise(struct instances *home, const char *id)
+int instance_supervise(struct instances *home, const char *id, unsigned origin_fds)
 {
     return 0;
 }
@@ -469,6 +470,25 @@ int instance_screen_press(struct instance_screen *s, const char *keys, struct er
 }
 
 /* ---- snapshots: one of web ---- */
+
+int instance_fork(struct instances *home, const char *ref, const struct instance_fork *how,
+                  void (*made)(void *opaque, const struct instance *fork), void *opaque,
+                  struct error *err)
+{
+    struct instance *i = NULL;
+    int r = instance_find(home, ref, &i, err);
+
+    if (r == 0 && !lifecycle_supervised(i->state))
+        r = error_set(err, -ESTALE, "it is exited; start it first");
+    for (unsigned n = 0; r == 0 && n < how->count; n++) {
+        struct instance fork = {.id = "f0f0"};
+        made(opaque, &fork);
+    }
+    if (r == 0 && how->pattern)
+        printf("named %s\n", how->pattern);
+    instance_free(i);
+    return r;
+}
 
 void snapshot_done(struct snapshot *s)
 {

@@ -239,7 +239,7 @@ int fake_supervisor_main(int argc, char **argv)
         fprintf(stderr, "%s\n", error_text(&err));
         return 125;
     }
-    r = instance_supervise(home, argv[2]);
+    r = instance_supervise(home, argv[2], 0);
     instances_close(home);
     return r;
 }
