@@ -19,9 +19,10 @@
 
 #include "base/mem.h"
 
-enum { MMIO_SIZE = 0x20000, IO_SIZE = 64, REGISTERS_END = 0x5900 };
+enum { MMIO_SIZE = 0x20000, IO_SIZE = 64, REGISTERS_END = 0x5c00 };
 enum { IO_ADDRESS = 0, IO_DATA = 4 };
 enum { MTA_AT = 0x5200, RA_AT = 0x5400, VFTA_AT = 0x5600 };
+enum { SWSM_SMBI = 1 << 0 };
 enum { RAH_AV = 1u << 31, ITR_UNIT_NS = 256, DELAY_UNIT_NS = 1024 };
 
 /* Register number + 1 by offset / 4; 0 where there is none. */
@@ -83,6 +84,18 @@ static uint32_t icr_read(struct e1000 *e)
 
     e->reg[E1000_ICR] = 0;
     update_wire(e);
+    return value;
+}
+
+/*
+ * The software semaphore is of later chips (82571, 13.4): who reads SMBI as 0 has got it. U-Boot
+ * asks for it on every chip before it reads the EEPROM.
+ */
+static uint32_t swsm_read(struct e1000 *e)
+{
+    uint32_t value = e->reg[E1000_SWSM];
+
+    e->reg[E1000_SWSM] |= SWSM_SMBI;
     return value;
 }
 
@@ -201,6 +214,8 @@ static uint32_t reg_read(struct e1000 *e, unsigned offset)
         return icr_read(e);
     case E1000_EECD:
         return e1000_eecd_read(e);
+    case E1000_SWSM:
+        return swsm_read(e);
     case E1000_ICS:
     case E1000_IMC:
         return 0;
@@ -375,7 +390,7 @@ static void e1000_after(void *dev)
 
 static const struct state_table state = {
     .name = "e1000",
-    .version = 1,
+    .version = 2,
     .fields = fields,
     .field_count = array_size(fields),
     .after = e1000_after,

@@ -57,7 +57,8 @@
     R(RXCSUM, 0x5000, 0x7ff, 0)                                                                    \
     R(WUC, 0x5800, 0xf, 0)                                                                         \
     R(WUFC, 0x5808, 0x000f00ff, 0)                                                                 \
-    R(MANC, 0x5820, UINT32_MAX, 0)
+    R(MANC, 0x5820, UINT32_MAX, 0)                                                                 \
+    R(SWSM, 0x5b50, 3, 0)
 
 enum e1000_register {
 #define E1000_ENUM(name, offset, writable, reset) E1000_##name,

@@ -320,6 +320,19 @@ static void eeprom(void **state)
     assert_int_equal(sum & 0xffff, 0xbaba);
 }
 
+/* As U-Boot takes it before it reads the EEPROM. */
+static void semaphore(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(get(f, 0x5b50), 0);
+    assert_int_equal(get(f, 0x5b50), 1); /* taken by the reader before */
+    put(f, 0x5b50, 1 | 2);
+    assert_int_equal(get(f, 0x5b50), 3);
+    put(f, 0x5b50, 0);
+    assert_int_equal(get(f, 0x5b50), 0);
+}
+
 static uint32_t phy(struct fixture *f, unsigned reg)
 {
     put(f, MDIC, 2u << 26 | 1 << 21 | reg << 16);
@@ -798,6 +811,7 @@ int main(void)
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {test(identity),
                                        test(eeprom),
+                                       test(semaphore),
                                        test(phy_and_link),
                                        test(legacy_packets),
                                        test(inserted_checksums),
