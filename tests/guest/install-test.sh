@@ -6,17 +6,6 @@ command -v xorriso >/dev/null || skip "xorriso is missing: install package xorri
 here=$(dirname "$(realpath "$0")")
 guest_kernel cloud
 
-screen() { timeout 60 "$isola" screenshot --text "$1" 2>/dev/null; }
-sees() { # NAME TEXT
-    i=0
-    until screen "$1" | grep -qF -e "$2"; do
-        i=$((i + 1))
-        [ $i -lt 300 ] || { screen "$1" | grep .; "$isola" logs "$1" | tail -5; die "the screen of $1 does not show: $2"; }
-        sleep 0.5
-    done
-}
-keys() { timeout 60 "$isola" sendkey "$@" || die "sendkey $*"; }
-
 # What will be on the disk: the kernel, an initrd that goes on to the root file system, busybox and an init.
 mkdir -p "$work/system/boot/grub" "$work/system/bin" "$work/system/sbin" "$work/system/etc"
 for d in proc sys dev run root tmp; do mkdir "$work/system/$d"; done
@@ -71,8 +60,8 @@ keys medium down
 sees medium ' > vdb 64 MiB'
 keys medium enter
 sees medium 'Name of the system:'
-timeout 60 "$isola" type medium "harbour
-" || die "type"
+typed medium "harbour
+"
 sees medium 'Everything on /dev/vdb will be lost.'
 keys medium down
 sees medium ' > install harbour on /dev/vdb'
@@ -90,8 +79,8 @@ ok "the other disk is untouched"
 
 timeout 60 "$isola" run --vm -d --name harbour --memory 256m "$work/two.img" >/dev/null || die "start from the disk"
 sees harbour 'harbour on /dev/vda1, login:'
-timeout 60 "$isola" type harbour "ann
-" || die "type"
+typed harbour "ann
+"
 sees harbour 'Welcome, ann.'
 keys harbour enter
 [ "$(timeout 120 "$isola" wait harbour)" = 0 ] || die "the system did not power off"

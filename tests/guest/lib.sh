@@ -39,3 +39,25 @@ in_guest() {
     status=$(sed -n 's/^isola-status: //p' "$work/out" | tail -1)
 }
 show() { echo "--- output"; tail -25 "$work/out"; echo "--- messages"; cat "$work/err"; }
+
+# Machines with a screen: its text, waiting for a text on it or in the log, and keys.
+screen_of() { timeout 60 "$isola" screenshot --text "$1" 2>/dev/null; }
+# sees NAME TEXT [SECONDS]
+sees() {
+    until=$(($(date +%s) + ${3:-180}))
+    until screen_of "$1" | grep -qF -e "$2"; do
+        [ "$(date +%s)" -lt "$until" ] || { screen_of "$1" | grep .; "$isola" logs "$1" | tail -5; die "the screen of $1 does not show: $2"; }
+        sleep 0.5
+    done
+}
+# says NAME TEXT [SECONDS]: on its serial line. What it said is in $work/said.
+says() {
+    until=$(($(date +%s) + ${3:-180}))
+    until timeout 60 "$isola" logs "$1" 2>/dev/null | tr -d '\r' >"$work/said" && grep -qaF -e "$2" "$work/said"; do
+        [ "$(date +%s)" -lt "$until" ] || { tail -20 "$work/said"; die "$1 does not say: $2"; }
+        sleep 1
+    done
+}
+keys() { timeout 60 "$isola" sendkey "$@" || die "sendkey $*"; }
+typed() { timeout 60 "$isola" type "$@" || die "type $*"; }
+gone() { timeout 60 "$isola" rm -f "$1" >/dev/null || die "rm $1"; }
