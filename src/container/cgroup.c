@@ -44,9 +44,12 @@ static void inherit_cpuset(const struct cgroup *cg, struct cgroup_dir *dir, bool
         char text[4096];
         if (!is_new && cgroup_read_text(dir, files[i], text, sizeof(text)) > 1)
             continue;
+        struct cgroup_dir above = *dir;
         char *slash = strrchr(dir->path, '/');
+        if (dir->below && slash < dir->below)
+            above.below = (char *)".";
         *slash = 0;
-        ssize_t n = cgroup_read_text(dir, files[i], text, sizeof(text));
+        ssize_t n = cgroup_read_text(&above, files[i], text, sizeof(text));
         *slash = '/';
         if (n > 1)
             cgroup_write_raw(cg, dir, files[i], text);
@@ -128,13 +131,17 @@ static int has_processes(const struct cgroup_dir *dir)
 /* Makes @dir, whose parent exists. *@made tells whether it is new. */
 static int make_level(const struct cgroup *cg, struct cgroup_dir *dir, bool *made)
 {
+    const char *path;
+    int at = cgroup_dir_at(dir, &path);
     if (dir->version == 2 && !cg->systemd) {
+        struct cgroup_dir above = *dir;
         char *slash = strrchr(dir->path, '/');
+        above.below = NULL;
         *slash = 0;
-        hand_down(cg, dir);
+        hand_down(cg, &above);
         *slash = '/';
     }
-    *made = mkdir(dir->path, 0755) == 0;
+    *made = mkdirat(at, path, 0755) == 0;
     if (!*made && errno != EEXIST)
         return -errno;
     if (dir->version == 1 && dir->controllers & 1u << CGROUP_CPUSET)
@@ -180,14 +187,39 @@ static char *full_path(const char *mount, const char *path)
     return NULL;
 }
 
-/* Makes the container's directory of @h, with those above it, as the next of cg->dirs. */
-static int make_dir(struct cgroup *cg, const struct cgroup_hierarchy *h, const char *path,
+static void close_top(struct cgroup_dir *dir)
+{
+    if (dir->below)
+        close(dir->top);
+    dir->below = NULL;
+}
+
+void cgroup_close_tops(struct cgroup *cg)
+{
+    for (unsigned i = 0; cg && i < cg->count; i++)
+        close_top(&cg->dirs[i]);
+}
+
+static void dir_done(struct cgroup_dir *dir)
+{
+    close_top(dir);
+    free(dir->path);
+}
+
+/* Makes the container's directory of @h, with those above it, as the next of cg->dirs. Takes
+ * h->top. */
+static int make_dir(struct cgroup *cg, struct cgroup_hierarchy *h, const char *path,
                     struct error *err)
 {
     struct cgroup_dir at = {.version = h->version, .controllers = h->controllers};
     at.path = full_path(h->mount, path);
     if (!at.path)
         return error_set(err, -EINVAL, "cgroups path '%s' is a whole hierarchy", path);
+    if (h->opened) {
+        at.below = at.path + strlen(h->mount) + 1;
+        at.top = h->top;
+        h->opened = false;
+    }
     bool made = false;
     int r = make_path(cg, &at, strlen(h->mount), &made);
     if (r) {
@@ -199,7 +231,7 @@ static int make_dir(struct cgroup *cg, const struct cgroup_hierarchy *h, const c
                       at.path);
     }
     if (r) {
-        free(at.path);
+        dir_done(&at);
         return r;
     }
     if (h->version == 2 && !cg->create_files) {
@@ -231,7 +263,7 @@ static bool wants(const struct cgroup_host *host, const struct cgroup_hierarchy 
     return !v1 || h->controllers & asked;
 }
 
-int cgroup_make_on(const struct cgroup_host *host, const struct cgroup_place *place,
+int cgroup_make_on(struct cgroup_host *host, const struct cgroup_place *place,
                    const struct oci_resources *resources, bool create_files, struct cgroup **ret,
                    struct error *err)
 {
@@ -253,7 +285,7 @@ int cgroup_make_on(const struct cgroup_host *host, const struct cgroup_place *pl
         cg->systemd = true;
     }
     for (unsigned i = 0; !r && i < host->count; i++) {
-        const struct cgroup_hierarchy *h = &host->h[i];
+        struct cgroup_hierarchy *h = &host->h[i];
         /* systemd watches its v2 directory on hybrid hosts: a scope that is empty there is over. */
         if (!place->systemd && !wants(host, h, asked))
             continue;
@@ -293,7 +325,7 @@ int cgroup_make(const struct cgroup_place *place, const struct oci_resources *re
                 struct cgroup **ret, struct error *err)
 {
     struct cgroup_host host;
-    int r = cgroup_host_read("/proc/self", true, &host, err);
+    int r = cgroup_host_probe(&host) ? 0 : cgroup_host_read("/proc/self", true, &host, err);
     if (r)
         return r;
     r = cgroup_make_on(&host, place, resources, false, ret, err);
@@ -316,7 +348,7 @@ void cgroup_free(struct cgroup *cg)
         return;
     cgroup_settled(cg);
     for (unsigned i = 0; i < cg->count; i++)
-        free(cg->dirs[i].path);
+        dir_done(&cg->dirs[i]);
     free(cg);
 }
 

@@ -24,22 +24,37 @@ void cgroup_warn(const struct cgroup *cg, const char *format, ...)
     cg->warn(cg->opaque, line);
 }
 
+int cgroup_dir_at(const struct cgroup_dir *dir, const char **ret_path)
+{
+    *ret_path = dir->below ? dir->below : dir->path;
+    return dir->below ? dir->top : AT_FDCWD;
+}
+
+/* -1: too long. */
 static int file_path(const struct cgroup_dir *dir, const char *file, char out[PATH_MAX])
 {
-    int n = snprintf(out, PATH_MAX, "%s/%s", dir->path, file);
-    return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
+    const char *path;
+    int at = cgroup_dir_at(dir, &path);
+    size_t n = strlen(path), m = strlen(file);
+    if (n + m + 2 > PATH_MAX)
+        return -1;
+    memcpy(out, path, n);
+    out[n] = '/';
+    memcpy(out + n + 1, file, m + 1);
+    return at;
 }
 
 int cgroup_open_file(const struct cgroup *cg, const struct cgroup_dir *dir, const char *file,
                      int flags)
 {
     char path[PATH_MAX];
-    int r = file_path(dir, file, path);
-    if (!r && cg && cg->create_files && flags != O_RDONLY)
+    int at = file_path(dir, file, path);
+    if (at == -1)
+        return -ENAMETOOLONG;
+    if (cg && cg->create_files && flags != O_RDONLY)
         flags |= O_CREAT | (flags & O_APPEND ? 0 : O_TRUNC);
-    if (!r)
-        r = open(path, flags | O_CLOEXEC, 0644);
-    return r < 0 && r != -ENAMETOOLONG ? -errno : r;
+    int r = openat(at, path, flags | O_CLOEXEC, 0644);
+    return r < 0 ? -errno : r;
 }
 
 int cgroup_write_raw(const struct cgroup *cg, const struct cgroup_dir *dir, const char *file,
@@ -72,7 +87,8 @@ int cgroup_write(const struct cgroup *cg, const struct cgroup_dir *dir, const ch
 bool cgroup_has_file(const struct cgroup_dir *dir, const char *file)
 {
     char path[PATH_MAX];
-    return !file_path(dir, file, path) && access(path, F_OK) == 0;
+    int at = file_path(dir, file, path);
+    return at != -1 && faccessat(at, path, F_OK, 0) == 0;
 }
 
 ssize_t cgroup_read_text(const struct cgroup_dir *dir, const char *file, char *buffer, size_t size)

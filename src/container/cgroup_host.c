@@ -212,6 +212,73 @@ static unsigned v2_controllers(const char *mount)
     return controllers_of(text, ' ', 2);
 }
 
+enum { LIST_MAX = 64 };
+
+/*
+ * Opens the whole hierarchy of @version that is mounted at @h->mount. The root of a hierarchy is
+ * inode 1, other directories of it are not.
+ */
+static bool open_top(struct cgroup_hierarchy *h)
+{
+    struct statfs fs;
+    struct stat st;
+    int fd = open(h->mount, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    h->top = fd;
+    h->opened = fd >= 0;
+    return fd >= 0 && fstatfs(fd, &fs) == 0 &&
+           fs.f_type == (h->version == 1 ? V1_MAGIC : V2_MAGIC) && fstat(fd, &st) == 0 &&
+           st.st_ino == 1;
+}
+
+/* One line of /proc/self/cgroup: number, controllers, our directory. */
+static bool probe_line(struct cgroup_host *host, const char *line, const char *end, bool v2_alone)
+{
+    const char *list = memchr(line, ':', (size_t)(end - line));
+    const char *path = list ? memchr(list + 1, ':', (size_t)(end - list - 1)) : NULL;
+    char names[LIST_MAX];
+    size_t n = path ? (size_t)(path - list - 1) : sizeof(names);
+    if (n >= sizeof(names) || end - path > 4096 || str_starts(path + 1, "/.."))
+        return false;
+    memcpy(names, list + 1, n);
+    names[n] = 0;
+    bool v2 = !n;
+    unsigned controllers = v2 ? 0 : controllers_of(names, ',', 1);
+    if (!v2 && !controllers)
+        return true;
+    const char *name = v2 ? "unified" : str_starts(names, "name=") ? names + 5 : names;
+    if (host->count == CGROUP_FDS_MAX || strchr(name, '/'))
+        return false;
+    struct cgroup_hierarchy *h = &host->h[host->count++];
+    *h = (struct cgroup_hierarchy){.version = v2 ? 2 : 1, .controllers = controllers};
+    h->mount = v2 && v2_alone ? strdup("/sys/fs/cgroup") : str_format("/sys/fs/cgroup/%s", name);
+    h->root = strdup("/");
+    h->own = strndup(path + 1, (size_t)(end - path - 1));
+    return h->mount && h->root && h->own && open_top(h);
+}
+
+bool cgroup_host_probe(struct cgroup_host *ret)
+{
+    struct cgroup_host host = {0};
+    struct str own = {0};
+    struct statfs fs;
+    bool good = statfs("/sys/fs/cgroup", &fs) == 0 &&
+                read_all("/proc/self", "cgroup", &own, &(struct error){0}) == 0;
+    for (const char *l = own.data; good && *l;) {
+        const char *end = l + strcspn(l, "\n");
+        good = probe_line(&host, l, end, fs.f_type == V2_MAGIC);
+        l = end + (*end == '\n');
+    }
+    for (unsigned i = 0; good && i < host.count; i++)
+        if (host.h[i].version == 2)
+            host.h[i].controllers = v2_controllers(host.h[i].mount);
+    str_done(&own);
+    if (good && host.count)
+        *ret = host;
+    else
+        cgroup_host_done(&host);
+    return good && host.count;
+}
+
 int cgroup_host_read(const char *proc, bool check, struct cgroup_host *ret, struct error *err)
 {
     struct str mounts = {0}, own = {0};
@@ -250,6 +317,8 @@ void cgroup_host_done(struct cgroup_host *host)
         free(host->h[i].mount);
         free(host->h[i].root);
         free(host->h[i].own);
+        if (host->h[i].opened)
+            close(host->h[i].top);
     }
     host->count = 0;
 }

@@ -41,6 +41,8 @@ struct cgroup_hierarchy {
     char *mount;          /* where it is mounted */
     char *root;           /* which of its directories is mounted there */
     char *own;            /* our own directory below the mount: "/" or "/a/b" */
+    bool opened;
+    int top; /* @mount (O_PATH), when it is opened */
 };
 
 /* The hierarchies of this host as this process sees them. */
@@ -52,6 +54,12 @@ struct cgroup_host {
 /* Reads the files mountinfo and cgroup of @proc ("/proc/self"; tests bring their own). With @check,
  * mounts that are hidden under others are left out. Release with cgroup_host_done. */
 int cgroup_host_read(const char *proc, bool check, struct cgroup_host *ret, struct error *err);
+/*
+ * The same for the usual host, where each hierarchy is mounted as a whole below /sys/fs/cgroup
+ * under the name that /proc/self/cgroup has for it: without mountinfo, which costs more than all
+ * else here, and with the mounts opened. False: this host is not like that, or in doubt.
+ */
+bool cgroup_host_probe(struct cgroup_host *ret);
 void cgroup_host_done(struct cgroup_host *host);
 
 /* One directory of a container. */
@@ -60,6 +68,10 @@ struct cgroup_dir {
     unsigned controllers;
     char *path; /* absolute */
     bool made;  /* by us, so that it goes when making fails */
+    /* The part of @path below the hierarchy's mount, which @top is open on (O_PATH); or NULL. The
+     * way there is half of what most calls cost. */
+    char *below;
+    int top;
 };
 
 struct cgroup {
@@ -82,11 +94,15 @@ struct cgroup_dir *cgroup_dir_of(const struct cgroup *cg, enum cgroup_controller
 /* The v2 directory, whatever controllers it has; NULL. */
 struct cgroup_dir *cgroup_v2_dir(const struct cgroup *cg);
 
-/* As cgroup_make on a given host description. */
-int cgroup_make_on(const struct cgroup_host *host, const struct cgroup_place *place,
+/* As cgroup_make on a given host description, of which it takes the descriptors it needs. */
+int cgroup_make_on(struct cgroup_host *host, const struct cgroup_place *place,
                    const struct oci_resources *resources, bool create_files, struct cgroup **ret,
                    struct error *err);
 
+/* For a process that lives on: such a descriptor keeps the mount busy. */
+void cgroup_close_tops(struct cgroup *cg);
+/* Where openat and its like find @dir: a descriptor, and the path from there. */
+int cgroup_dir_at(const struct cgroup_dir *dir, const char **ret_path);
 /* Opens a file of @dir, close-on-exec; a negative errno. Paths are safe here: nobody but the kernel
  * puts names into a hierarchy, and no symlinks. */
 int cgroup_open_file(const struct cgroup *cg, const struct cgroup_dir *dir, const char *file,

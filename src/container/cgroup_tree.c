@@ -278,8 +278,9 @@ int cgroup_remove(struct cgroup *cg, struct error *err)
     long waited_us = 0, pause_us = 100;
     for (unsigned i = 0; i < cg->count; i++) {
         const struct cgroup_dir *dir = &cg->dirs[i];
-        int r;
-        while ((r = remove_sub(AT_FDCWD, dir->path, 0, NULL)) == -EBUSY &&
+        const char *path;
+        int at = cgroup_dir_at(dir, &path), r;
+        while ((r = remove_sub(at, path, 0, NULL)) == -EBUSY &&
                waited_us < REMOVE_WAIT_MS * 1000L) {
             sleep_us(pause_us);
             waited_us += pause_us;

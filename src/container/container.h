@@ -53,6 +53,11 @@ struct container_options {
     bool rootless;        /* EPERM of cgroups is tolerated as runc --rootless does */
     bool die_with_parent; /* the first process gets SIGKILL when the creating thread ends */
     bool reap; /* a small init of Isola's is the first process: forwards signals, reaps */
+    /*
+     * The program runs as soon as all is set up; only the caller can start it. container_start is
+     * still to be called: it tells whether the program could be executed.
+     */
+    bool at_once;
     void (*warn)(void *opaque, const char *line); /* degradations, a line each; may be NULL */
     void *opaque;
     /*

@@ -91,6 +91,9 @@ static int fill(struct create *x, struct error *err)
     c->created = strdup(now);
     c->version = strdup(x->config->version);
     c->annotation_map = x->config->annotations;
+    c->config_text = x->config->text;
+    c->config_len = strlen(x->config->text);
+    c->at_once = o->at_once;
     c->hooks = x->config->hooks[OCI_HOOK_POSTSTART].n || x->config->hooks[OCI_HOOK_POSTSTOP].n;
     c->reap = o->reap;
     c->warn = o->warn;
@@ -114,23 +117,6 @@ static int make_dir(struct create *x, struct error *err)
                                            "in use",
                                            x->c->id)
                                : error_set_errno(err, -errno, "make %s", x->c->dir);
-    return 0;
-}
-
-static int write_file(const struct container *c, const char *name, const void *data, size_t n,
-                      struct error *err)
-{
-    cleanup_free char *path = container_path(c, name);
-    cleanup_fd int fd =
-        path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
-    if (fd < 0)
-        return error_set_errno(err, path ? -errno : -ENOMEM, "write %s/%s", c->dir, name);
-    for (size_t done = 0; done < n;) {
-        ssize_t w = write(fd, (const char *)data + done, n - done);
-        if (w < 0)
-            return error_set_errno(err, -errno, "write %s", path);
-        done += (size_t)w;
-    }
     return 0;
 }
 
@@ -198,7 +184,9 @@ static int open_cgroup_trees(struct create *x, int trees[CGROUP_FDS_MAX], size_t
         const char *path = cg->dirs[i].path;
         if (!str_starts(path, top))
             continue;
-        int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        const char *from;
+        int at = cgroup_dir_at(&cg->dirs[i], &from);
+        int fd = (int)syscall(SYS_open_tree, at, from, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
         /* Without privilege only a user namespace's owner could: the container sees none then. */
         if (fd < 0 && errno == EPERM && geteuid() != 0)
             return 0;
@@ -244,7 +232,13 @@ static int add_seccomp(struct create *x, struct error *err)
     int r = seccomp_compile(x->config->seccomp, &x->filter, err);
     if (r < 0)
         return error_wrap(err, r, "linux.seccomp");
-    return plan_add_seccomp(&x->b, x->c, &x->filter, err);
+    const struct seccomp_filter *f = &x->filter;
+    x->b.plan.seccomp = plan_add_records(&x->b, f->code, f->count, sizeof *f->code);
+    x->b.plan.seccomp_flags = x->c->filter_flags = f->flags;
+    x->b.plan.seccomp_notify = x->c->filter_notify = f->notify;
+    x->c->filter = f->code;
+    x->c->filter_count = f->count;
+    return 0;
 }
 
 /* --- hooks and the like, while init waits --- */
@@ -346,6 +340,11 @@ static bool plugs_beside(const struct create *x)
     return x->o->plug && !has_hooks(x->config) && !x->config->sysctl.n && geteuid() == 0;
 }
 
+static bool barrier(const struct create *x)
+{
+    return has_hooks(x->config) || (x->o->plug && !plugs_beside(x));
+}
+
 static int make_plan(struct create *x, struct error *err)
 {
     const struct container_options *o = x->o;
@@ -371,13 +370,13 @@ static int make_plan(struct create *x, struct error *err)
     r = r < 0 ? r : open_null(x, err);
     if (r < 0)
         return r;
-    bool barrier = has_hooks(x->config) || (o->plug && !plugs_beside(x));
-    plan->flags |= barrier ? PLAN_BARRIER : 0;
+    plan->flags |= barrier(x) ? PLAN_BARRIER : 0;
     plan->flags |= plugs_beside(x) ? PLAN_TELL_NETNS : 0;
     plan->flags |= user ? PLAN_BIND_DEVICES : 0;
     plan->flags |= geteuid() != 0 ? PLAN_UNPRIVILEGED : 0;
     plan->flags |= o->die_with_parent ? PLAN_DIE_WITH_PARENT : 0;
     plan->flags |= o->reap ? PLAN_REAP : 0;
+    plan->flags |= o->at_once ? PLAN_AT_ONCE : 0;
     if (!o->no_new_keyring) {
         cleanup_free char *name = str_format("_ses.%s", o->id);
         plan->flags |= PLAN_KEYRING;
@@ -400,8 +399,12 @@ static int start_init(struct create *x, struct init_events *events, struct error
     int r = init_spawn(&x->b, extra, (unsigned)n, events, &x->c->sync, err);
     if (r < 0)
         return r;
-    close(steal_fd(&x->start));
+    if (x->start >= 0)
+        close(steal_fd(&x->start));
     r = x->c->cgroup ? 0 : make_late_cgroup(x, err);
+    /* Once it has its cgroups, it may come to the program. */
+    if (r == 0 && events->pid > 0 && events->at_once)
+        r = events->known(events->opaque, events->pid, err);
     r = r < 0 ? r : send_cgroups(x, err);
     if (r < 0)
         init_abort(x->c->sync, events);
@@ -417,6 +420,9 @@ static int run_init(struct create *x, struct error *err)
                                  .warn = on_warn,
                                  .opaque = x,
                                  .goes_on = plugs_beside(x),
+                                 .at_once = x->o->at_once,
+                                 .silent = x->o->at_once && !x->filter.notify && !barrier(x) &&
+                                           !plugs_beside(x),
                                  .console = -1};
     int r = start_init(x, &events, err);
     if (r < 0)
@@ -475,8 +481,8 @@ int container_create(const struct oci_config *config, const struct container_opt
     r = r < 0 ? r : fill(&x, err);
     r = r < 0 ? r : make_dir(&x, err);
     bool made = r == 0;
-    r = r < 0 ? r : write_file(x.c, "config.json", config->text, strlen(config->text), err);
-    r = r < 0 ? r : listen_for_start(&x, err);
+    if (r == 0 && !o->at_once)
+        r = listen_for_start(&x, err);
     if (r == 0 && cgroup_first(o))
         r = make_cgroup(&x, err);
     r = r < 0 ? r : make_plan(&x, err);
@@ -489,8 +495,12 @@ int container_create(const struct oci_config *config, const struct container_opt
         return r;
     }
     cgroup_settled(x.c->cgroup);
-    /* The annotations were the caller's. */
+    if (!o->at_once)
+        cgroup_close_tops(x.c->cgroup);
+    /* These were the caller's, and the filter ours; state.json has them all. */
     x.c->annotation_map = (struct oci_map){0};
+    x.c->config_text = NULL;
+    x.c->filter = NULL;
     *ret = x.c;
     return 0;
 }

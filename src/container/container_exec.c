@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,50 +17,14 @@
 #include "container/plan_build.h"
 #include "container/seccomp.h"
 
-/* The file "seccomp": this, then the instructions. */
-struct seccomp_saved {
-    uint32_t flags, notify, count;
-};
-
-static void add_filter(struct plan_builder *b, const struct seccomp_saved *head,
-                       const struct sock_filter *code)
+static int add_seccomp(struct plan_builder *b, struct container *c, struct error *err)
 {
-    b->plan.seccomp = plan_add_records(b, code, head->count, sizeof *code);
-    b->plan.seccomp_flags = head->flags;
-    b->plan.seccomp_notify = head->notify;
-}
-
-int plan_add_seccomp(struct plan_builder *b, const struct container *c,
-                     const struct seccomp_filter *filter, struct error *err)
-{
-    struct seccomp_saved head = {filter->flags, filter->notify, filter->count};
-    struct iovec v[] = {{&head, sizeof head}, {filter->code, filter->count * sizeof *filter->code}};
-    cleanup_free char *path = container_path(c, "seccomp");
-    cleanup_fd int fd =
-        path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
-    if (fd < 0 || writev(fd, v, 2) != (ssize_t)(v[0].iov_len + v[1].iov_len))
-        return error_set_errno(err, errno ? -errno : -EIO, "write %s/seccomp", c->dir);
-    add_filter(b, &head, filter->code);
-    return 0;
-}
-
-static int load_seccomp(struct plan_builder *b, const struct container *c, struct error *err)
-{
-    struct seccomp_saved head;
-    cleanup_free char *path = container_path(c, "seccomp");
-    cleanup_fd int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
-    if (fd < 0)
-        return path && errno == ENOENT ? 0
-                                       : error_set_errno(err, -errno, "read %s/seccomp", c->dir);
-    if (read(fd, &head, sizeof head) != sizeof head || !head.count || head.count > BPF_MAXINSNS)
-        return error_set(err, -EINVAL, "%s is damaged", path);
-    size_t size = head.count * sizeof(struct sock_filter);
-    cleanup_free struct sock_filter *code = malloc(size);
-    if (!code)
-        return error_set(err, -ENOMEM, "out of memory");
-    if (read(fd, code, size) != (ssize_t)size)
-        return error_set(err, -EINVAL, "%s is damaged", path);
-    add_filter(b, &head, code);
+    int r = container_read_file(c, err);
+    if (r < 0 || !c->filter_count)
+        return r;
+    b->plan.seccomp = plan_add_records(b, c->filter, c->filter_count, sizeof(struct sock_filter));
+    b->plan.seccomp_flags = c->filter_flags;
+    b->plan.seccomp_notify = c->filter_notify;
     return 0;
 }
 
@@ -153,7 +116,7 @@ static int make_plan(struct exec *e, struct error *err)
     int r = add_namespaces(&e->b, e->c, e->pidfd, err);
     r = r < 0 ? r : plan_add_process(&e->b, x->process, &options, err);
     r = r < 0 ? r : plan_add_affinity(&e->b, x->process, err);
-    r = r < 0 ? r : load_seccomp(&e->b, e->c, err);
+    r = r < 0 ? r : add_seccomp(&e->b, e->c, err);
     r = r < 0 ? r : join_cgroup(e, err);
     if (r < 0)
         return r;
@@ -199,7 +162,7 @@ static int run_init(struct exec *e, pid_t *ret_pid, int *ret_pidfd, int *ret_con
     if (console >= 0 && e->x->console_socket >= 0)
         r = console_send(e->x->console_socket, console, err);
     if (r == 0)
-        r = init_start(sync, true, err);
+        r = init_start(sync, INIT_WAITS, err);
     else
         close(sync);
     if (r < 0) {

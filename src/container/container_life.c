@@ -52,7 +52,7 @@ int container_start(struct container *c, struct error *err)
 {
     /* Who made it knows that it waits, or hears from init below that it ended. */
     bool own = c->sync >= 0;
-    bool frozen = own && c->cgroup && cgroup_is_frozen(c->cgroup) == 1;
+    bool frozen = own && !c->at_once && c->cgroup && cgroup_is_frozen(c->cgroup) == 1;
     enum container_status status = !own     ? container_status(c)
                                    : frozen ? CONTAINER_PAUSED
                                             : CONTAINER_CREATED;
@@ -62,8 +62,12 @@ int container_start(struct container *c, struct error *err)
     int fd = own ? steal_fd(&c->sync) : connect_to_init(c, err);
     if (fd < 0)
         return fd;
-    int r = init_start(fd, own, err);
-    cleanup_free char *socket = container_path(c, "start");
+    int r = init_start(fd,
+                       c->at_once ? INIT_STARTING
+                       : own      ? INIT_WAITS
+                                  : INIT_WAITS_FOR_OTHER,
+                       err);
+    cleanup_free char *socket = c->at_once ? NULL : container_path(c, "start");
     if (socket && (r == 0 || r != -ESRCH))
         unlink(socket);
     if (r < 0)

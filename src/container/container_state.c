@@ -3,12 +3,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/jtree.h"
@@ -86,8 +89,14 @@ int container_save(const struct container *c, struct error *err)
     add_text(&text, "created", c->created);
     add_text(&text, "owner", c->owner);
     add_text(&text, "cgroup", c->cgroup_text);
+    str_addf(&text, ",\"configSize\":%zu,\"filterCount\":%u,\"filterFlags\":%u,\"filterNotify\":%u",
+             c->config_len, c->filter_count, c->filter_flags, c->filter_notify);
     add_annotations(c, &text);
     str_add(&text, "}\n");
+    const struct iovec v[] = {{text.data, text.len},
+                              {(void *)c->config_text, c->config_len},
+                              {(void *)c->filter, c->filter_count * sizeof(struct sock_filter)}};
+    const size_t size = v[0].iov_len + v[1].iov_len + v[2].iov_len;
     cleanup_free char *path = container_path(c, "state.json");
     cleanup_free char *fresh = container_path(c, "state.json.new");
     int r = text.failed || !path || !fresh ? -ENOMEM : 0;
@@ -95,7 +104,7 @@ int container_save(const struct container *c, struct error *err)
         r < 0 ? -1 : open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     /* No fsync: what it describes ends with the machine. */
     if (r == 0 &&
-        (fd < 0 || write(fd, text.data, text.len) != (ssize_t)text.len || rename(fresh, path) < 0))
+        (fd < 0 || writev(fd, v, array_size(v)) != (ssize_t)size || rename(fresh, path) < 0))
         r = errno ? -errno : -EIO;
     str_done(&text);
     return r < 0 ? error_set_errno(err, r, "write %s", path ? path : "state.json") : 0;
@@ -117,7 +126,7 @@ void container_state_json(struct container *c, const char *status, struct str *o
 
 void container_remove_dir(const char *dir)
 {
-    static const char *const usual[] = {"state.json", "config.json", "seccomp", "start"};
+    static const char *const usual[] = {"state.json", "start"};
     cleanup_fd int fd = open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     for (size_t i = 0; fd >= 0 && i < array_size(usual); i++)
         unlinkat(fd, usual[i], 0);
@@ -181,6 +190,28 @@ static int load_annotations(struct container *c)
     return 0;
 }
 
+/* What follows the line, which is @line bytes long, in the @len bytes of the file. */
+static int split_file(struct container *c, char *file, size_t line, size_t len)
+{
+    static const char *const names[] = {"configSize", "filterCount", "filterFlags", "filterNotify"};
+    uint64_t v[4];
+    for (size_t i = 0; i < array_size(v); i++)
+        if (!jtree_u64(c->doc, jtree_get(c->doc, c->doc->nodes, names[i]), &v[i]))
+            return -EINVAL;
+    len -= line;
+    if (v[0] > len || v[1] > BPF_MAXINSNS || v[2] > UINT32_MAX ||
+        v[0] + v[1] * sizeof(struct sock_filter) != len)
+        return -EINVAL;
+    c->file = file;
+    c->config_text = file + line;
+    c->config_len = v[0];
+    c->filter = file + line + v[0];
+    c->filter_count = (uint32_t)v[1];
+    c->filter_flags = (uint32_t)v[2];
+    c->filter_notify = v[3] != 0;
+    return 0;
+}
+
 static int load_fields(struct container *c, struct error *err)
 {
     uint64_t pid = 0, namespaces = 0;
@@ -206,6 +237,27 @@ static int load_fields(struct container *c, struct error *err)
     return *c->cgroup_text ? cgroup_open(c->cgroup_text, &c->cgroup, err) : 0;
 }
 
+/* Reads state.json and parses its line. */
+static int read_file(struct container *c, struct error *err)
+{
+    cleanup_free char *path = container_path(c, "state.json");
+    cleanup_free char *text = NULL;
+    size_t len = 0;
+    c->doc = mem_new(struct jtree);
+    int r = c->doc && path ? read_text(path, &text, &len) : -ENOMEM;
+    if (r == -ENOENT)
+        return error_set(err, r, "container \"%s\" does not exist", c->id);
+    if (r < 0)
+        return error_set_errno(err, r, "read %s", path ? path : "state.json");
+    size_t line = strcspn(text, "\n");
+    r = jtree_parse(text, line, c->doc, err);
+    if (r == 0 && (line == len || split_file(c, text, line + 1, len) < 0))
+        r = error_set(err, -EINVAL, "state.json is damaged");
+    if (r == 0)
+        steal_ptr(&text);
+    return r;
+}
+
 int container_load(const char *state_dir, const char *id, struct container **ret, struct error *err)
 {
     if (!container_id_valid(id))
@@ -217,17 +269,7 @@ int container_load(const char *state_dir, const char *id, struct container **ret
     c->pidfd = c->sync = c->console = -1;
     c->id = strdup(id);
     c->dir = str_format("%s/%s", state_dir, id);
-    c->doc = mem_new(struct jtree);
-    cleanup_free char *path = c->dir ? container_path(c, "state.json") : NULL;
-    cleanup_free char *text = NULL;
-    size_t len = 0;
-    int r = c->id && c->doc && path ? read_text(path, &text, &len) : -ENOMEM;
-    if (r == -ENOENT)
-        r = error_set(err, r, "container \"%s\" does not exist", id);
-    else if (r < 0)
-        r = error_set_errno(err, r, "read %s", path ? path : "state.json");
-    if (r == 0)
-        r = jtree_parse(text, len, c->doc, err);
+    int r = c->id && c->dir ? read_file(c, err) : error_set(err, -ENOMEM, "out of memory");
     if (r == 0)
         r = load_fields(c, err);
     if (r < 0) {
@@ -238,15 +280,18 @@ int container_load(const char *state_dir, const char *id, struct container **ret
     return 0;
 }
 
+int container_read_file(struct container *c, struct error *err)
+{
+    return c->config_text ? 0 : read_file(c, err);
+}
+
 int container_config(struct container *c, const struct oci_config **ret, struct error *err)
 {
-    if (!c->config) {
-        cleanup_free char *path = container_path(c, "config.json");
-        int r = path ? oci_config_read(path, &c->config, err)
-                     : error_set(err, -ENOMEM, "out of memory");
-        if (r < 0)
-            return r;
-    }
+    int r = c->config ? 0 : container_read_file(c, err);
+    if (r == 0 && !c->config)
+        r = oci_config_parse(c->config_text, c->config_len, &c->config, err);
+    if (r < 0)
+        return r;
     *ret = c->config;
     return 0;
 }
@@ -268,6 +313,7 @@ void container_free(struct container *c)
         jtree_done(c->doc);
     free(c->doc);
     oci_config_free(c->config);
+    free(c->file);
     cgroup_free(c->cgroup);
     if (c->pidfd >= 0)
         close(c->pidfd);
@@ -284,6 +330,9 @@ void container_free(struct container *c)
 static bool alive(struct container *c)
 {
     char state = 'X';
+    struct pollfd ended = {.fd = c->pidfd, .events = POLLIN};
+    if (c->pidfd >= 0 && poll(&ended, 1, 0) > 0)
+        return false;
     return c->pid > 0 && process_start_time(c->pid, &state) == c->start_time && state != 'Z' &&
            state != 'X';
 }

@@ -415,34 +415,43 @@ static _Noreturn void stage_2(struct init *i)
     reset_signals();
     process_prepare(i);
     close_set_up(i);
-    init_send(i, PLAN_READY, 0, "", -1);
-    wait_for_start(i);
+    if (!(plan->flags & PLAN_AT_ONCE)) {
+        init_send(i, PLAN_READY, 0, "", -1);
+        wait_for_start(i);
+    }
     process_run(i);
 }
 
-static const struct plan *map_plan(int fd)
+static unsigned long number(const char *p)
+{
+    unsigned long n = 0;
+    for (; *p >= '0' && *p <= '9'; p++)
+        n = n * 10 + (unsigned long)(*p - '0');
+    return n;
+}
+
+/* @fd is the file that init was executed from. */
+static const struct plan *map_plan(int fd, unsigned long from)
 {
     struct statx st;
-    if (sys(statx, fd, "", AT_EMPTY_PATH, STATX_SIZE, &st) < 0)
+    if (sys(statx, fd, "", AT_EMPTY_PATH, STATX_SIZE, &st) < 0 || st.stx_size <= from)
         return NULL;
-    long at = sys(mmap, 0, st.stx_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    long at = sys(mmap, 0, st.stx_size - from, PROT_READ, MAP_PRIVATE, fd, from);
     if (at < 0 && at > -4096)
         return NULL;
     const struct plan *plan = (const struct plan *)at;
-    return plan->magic == PLAN_MAGIC && plan->size == st.stx_size ? plan : NULL;
+    return plan->magic == PLAN_MAGIC && plan->size == st.stx_size - from ? plan : NULL;
 }
 
-/* Called by the entry with the stack as the kernel made it: argc, argv... argv[1] is the plan. */
+/* Called by the entry with the stack as the kernel made it: argc, argv... The arguments are the
+ * descriptor that has the plan and where it begins there. */
 _Noreturn void init_main(long *stack);
 _Noreturn void init_main(long *stack)
 {
     char **argv = (char **)(stack + 1);
-    int fd = 0;
-    if (stack[0] != 2)
+    if (stack[0] != 3)
         quit(2);
-    for (const char *p = argv[1]; *p >= '0' && *p <= '9'; p++)
-        fd = fd * 10 + (*p - '0');
-    struct init i = {.plan = map_plan(fd),
+    struct init i = {.plan = map_plan((int)number(argv[1]), number(argv[2])),
                      .root = -1,
                      .dev = -1,
                      .proc = -1,

@@ -333,6 +333,8 @@ static void mount_cgroups(struct init *i, const struct plan_mount *m)
             init_die(i, top, "mount", at);
         place(i, top, at);
     }
+    /* Nobody of the container is there yet: all of them at once, where the tmpfs gets the same. */
+    bool together = top >= 0 && m->set == set;
     for (unsigned k = 0; k < i->cgroup_trees; k++) {
         char name[64], path[4096];
         struct line n = {name, sizeof name, 0}, l = {path, sizeof path, 0};
@@ -349,27 +351,21 @@ static void mount_cgroups(struct init *i, const struct plan_mount *m)
             sys(mkdirat, top, name, 0755);
             link_parts(i, top, name);
         }
-        int r = set_attributes(fd, set, 0, 0, false);
+        int r = together ? 0 : set_attributes(fd, set, 0, 0, false);
         if (r < 0)
             init_die(i, r, "set the flags of the mount at", path);
-        int target =
-            top < 0 ? -1
-                    : (int)sys(openat, top, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (top < 0)
             place(i, fd, path);
-        else if (target < 0 ||
-                 (r = (int)sys(move_mount, fd, "", target, "",
-                               MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)) < 0)
-            init_die(i, target < 0 ? target : r, "mount at", path);
-        if (target >= 0)
-            sys(close, target);
+        else if ((r = (int)sys(move_mount, fd, "", top, name, MOVE_MOUNT_F_EMPTY_PATH)) < 0)
+            init_die(i, r, "mount at", path);
         sys(close, fd);
     }
-    if (top >= 0 && (m->set & MOUNT_ATTR_RDONLY)) {
-        int r = set_attributes(top, MOUNT_ATTR_RDONLY, 0, 0, false);
-        if (r < 0)
-            init_die(i, r, "make read-only", at);
-    }
+    int r = together ? set_attributes(top, set, 0, 0, true)
+            : top >= 0 && (m->set & MOUNT_ATTR_RDONLY)
+                ? set_attributes(top, MOUNT_ATTR_RDONLY, 0, 0, false)
+                : 0;
+    if (r < 0)
+        init_die(i, r, "set the flags of the mounts at", at);
 }
 
 /* The place to mount at: what the mount brings decides whether a directory or a file is made. */

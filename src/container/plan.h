@@ -5,8 +5,8 @@
  * Nothing that parses a configuration, and no file of the host, enters a container: the runtime
  * turns config.json into this flat block, and init (init_main.c: static, without a C library,
  * executed from a sealed memfd) walks through it. Both are built together, so there is no version
- * and no byte order to care for. The block is a sealed memfd that init maps read-only; it comes
- * from the runtime alone and is trusted.
+ * and no byte order to care for. The block lies behind init in the memfd and is mapped read-only;
+ * it comes from the runtime alone and is trusted.
  *
  * Strings and lists are offsets from the start of the block; offset 0 means "none".
  *
@@ -58,6 +58,7 @@ enum plan_flag {
     PLAN_UNPRIVILEGED = 1 << 19, /* the runtime is not root */
     PLAN_MARK = 1 << 20,         /* mark what is made to mount on */
     PLAN_TELL_NETNS = 1 << 21,   /* as PLAN_BARRIER, but without waiting */
+    PLAN_AT_ONCE = 1 << 22,      /* no PLAN_READY and no wait for the start */
 };
 
 /* A namespace to join, opened by the runtime. */

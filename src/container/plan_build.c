@@ -2,9 +2,7 @@
 #include "container/plan_build.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -75,7 +73,7 @@ int plan_add_fd(struct plan_builder *b, int fd, struct error *err)
     return 0;
 }
 
-int plan_finish(struct plan_builder *b, int *ret_fd, struct error *err)
+int plan_finish(struct plan_builder *b, struct error *err)
 {
     if (b->failed || b->bytes.failed)
         return error_set(err, -ENOMEM, "out of memory");
@@ -84,17 +82,5 @@ int plan_finish(struct plan_builder *b, int *ret_fd, struct error *err)
         return error_set(err, -EFBIG, "the configuration is too large");
     b->plan.size = (uint32_t)b->bytes.len;
     memcpy(b->bytes.data, &b->plan, sizeof b->plan);
-    cleanup_fd int fd = memfd_create("isola-plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return error_set_errno(err, -errno, "make a memory file");
-    for (size_t done = 0; done < b->bytes.len;) {
-        ssize_t n = write(fd, b->bytes.data + done, b->bytes.len - done);
-        if (n < 0)
-            return error_set_errno(err, -errno, "write a memory file");
-        done += (size_t)n;
-    }
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
-        return error_set_errno(err, -errno, "seal a memory file");
-    *ret_fd = steal_fd(&fd);
     return 0;
 }

@@ -30,8 +30,8 @@ struct plan_list plan_add_records(struct plan_builder *b, const void *records, s
                                   size_t size);
 /* Takes @fd for init; closed with the builder. */
 int plan_add_fd(struct plan_builder *b, int fd, struct error *err);
-/* Puts the block together into a sealed memfd. New descriptor. */
-int plan_finish(struct plan_builder *b, int *ret_fd, struct error *err);
+/* Puts the block together: @b->bytes. */
+int plan_finish(struct plan_builder *b, struct error *err);
 
 /* Everything about the first process but its descriptors and cgroups (plan_rootfs.c). */
 struct plan_context {

@@ -97,8 +97,8 @@ static bool wants_init(const struct oci_config *config)
     return value && strcmp(value, "true") == 0;
 }
 
-static int make(struct command *c, bool foreground, struct container **ret, bool *ret_terminal,
-                struct error *err)
+static int make(struct command *c, bool foreground, bool at_once, struct container **ret,
+                bool *ret_terminal, struct error *err)
 {
     cleanup_free char *bundle = NULL, *path = NULL;
     cleanup_fd int console = -1;
@@ -112,6 +112,7 @@ static int make(struct command *c, bool foreground, struct container **ret, bool
                                       c->rt->best_effort || command_has(c, "best-effort"),
                                   .no_pivot = command_has(c, "no-pivot"),
                                   .no_new_keyring = command_has(c, "no-new-keyring"),
+                                  .at_once = at_once,
                                   .warn = runtime_warn,
                                   .opaque = c->rt};
     c->rt->best_effort = o.best_effort;
@@ -145,7 +146,7 @@ int verb_create(struct command *c, struct error *err)
 {
     struct container *made = NULL;
     bool terminal;
-    int r = make(c, false, &made, &terminal, err);
+    int r = make(c, false, false, &made, &terminal, err);
     if (r < 0)
         return error_wrap(err, r, "create container %s", c->args[0]);
     r = write_pid_file(command_value(c, "pid-file"), container_pid(made), err);
@@ -254,10 +255,10 @@ int verb_run(struct command *c, struct error *err)
     bool console = command_has(c, "console-socket");
     struct container *made = NULL;
     cleanup_fd int signals = detach ? -1 : open_signals();
-    int r = make(c, !detach && !console, &made, &terminal, err);
+    int r = make(c, !detach && !console, true, &made, &terminal, err);
     if (r < 0)
         return error_wrap(err, r, "run container %s", c->args[0]);
-    pid_t pid = container_pid(made);
+    pid_t pid = made->pid; /* may have ended already */
     r = write_pid_file(command_value(c, "pid-file"), pid, err);
     r = r < 0 ? r : container_start(made, err);
     if (r < 0) {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,15 +20,30 @@
 #include "container/init_image.h"
 #include "container/plan_build.h"
 
+enum { SILENCE_MS = 500 };
+
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
 #endif
 
+static int write_at(int fd, const void *data, size_t n, size_t at)
+{
+    for (size_t done = 0; done < n;) {
+        ssize_t w = pwrite(fd, (const char *)data + done, n - done, (off_t)(at + done));
+        if (w < 0)
+            return -errno;
+        done += (size_t)w;
+    }
+    return 0;
+}
+
 /*
  * A sealed copy of init in memory: a process of the container that gets hold of it through
  * /proc/PID/exe holds nothing of the host's, and cannot change it (the class of CVE-2019-5736).
+ * The plan lies behind it, from @plan_at.
  */
-static __attribute__((noinline)) int init_file(struct error *err)
+static __attribute__((noinline)) int init_file(const struct plan_builder *b, size_t plan_at,
+                                               struct error *err)
 {
     unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
     cleanup_fd int fd = memfd_create("isola-init", flags | MFD_EXEC);
@@ -35,12 +51,10 @@ static __attribute__((noinline)) int init_file(struct error *err)
         fd = memfd_create("isola-init", flags);
     if (fd < 0)
         return error_set_errno(err, -errno, "make a memory file");
-    for (size_t done = 0; done < init_image_size;) {
-        ssize_t n = write(fd, init_image + done, init_image_size - done);
-        if (n < 0)
-            return error_set_errno(err, -errno, "write a memory file");
-        done += (size_t)n;
-    }
+    int r = write_at(fd, init_image, init_image_size, 0);
+    r = r < 0 ? r : write_at(fd, b->bytes.data, b->bytes.len, plan_at);
+    if (r < 0)
+        return error_set_errno(err, r, "write a memory file");
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
         return error_set_errno(err, -errno, "seal a memory file");
     return steal_fd(&fd);
@@ -117,19 +131,22 @@ int init_spawn(struct plan_builder *b, const int *extra_fds, unsigned extra_coun
     unsigned n = 0;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return error_set_errno(err, -errno, "make a socket pair");
-    cleanup_fd int ours = pair[0], theirs = pair[1], plan = -1;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t plan_at = (init_image_size + page - 1) / page * page;
+    cleanup_fd int ours = pair[0], theirs = pair[1];
     b->plan.sync = theirs;
     bool direct = needs_no_stage_1(&b->plan);
     b->plan.flags |= direct ? PLAN_STAGE_2 : 0;
-    int r = plan_finish(b, &plan, err);
-    cleanup_fd int image = r < 0 ? -1 : init_file(err);
+    int r = plan_finish(b, err);
+    cleanup_fd int image = r < 0 ? -1 : init_file(b, plan_at, err);
     if (r < 0 || image < 0)
         return r < 0 ? r : image;
-    char number[16];
-    snprintf(number, sizeof number, "%d", plan);
-    char *const argv[] = {(char *)"isola-init", number, NULL};
+    char number[16], offset[16];
+    snprintf(number, sizeof number, "%d", image);
+    snprintf(offset, sizeof offset, "%zu", plan_at);
+    char *const argv[] = {(char *)"isola-init", number, offset, NULL};
     fds[n++] = theirs;
-    fds[n++] = plan;
+    fds[n++] = image;
     for (unsigned i = 0; i < b->fd_count; i++)
         fds[n++] = b->fds[i];
     for (unsigned i = 0; i < extra_count && n < array_size(fds); i++)
@@ -279,6 +296,9 @@ static int handle(int sync, struct init_events *e, const struct plan_message *m,
     case PLAN_READY:
         return 0;
     case PLAN_STARTING:
+        if (e->at_once)
+            return 0;
+        break;
     case PLAN_GO:
     case PLAN_START:
     case PLAN_CGROUPS:
@@ -287,14 +307,26 @@ static int handle(int sync, struct init_events *e, const struct plan_message *m,
     return error_set(err, -EPROTO, "the container's init said something unexpected");
 }
 
+/*
+ * Nothing that is to be read wakes us, so that both go on undisturbed. From time to time all the
+ * same: more warnings than the socket holds would have init wait.
+ */
+static void wait_for_end(int sync)
+{
+    struct pollfd p = {.fd = sync};
+    poll(&p, 1, SILENCE_MS);
+}
+
 /* Stage 1's word about the pid and stage 2's first words may come in either order. */
 static int converse(int sync, struct init_events *e, struct error *err)
 {
     bool ready = false, waiting = false;
     struct plan_message m;
-    int known = e->pid && e->known ? e->known(e->opaque, e->pid, err) : 0;
+    int known = e->pid && e->known && !e->at_once ? e->known(e->opaque, e->pid, err) : 0;
     if (known < 0)
         return known;
+    if (e->silent && e->pid)
+        wait_for_end(sync);
     for (;;) {
         int fd = -1;
         int r = receive(sync, &m, &fd);
@@ -305,7 +337,7 @@ static int converse(int sync, struct init_events *e, struct error *err)
         if (r < 0)
             return error_set_errno(err, r, "hear from the container's init");
         waiting |= m.type == PLAN_NAMESPACES;
-        ready |= m.type == PLAN_READY;
+        ready |= m.type == PLAN_READY || m.type == PLAN_STARTING;
         r = handle(sync, e, &m, fd, err);
         if (fd >= 0 && fd != e->console && fd != e->netns)
             close(fd);
@@ -353,12 +385,12 @@ int init_converse(int sync, struct init_events *e, struct error *err)
     return r;
 }
 
-int init_start(int sync, bool send_start, struct error *err)
+int init_start(int sync, enum init_waits init, struct error *err)
 {
     cleanup_fd int fd = sync;
-    bool starting = false;
+    bool starting = init == INIT_STARTING;
     struct plan_message m;
-    int r = send_start ? send_to_init(fd, PLAN_START, NULL) : 0;
+    int r = init == INIT_WAITS ? send_to_init(fd, PLAN_START, NULL) : 0;
     if (r < 0)
         return error_set_errno(err, r, "start: the container's init is gone");
     for (;;) {

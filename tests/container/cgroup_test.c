@@ -491,6 +491,36 @@ static void wait_for_pids(struct cgroup *cg, size_t want)
     fail_msg("%zu processes, expected %zu", count, want);
 }
 
+/* What is seen without mountinfo is what that says. */
+static void test_probe(void **state)
+{
+    struct cgroup_host quick, whole;
+    struct error err = {0};
+    expect_ok(cgroup_host_read("/proc/self", true, &whole, &err), &err);
+    if (!cgroup_host_probe(&quick)) {
+        print_message(
+            "this host's hierarchies are not where they are mostly: read from mountinfo\n");
+        cgroup_host_done(&whole);
+        skip();
+    }
+    assert_int_equal(quick.count, whole.count);
+    for (unsigned i = 0; i < quick.count; i++) {
+        const struct cgroup_hierarchy *q = &quick.h[i], *w = NULL;
+        struct stat a, b;
+        for (unsigned k = 0; k < whole.count; k++)
+            if (whole.h[k].version == q->version && whole.h[k].controllers == q->controllers)
+                w = &whole.h[k];
+        assert_non_null(w);
+        assert_string_equal(q->mount, w->mount);
+        assert_string_equal(q->root, w->root);
+        assert_string_equal(q->own, w->own);
+        assert_true(q->opened && fstat(q->top, &a) == 0 && stat(w->mount, &b) == 0);
+        assert_true(a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+    }
+    cgroup_host_done(&quick);
+    cgroup_host_done(&whole);
+}
+
 static void test_real(void **state)
 {
     (void)state;
@@ -669,6 +699,7 @@ int main(void)
         cmocka_unit_test(test_saved_damage),
         cmocka_unit_test(test_conversions),
         cmocka_unit_test(test_device_filter),
+        cmocka_unit_test(test_probe),
         cmocka_unit_test(test_real),
         cmocka_unit_test(test_real_v2),
     };
