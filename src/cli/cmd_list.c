@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/own.h"
 #include "cli/filter.h"
 #include "cli/human.h"
 #include "cli/inspect.h"
@@ -110,6 +111,27 @@ static json_t *describe(struct cli *cli, const char *ref, bool live, struct erro
     return value;
 }
 
+/* What running machines do now, as text. */
+static int report(struct cli *cli, const struct args *args)
+{
+    const char *at = args_text(args, "walk");
+    cleanup_free char *what = at ? str_format("walk %s", at) : strdup("");
+    int status = 0;
+
+    for (int i = 0; what && i < args->word_count; i++) {
+        struct error err = {0};
+        struct str text = {0};
+        if (instance_show(cli->home, args->words[i], what, &text, &err) == 0) {
+            cli_print(str_text(&text));
+        } else {
+            cli_error(cli, &err);
+            status = EXIT_FAILED;
+        }
+        str_done(&text);
+    }
+    return status;
+}
+
 int verb_inspect(struct cli *cli, struct args *args)
 {
     const char *format = args_bool(args, "json") ? "json" : args_text(args, "format");
@@ -120,6 +142,10 @@ int verb_inspect(struct cli *cli, struct args *args)
     if (!cli_home(cli)) {
         json_decref(list);
         return EXIT_FAILED;
+    }
+    if (args_bool(args, "report") || args_text(args, "walk")) {
+        json_decref(list);
+        return report(cli, args);
     }
     for (int i = 0; i < args->word_count; i++) {
         struct error err = {0};

@@ -9,17 +9,17 @@
 
 #include "base/mem.h"
 
-extern const struct verb start_verbs[], look_verbs[], act_verbs[], image_verbs[], registry_verbs[],
-    volume_verbs[], snapshot_verbs[], disk_verbs[], host_verbs[], hidden_verbs[];
+extern const struct verb start_verbs[], look_verbs[], debug_verbs[], act_verbs[], image_verbs[],
+    registry_verbs[], volume_verbs[], snapshot_verbs[], disk_verbs[], host_verbs[], hidden_verbs[];
 
 /* In the order of documentation. */
 static const struct verb *const tables[] = {
-    start_verbs,  look_verbs,     act_verbs,  image_verbs, registry_verbs,
-    volume_verbs, snapshot_verbs, disk_verbs, host_verbs,  hidden_verbs};
+    start_verbs,  look_verbs,     debug_verbs, act_verbs,  image_verbs, registry_verbs,
+    volume_verbs, snapshot_verbs, disk_verbs,  host_verbs, hidden_verbs};
 
 const struct verb_group verb_groups[] = {
-    {"Start", true},    {"Look", true},      {"Act", true},   {"Images", false},
-    {"Volumes", false}, {"Machines", false}, {"Host", false}, {0},
+    {"Start", true},     {"Look", true},  {"Act", true}, {"Images", false},
+    {"Machines", false}, {"Host", false}, {0},
 };
 
 const struct verb *verb_next(const struct verb *v)

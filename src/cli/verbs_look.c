@@ -24,6 +24,12 @@ static const struct option inspect_options[] = {
                  "once per instance: see TEMPLATES in isola(1)."),
     JSON,
     FLAG("live", 0, "Add what the running machine says of itself"),
+    FLAG("report", 0, "What a running machine does now, as text",
+         .man = "Processors with their rings, modes and control registers, interrupt controllers "
+                "and what they route where, the memory map, devices. The machine stands still for "
+                "as long as it is looked at."),
+    VALUE(OPTION_TEXT, "walk", 0, "ADDRESS", "The page tables on the way to a linear address",
+          .man = "As each processor of the running machine sees it."),
     END,
 };
 
@@ -89,7 +95,9 @@ const struct verb look_verbs[] = {
         .help = "Print everything that is known about instances as JSON.",
         .options = inspect_options,
         .examples = EXAMPLES({"isola inspect web", "The whole description."},
-                             {"isola inspect -f '{{.State.Status}}' web", "One field."}),
+                             {"isola inspect -f '{{.State.Status}}' web", "One field."},
+                             {"isola inspect --walk 0xffffffff81000000 box",
+                              "Where the kernel of box has this address."}),
         .min = 1,
         .max = -1,
         .positional = COMPLETE_INSTANCE,

@@ -263,6 +263,11 @@
              .man = "A reboot ends the instance with status 0, a triple fault with status 102."),  \
         FLAG("paused", 0, "Start with stopped processors", .more = true,                           \
              .man = "\"isola unpause\" lets them go."),                                            \
+        VALUE(OPTION_TEXT, "gdb", 0, "PORT|unix:PATH", "Let gdb debug the machine", .more = true,  \
+              .man = "Listens on a port of 127.0.0.1, which every user of this host can reach, "   \
+                     "or on a socket to be made, which only you can. With ,wait behind it the "    \
+                     "machine starts when gdb says so; with ,i386 gdb is told of the registers "   \
+                     "of an i386. A running machine needs no such option: see \"isola gdb\"."),    \
         FLAG("debug-exit", 0, "Port 0xf4 ends the machine", .more = true,                          \
              .man = "The guest writes a value to port 0xf4; the instance ends with status "        \
                     "(value << 1) | 1."),                                                          \

@@ -35,7 +35,7 @@ static const struct option prune_options[] = {
 const struct verb volume_verbs[] = {
     {
         .name = "volume create",
-        .group = "Volumes",
+        .group = "Host",
         .synopsis = "[OPTIONS] [NAME]",
         .brief = "Make a volume",
         .help = "Make a volume and print its name.",
@@ -50,7 +50,7 @@ const struct verb volume_verbs[] = {
     {
         .name = "volume ls",
         .aliases = "volume_list",
-        .group = "Volumes",
+        .group = "Host",
         .synopsis = "[OPTIONS]",
         .brief = "List volumes",
         .help = "List volumes.",
@@ -60,7 +60,7 @@ const struct verb volume_verbs[] = {
     },
     {
         .name = "volume inspect",
-        .group = "Volumes",
+        .group = "Host",
         .synopsis = "[OPTIONS] NAME...",
         .brief = "Show volumes",
         .help = "Show what is known about volumes.",
@@ -73,7 +73,7 @@ const struct verb volume_verbs[] = {
     {
         .name = "volume rm",
         .aliases = "volume_remove",
-        .group = "Volumes",
+        .group = "Host",
         .synopsis = "[OPTIONS] NAME...",
         .brief = "Remove volumes",
         .help = "Remove volumes with all that is in them, unless an instance uses them.",
@@ -85,7 +85,7 @@ const struct verb volume_verbs[] = {
     },
     {
         .name = "volume prune",
-        .group = "Volumes",
+        .group = "Host",
         .synopsis = "[OPTIONS]",
         .brief = "Remove unused volumes",
         .help = "Remove the volumes without names that no instance uses.",

@@ -469,6 +469,41 @@ int client_screen(struct instances *home, const char *ref, int *ret_fd, struct e
     return r;
 }
 
+int instance_debug(struct instances *home, const char *ref, const char *what, const char *arguments,
+                   int *ret_fd, struct error *err)
+{
+    struct instance *i = NULL;
+    cleanup_fd int fd = -1;
+    int r = find_for(home, ref, LIFECYCLE_ATTACH, &i, NULL, err);
+
+    if (r == 0)
+        r = client_connect(home, i, &fd, err);
+    if (r == 0)
+        r = ask(fd, json_pack("{s:s,s:s,s:s}", "do", "debug", "key", what, "value", arguments),
+                ANSWER_MS, NULL, err);
+    if (r == 0)
+        *ret_fd = steal_fd(&fd);
+    instance_free(i);
+    return r;
+}
+
+int instance_show(struct instances *home, const char *ref, const char *what, struct str *out,
+                  struct error *err)
+{
+    struct instance *i = NULL;
+    json_t *o = NULL;
+    int r = find_for(home, ref, LIFECYCLE_ATTACH, &i, NULL, err);
+
+    if (r == 0)
+        r = transact(home, i, json_pack("{s:s,s:s}", "do", "show", "value", what), ANSWER_MS, &o,
+                     err);
+    if (r == 0)
+        str_add(out, json_string_value(json_object_get(o, "text")));
+    json_decref(o);
+    instance_free(i);
+    return r;
+}
+
 /* ---- stop, kill ---- */
 
 /*

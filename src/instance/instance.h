@@ -201,6 +201,17 @@ struct instance_stats {
 int instance_stats(struct instances *home, const char *ref, struct instance_stats *ret,
                    struct error *err) error_must_check;
 
+/*
+ * A connection that looks inside a running machine: *ret_fd (the caller's) speaks gdb's remote
+ * protocol (@what "gdb"). -ENOTSUP: its wall has no such thing; -EBUSY: somebody else does.
+ */
+int instance_debug(struct instances *home, const char *ref, const char *what, const char *arguments,
+                   int *ret_fd, struct error *err) error_must_check;
+/* Appends text about a running machine, taken while it stands still: "" all there is, "walk
+ * ADDRESS" (page tables), "kaslr" (by how much its Linux kernel has moved). */
+int instance_show(struct instances *home, const char *ref, const char *what, struct str *out,
+                  struct error *err) error_must_check;
+
 struct instance_log_line {
     int64_t time;       /* Unix ns */
     const char *stream; /* "stdout", "stderr", "debug" */

@@ -37,6 +37,8 @@ static const struct {
     [PROTOCOL_SCREEN] = {"screen", 0},
     [PROTOCOL_SNAPSHOT] = {"snapshot", KEY_DIR},
     [PROTOCOL_FORK] = {"fork", KEY_DIR},
+    [PROTOCOL_DEBUG] = {"debug", KEY_UPDATE},
+    [PROTOCOL_SHOW] = {"show", KEY_UPDATE},
 };
 
 const char *protocol_verb_name(enum protocol_verb verb)

@@ -37,6 +37,8 @@ enum protocol_verb {
     PROTOCOL_SCREEN,
     PROTOCOL_SNAPSHOT,
     PROTOCOL_FORK,
+    PROTOCOL_DEBUG,
+    PROTOCOL_SHOW,
     PROTOCOL_VERBS
 };
 
@@ -48,8 +50,8 @@ struct protocol_request {
     bool stream; /* start: upgrade to a stream */
     bool input, replay, wait;
     unsigned columns, rows;
-    char key[64];
-    char value[4096]; /* snapshot, fork: the directory */
+    char key[64];     /* debug: what for */
+    char value[4096]; /* snapshot, fork: the directory; debug, show: what is wanted */
     /* exec: texts that each end in a zero byte: words, then variables, then directory and user. */
     char texts[PROTOCOL_LINE_MAX];
     unsigned word_count, env_count;

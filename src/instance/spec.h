@@ -163,6 +163,7 @@ struct spec {
     enum spec_nic nic;
     struct spec_list more_nics; /* addresses of virtio adapters beside that, each with a NAT */
     enum spec_vga vga;
+    char *gdb;          /* where gdb may connect (spec_parse_gdb), NULL: nowhere */
     char *display;      /* "vnc=ADDRESS" (spec_parse_display), "text", NULL: none */
     uint8_t uuid[16];   /* all zero: derived from the id */
     uint64_t disk_size; /* of what a machine made from an image writes to, 0: the usual one */
@@ -221,6 +222,17 @@ int spec_parse_display(const char *text, const char **ret_path, uint16_t *ret_po
 int spec_parse_mac(uint8_t mac[6], const char *text, struct error *err) error_must_check;
 /* Whether its screen is shown as text in terminals: --display text. */
 bool spec_vm_text_display(const struct spec *spec);
+/*
+ * "PORT", "127.0.0.1:PORT" or "unix:PATH" (absolute), followed by ",wait", ",i386", both or none.
+ * -EINVAL.
+ */
+struct spec_gdb {
+    char path[108]; /* empty: the port */
+    uint16_t port;
+    bool wait; /* the machine starts when a debugger says so */
+    bool i386; /* registers as gdb knows them of an i386 */
+};
+int spec_parse_gdb(const char *text, struct spec_gdb *ret, struct error *err) error_must_check;
 /* bios, uefi or a path: what boots the machine, NULL when a kernel or an image does. */
 const char *spec_vm_firmware(const struct spec *spec);
 

@@ -86,6 +86,7 @@ const struct spec_field spec_vm_fields[] = {
     FIELD("nic", "nic", ENUM, nic, .names = nic_names),
     FIELD("more_nics", NULL, LIST, more_nics),
     FIELD("vga", "vga", ENUM, vga, .names = vga_names),
+    FIELD("gdb", "gdb", STRING, gdb),
     FIELD("display", "display", STRING, display),
     FIELD("accel", "accel", WORD, accel),
     FIELD("cpu", "cpu", WORD, cpu),
@@ -186,6 +187,48 @@ int spec_parse_display(const char *text, const char **ret_path, uint16_t *ret_po
     return 1;
 }
 
+int spec_parse_gdb(const char *text, struct spec_gdb *ret, struct error *err)
+{
+    struct spec_gdb g = {0};
+    char at[sizeof g.path + 32];
+    const char *number = at;
+    uint64_t port;
+    char *comma;
+
+    snprintf(at, sizeof at, "%s", strlen(text) < sizeof at ? text : "");
+    while ((comma = strrchr(at, ',')) &&
+           (strcmp(comma, ",wait") == 0 || strcmp(comma, ",i386") == 0)) {
+        g.wait |= comma[1] == 'w';
+        g.i386 |= comma[1] == 'i';
+        *comma = 0;
+    }
+    if (str_starts(at, "unix:/") && strlen(at + 5) < sizeof g.path) {
+        memcpy(g.path, at + 5, strlen(at + 5) + 1);
+        *ret = g;
+        return 0;
+    }
+    number += str_starts(at, "127.0.0.1:") || str_starts(at, "localhost:") ? 10
+              : *at == ':'                                                 ? 1
+                                                                           : 0;
+    if (str_parse_u64(number, &port) < 0 || !port || port > 65535)
+        return error_set(err, -EINVAL,
+                         "\"%.80s\" is no address for gdb; it is PORT or 127.0.0.1:PORT (gdb's "
+                         "protocol has no passwords: other addresses are refused), or unix: and "
+                         "the absolute path of a socket to be made",
+                         text);
+    g.port = (uint16_t)port;
+    *ret = g;
+    return 0;
+}
+
+static int check_gdb(const struct spec *s, struct error *err)
+{
+    struct spec_gdb g;
+    int r = s->gdb ? spec_parse_gdb(s->gdb, &g, err) : 0;
+
+    return r < 0 ? error_wrap(err, r, "--gdb") : 0;
+}
+
 static int check_display(const struct spec *s, struct error *err)
 {
     const char *path;
@@ -271,6 +314,8 @@ int spec_vm_check(const struct spec *s, struct error *err)
                          "nat or none",
                          spec_net_name(s->net));
     r = check_nics(s, err);
+    if (r == 0)
+        r = check_gdb(s, err);
     return r < 0 ? r : check_display(s, err);
 }
 

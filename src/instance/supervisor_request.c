@@ -193,6 +193,41 @@ static int do_screen(struct supervisor *s, struct control_client *client, struct
     return 0;
 }
 
+static int do_debug(struct supervisor *s, struct control_client *client,
+                    const struct protocol_request *q, struct error *err)
+{
+    int fd, r;
+
+    if (!s->ops->debug)
+        return engine_unsupported(s->ops, "debugging", err);
+    if (!supervisor_alive(s))
+        return error_set(err, -ESTALE, "it does not run now");
+    r = s->ops->debug(s->engine, q->key, q->value, -1, err);
+    if (r < 0)
+        return r;
+    fd = control_release(client);
+    if (fd >= 0 && s->ops->debug(s->engine, q->key, q->value, fd, err) < 0)
+        log_warn("supervisor", "%s: %s", q->key, error_text(err));
+    return 0;
+}
+
+static int do_show(struct supervisor *s, const struct protocol_request *q, json_t **ret,
+                   struct error *err)
+{
+    struct str text = {0};
+    int r;
+
+    if (!supervisor_alive(s))
+        return error_set(err, -ESTALE, "it does not run now");
+    if (!s->ops->show)
+        return engine_unsupported(s->ops, "a live inspection", err);
+    r = s->ops->show(s->engine, q->value, &text, err);
+    if (r == 0)
+        *ret = json_pack("{s:s}", "text", str_text(&text));
+    str_done(&text);
+    return r;
+}
+
 static int do_update(struct supervisor *s, const struct protocol_request *q, struct error *err)
 {
     struct spec *spec = s->i->spec;
@@ -404,6 +439,13 @@ void supervisor_request(void *opaque, struct control_client *client,
     case PROTOCOL_SCREEN:
         r = do_screen(s, client, &err);
         later = r == 0;
+        break;
+    case PROTOCOL_DEBUG:
+        r = do_debug(s, client, q, &err);
+        later = r == 0;
+        break;
+    case PROTOCOL_SHOW:
+        r = do_show(s, q, &extra, &err);
         break;
     case PROTOCOL_SNAPSHOT:
         r = do_snapshot(s, client, q, &err);

@@ -19,6 +19,7 @@
 #include "instance/vm_display.h"
 #include "instance/vm_exec.h"
 #include "instance/vm_firmware.h"
+#include "instance/vm_gdb.h"
 #include "instance/vm_image.h"
 #include "instance/snapshot_files.h"
 #include "instance/vm_net.h"
@@ -68,6 +69,7 @@ struct vm {
     struct vm_image image; /* when the spec names one */
     struct vm_exec *execs; /* other processes in it */
     struct vm_display display;
+    struct vm_gdb *gdb;
     struct vm_snapshot *snapshot; /* being written */
     bool paused, reported;
     bool replugged; /* disks or network adapters have come or gone since the start */
@@ -444,6 +446,7 @@ static void vm_destroy(struct engine *e)
     if (!e)
         return;
     vm = vm_of(e);
+    vm_gdb_free(vm->gdb);
     vm_display_stop(&vm->display);
     vm_snapshot_end(vm->snapshot);
     machine_free(vm->machine);
@@ -531,6 +534,10 @@ static int vm_create(const struct engine_env *env, struct engine **ret, struct e
         r = make_machine(vm, &config, err);
     if (r == 0)
         r = vm_display_start(&vm->display, env, vm->machine, err);
+    if (r == 0) {
+        vm->gdb = vm_gdb_new(env, vm->machine, err);
+        r = vm->gdb ? 0 : err->code;
+    }
     if (r < 0) {
         vm_destroy(&vm->engine);
         return r;
@@ -575,6 +582,7 @@ static void vm_ended(void *opaque, enum machine_end end, int value)
         reason = machine_end_text(vm->machine);
         break;
     }
+    vm_gdb_ended(vm->gdb, code);
     report(vm, code, reason);
 }
 
@@ -831,10 +839,40 @@ static int vm_snapshot(struct engine *e, const char *dir,
     return vm->snapshot ? 0 : err->code;
 }
 
+/* A processor's registers mean something at an instruction boundary. */
 static int vm_inspect(struct engine *e, struct str *out, struct error *err)
 {
-    machine_inspect(vm_of(e)->machine, out);
+    struct vm *vm = vm_of(e);
+
+    if (!vm->paused)
+        machine_pause(vm->machine);
+    machine_inspect(vm->machine, out);
+    if (!vm->paused)
+        machine_resume(vm->machine);
     return 0;
+}
+
+static int vm_show(struct engine *e, const char *what, struct str *out, struct error *err)
+{
+    struct vm *vm = vm_of(e);
+    int r;
+
+    if (!vm->paused)
+        machine_pause(vm->machine);
+    r = machine_show(vm->machine, what, out, err);
+    if (!vm->paused)
+        machine_resume(vm->machine);
+    return r;
+}
+
+static int vm_debug(struct engine *e, const char *what, const char *arguments, int fd,
+                    struct error *err)
+{
+    struct vm *vm = vm_of(e);
+
+    if (strcmp(what, "gdb") == 0)
+        return vm_gdb_serve(vm->gdb, strcmp(arguments, "i386") == 0, fd, err);
+    return error_set(err, -ENOTSUP, "a connection for \"%s\" is not known; there is: gdb", what);
 }
 
 static const char *vm_instead(const char *what)
@@ -871,6 +909,8 @@ const struct engine_ops vm_engine = {.wall = "vm",
                                      .snapshot = vm_snapshot,
                                      .fork = vm_fork,
                                      .inspect = vm_inspect,
+                                     .debug = vm_debug,
+                                     .show = vm_show,
                                      .has_screen = vm_has_screen,
                                      .screen = vm_screen_here,
                                      .destroy = vm_destroy};

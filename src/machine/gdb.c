@@ -594,8 +594,9 @@ void gdb_machine_ended(struct gdb *g, int code)
     g->closing = true;
 }
 
-struct gdb *gdb_new(struct machine *m, void (*send)(void *opaque, const void *bytes, size_t n),
-                    void *opaque, struct error *err)
+struct gdb *gdb_new(struct machine *m, bool wide,
+                    void (*send)(void *opaque, const void *bytes, size_t n), void *opaque,
+                    struct error *err)
 {
     struct gdb *g = mem_new(struct gdb);
 
@@ -606,7 +607,7 @@ struct gdb *gdb_new(struct machine *m, void (*send)(void *opaque, const void *by
     g->machine = m;
     g->send = send;
     g->opaque = opaque;
-    g->wide = true;
+    g->wide = wide;
     if (machine_debug_attach(m, stopped, g, err) < 0) {
         free(g);
         return NULL;

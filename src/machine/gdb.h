@@ -11,12 +11,13 @@
 struct gdb;
 
 /*
- * A debugger has connected: the machine is held until it says otherwise. @send takes bytes for it
- * (all of them, at once). With the machine lock held, as all calls here. -EBUSY: there is another
- * one. NULL with @err set.
+ * A debugger has connected: the machine is held until it says otherwise. It is told of the
+ * registers of x86-64, or of i386 without @wide. @send takes bytes for it (all of them, at once).
+ * With the machine lock held, as all calls here. -EBUSY: there is another one. NULL with @err set.
  */
-struct gdb *gdb_new(struct machine *m, void (*send)(void *opaque, const void *bytes, size_t n),
-                    void *opaque, struct error *err);
+struct gdb *gdb_new(struct machine *m, bool wide,
+                    void (*send)(void *opaque, const void *bytes, size_t n), void *opaque,
+                    struct error *err);
 /* The connection ended: breakpoints go, the machine goes on. NULL is fine. */
 void gdb_free(struct gdb *g);
 /* Bytes from it. */

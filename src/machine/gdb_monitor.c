@@ -145,18 +145,6 @@ static void kaslr(struct gdb *g, const struct words *w, struct str *out)
              (unsigned long long)(text - SHOW_KERNEL_LINKED));
 }
 
-static void arch(struct gdb *g, const struct words *w, struct str *out)
-{
-    if (w->count > 1 && strcmp(w->word[1], "i386") == 0)
-        g->wide = false;
-    else if (w->count > 1 && strcmp(w->word[1], "x86-64") == 0)
-        g->wide = true;
-    str_addf(out,
-             "registers are those of %s (for the next connection's description, too, when "
-             "gdb is told \"set architecture\" and \"maint flush-regs\")\n",
-             g->wide ? "x86-64" : "i386");
-}
-
 static void help(struct gdb *g, const struct words *w, struct str *out);
 
 static const struct command commands[] = {
@@ -166,7 +154,6 @@ static const struct command commands[] = {
     {"xp", "ADDRESS [LENGTH]", "bytes of physical memory", physical},
     {"phys", "on|off", "memory commands of gdb take physical addresses", phys_mode},
     {"kaslr", "", "where the running Linux kernel has moved itself to", kaslr},
-    {"arch", "i386|x86-64", "which registers gdb is told of", arch},
     {"reset", "", "resets the machine", reset},
 };
 

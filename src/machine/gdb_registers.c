@@ -213,8 +213,9 @@ static const struct list lists32[] = {
     {NULL, NULL, core_rest},
     {SSE, add_sse_types, sse32},
     {NULL, NULL, sse_rest},
-    {"org.gnu.gdb.i386.segments", NULL, bases},
-    {"org.isola.x86.system", add_system_types, systems},
+    /* gdb knows the feature of segment bases for x86-64 alone. */
+    {"org.isola.x86.system", add_system_types, bases},
+    {NULL, NULL, systems},
     {0},
 };
 

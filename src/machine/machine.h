@@ -220,6 +220,13 @@ const char *machine_end_text(const struct machine *m);
 /* Counters, processors and devices as one JSON object (inspect --live, stats). */
 void machine_inspect(struct machine *m, struct str *out);
 
+/*
+ * Appends what a person wants to know, as text: "" all there is, "walk ADDRESS" the page tables,
+ * "kaslr" by how much a Linux kernel has moved (0x...). The machine must stand still. -EINVAL for
+ * what is none of these, -ENODATA without a kernel.
+ */
+int machine_show(struct machine *m, const char *what, struct str *out, struct error *err);
+
 struct machine_stats {
     uint64_t cpu_ns; /* CPU time of the processors' threads */
     uint64_t instructions;

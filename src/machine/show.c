@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "machine/show.h"
 
+#include <errno.h>
+
 #include "base/mem.h"
 #include "cpu/x86/flags.h"
 #include "cpu/x86/mmu.h"
@@ -233,7 +235,7 @@ void show_memory_map(const struct machine *m, struct str *out)
     space_each(m->space, add_range, out);
 }
 
-void show_machine(struct machine *m, const uint64_t *walk, struct str *out)
+static void show_machine(struct machine *m, struct str *out)
 {
     str_addf(out, "board %s, %s on %s, %llu MiB, up for %llu.%03llu s of guest time, %llu resets\n",
              m->board->name, x86_model_name(m->vm->model), m->accel->name,
@@ -241,13 +243,43 @@ void show_machine(struct machine *m, const uint64_t *walk, struct str *out)
              (ull)(gclock_now(m->clock) / 1000000 % 1000), (ull)(m->resets ? m->resets - 1 : 0));
     for (unsigned i = 0; i < m->vm->cpu_count; i++)
         show_processor(m->vm->cpus[i], out);
-    if (walk)
-        for (unsigned i = 0; i < m->vm->cpu_count; i++)
-            show_walk(m->vm->cpus[i], *walk, out);
     m->board->show_interrupts(m, out);
     show_memory_map(m, out);
     str_add(out, "devices:");
     for (const struct device *d = m->devices; d; d = d->next)
         str_addf(out, " %s", d->name);
     str_add_char(out, '\n');
+}
+
+static int show_kaslr(struct machine *m, struct str *out, struct error *err)
+{
+    uint64_t text;
+
+    for (unsigned i = 0; i < m->vm->cpu_count; i++)
+        if (show_kernel_text(m->vm->cpus[i], &text)) {
+            str_addf(out, "0x%llx", (ull)(text - SHOW_KERNEL_LINKED));
+            return 0;
+        }
+    return error_set(err, -ENODATA, "no Linux kernel of x86-64 is mapped now");
+}
+
+int machine_show(struct machine *m, const char *what, struct str *out, struct error *err)
+{
+    uint64_t lin;
+
+    if (!*what) {
+        show_machine(m, out);
+        return 0;
+    }
+    if (strcmp(what, "kaslr") == 0)
+        return show_kaslr(m, out, err);
+    if (str_starts(what, "walk ") && str_parse_u64(what + 5, &lin) == 0) {
+        for (unsigned i = 0; i < m->vm->cpu_count; i++)
+            show_walk(m->vm->cpus[i], lin, out);
+        return 0;
+    }
+    return error_set(err, -EINVAL,
+                     "\"%.40s\" can not be shown; an address is a number such as "
+                     "0xffffffff81000000",
+                     what);
 }

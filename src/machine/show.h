@@ -17,8 +17,6 @@ void show_walk(struct x86_cpu *c, uint64_t lin, struct str *out);
 void show_mappings(struct x86_cpu *c, struct str *out);
 /* What stands where in guest-physical memory. */
 void show_memory_map(const struct machine *m, struct str *out);
-/* All of the above but mappings, with interrupts and devices. @walk: an address, or NULL. */
-void show_machine(struct machine *m, const uint64_t *walk, struct str *out);
 /* Where the text of the Linux kernel that @c runs begins; false when none is mapped. */
 bool show_kernel_text(struct x86_cpu *c, uint64_t *ret);
 

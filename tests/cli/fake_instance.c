@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -559,4 +560,46 @@ int snapshot_restore(struct instances *home, const char *snapshot, const char *n
     (void)name;
     (void)new_ports;
     return r < 0 ? r : instance_find(home, "fresh", ret, err);
+}
+
+/* A connection that says @text and ends. */
+static int talk(const char *text, int *ret_fd, struct error *err)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ||
+        write(pair[1], text, strlen(text)) < 0)
+        return error_set_errno(err, -errno, "create a socket");
+    close(pair[1]);
+    *ret_fd = pair[0];
+    return 0;
+}
+
+int instance_debug(struct instances *home, const char *ref, const char *what, const char *arguments,
+                   int *ret_fd, struct error *err)
+{
+    int r = act(what, ref, LIFECYCLE_ATTACH, err);
+
+    if (r < 0)
+        return r;
+    if (strcmp(what, "trace") != 0)
+        return talk("$T05thread:1;#", ret_fd, err);
+    return talk(
+        "{\"ns\":1500000000,\"area\":\"exceptions\",\"event\":\"exception\",\"cpu\":1,"
+        "\"rip\":\"0x1000\",\"vector\":14,\"name\":\"#PF\",\"code\":\"0x2\","
+        "\"address\":\"0x2000\"}\n"
+        "{\"lost\":3}\n"
+        "{\"ns\":1600000000,\"area\":\"drives\",\"event\":\"request\",\"device\":\"drive0\","
+        "\"request\":\"read\",\"offset\":512,\"length\":4096}\n",
+        ret_fd, err);
+}
+
+int instance_show(struct instances *home, const char *ref, const char *what, struct str *out,
+                  struct error *err)
+{
+    int r = act("show", ref, LIFECYCLE_ATTACH, err);
+
+    if (r == 0)
+        str_addf(out, "shown: %s\n", *what ? what : "all");
+    return r;
 }

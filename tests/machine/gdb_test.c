@@ -45,7 +45,7 @@ static struct machine *make(const uint8_t *code, size_t len, unsigned cpus)
 static void rig_new(struct rig *r, const uint8_t *code, size_t len)
 {
     *r = (struct rig){.m = make(code, len, 2)};
-    r->g = gdb_new(r->m, take, r, NULL);
+    r->g = gdb_new(r->m, true, take, r, NULL);
     assert_non_null(r->g);
     gdb_input(r->g, "$QStartNoAckMode#b0", 19);
     assert_string_equal(str_text(&r->out), "+$OK#9a");
@@ -198,7 +198,7 @@ static void foreign_packets_are_refused(void **state)
     r.out.len = 0;
     gdb_input(r.g, "$m0,1#00", 8); /* a wrong sum: dropped without acknowledgements */
     assert_int_equal(r.out.len, 0);
-    assert_null(gdb_new(r.m, take, &r, &err));
+    assert_null(gdb_new(r.m, true, take, &r, &err));
     assert_int_equal(err.code, -EBUSY);
     rig_free(&r);
 }
