@@ -122,6 +122,11 @@ const struct verb act_verbs[] = {
         .synopsis = "INSTANCE...",
         .brief = "Let the processors go on",
         .help = "Let the processors of paused instances go on.",
+        .man =
+            "The time of a virtual machine stood still meanwhile, as that of QEMU's machines does: "
+            "no timer ran out, and its system time is behind. Its real-time clock shows the "
+            "host's time again, so that hwclock -s in a Linux guest, or its NTP client, puts that "
+            "right; in a machine made from an image Isola does.",
         .examples = EXAMPLES({"isola unpause web", "Go on where \"isola pause\" stopped."}),
         .min = 1,
         .max = -1,

@@ -19,6 +19,7 @@
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -138,6 +139,16 @@ static void set_up(struct agent *a, const struct settings *s)
     agent_send(a, AGENT_NOBODY, AGENT_READY, NULL, 0);
 }
 
+/* The clock goes on from where the machine was stopped; the host knows what time it is. */
+static void set_time(uint64_t ns)
+{
+    const struct timespec now = {.tv_sec = (time_t)(ns / 1000000000),
+                                 .tv_nsec = (long)(ns % 1000000000)};
+
+    if (clock_settime(CLOCK_REALTIME, &now) < 0)
+        dprintf(STDERR_FILENO, "isola: set the clock: %s\n", strerror(errno));
+}
+
 static void handle(struct agent *a, uint16_t id, uint8_t type, const uint8_t *data, size_t len)
 {
     struct process *p = process_find(a, id);
@@ -152,6 +163,10 @@ static void handle(struct agent *a, uint16_t id, uint8_t type, const uint8_t *da
     case AGENT_RUN:
         if (is_settings && a->is_set_up && !p && id)
             process_run(a, id, &s);
+        return;
+    case AGENT_TIME:
+        if (len == 8)
+            set_time(load_le32(data) | (uint64_t)load_le32(data + 4) << 32);
         return;
     }
     if (!p) /* it has ended meanwhile */

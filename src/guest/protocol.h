@@ -34,6 +34,7 @@ enum agent_frame {
     AGENT_END = 4,    /* standard input has ended */
     AGENT_RESIZE = 5, /* columns, rows */
     AGENT_SIGNAL = 6, /* Linux's number */
+    AGENT_TIME = 7,   /* ns since 1970, low and high half: the machine stood still meanwhile */
     /* From the guest. */
     AGENT_HELLO = 0x81,   /* version: the first frame */
     AGENT_READY = 0x82,   /* the set-up is done */

@@ -588,6 +588,13 @@ int agent_run(struct agent *a, const struct agent_command *c, struct agent_proce
     return 0;
 }
 
+void agent_set_time(struct agent *a, int64_t ns)
+{
+    /* One that takes nothing any more has worse troubles than its clock. */
+    if (agent_is_ready(a))
+        queue_numbers(a, AGENT_NOBODY, AGENT_TIME, (uint32_t)ns, (uint32_t)((uint64_t)ns >> 32));
+}
+
 int agent_process_signal(struct agent_process *p, int number, struct error *err)
 {
     uint8_t data[4];

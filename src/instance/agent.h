@@ -41,6 +41,9 @@ void agent_set(struct str *settings, const char *key, const char *value);
 /* Sends the settings of the machine, once. -E2BIG: too much. */
 int agent_setup(struct agent *a, const struct str *settings, struct error *err) error_must_check;
 
+/* Sets the guest's clock to @ns since 1970, when the agent has set the machine up. */
+void agent_set_time(struct agent *a, int64_t ns);
+
 struct agent_command {
     bool main;                       /* its end is the end of the machine; the first one */
     bool input;                      /* takes input */

@@ -646,6 +646,8 @@ static int vm_resume(struct engine *e, struct error *err)
 {
     vm_of(e)->paused = false;
     machine_resume(vm_of(e)->machine);
+    if (has_image(vm_of(e)))
+        agent_set_time(vm_of(e)->image.agent, machine_wall_ns(vm_of(e)->machine));
     return 0;
 }
 

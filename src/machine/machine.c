@@ -70,6 +70,26 @@ static int host_pv_wrmsr(void *opaque, unsigned cpu, uint32_t msr, uint64_t valu
     return pvclock_wrmsr(&m->pvclock, cpu, msr, value);
 }
 
+int64_t machine_host_wall_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* What the real-time clock shows at first. */
+static int64_t machine_power_on_ns(const struct machine *m)
+{
+    return m->config.rtc_base ? m->config.rtc_base * 1000000000
+                              : machine_host_wall_ns() + m->config.rtc_offset * 1000000000;
+}
+
+int64_t machine_wall_ns(const struct machine *m)
+{
+    return m->pvclock.wall_base + (int64_t)gclock_now(m->clock);
+}
+
 void machine_lock(struct machine *m)
 {
     if (m->host && m->host->lock)
@@ -186,9 +206,7 @@ static int create_parts(struct machine *m, struct error *err)
         return -ENOMEM;
     m->vm->pv_cpuid = pvclock_cpuid;
     m->vm->pv_cpuid_count = PVCLOCK_CPUID_LEAVES;
-    m->rtc_base =
-        m->config.rtc_base ? m->config.rtc_base : (int64_t)time(NULL) + m->config.rtc_offset;
-    pvclock_init(&m->pvclock, m->vm, m->clock, m->rtc_base * 1000000000);
+    pvclock_init(&m->pvclock, m->vm, m->clock, machine_power_on_ns(m));
     if (m->accel->create_vm)
         return m->accel->create_vm(m->vm, err);
     return 0;

@@ -153,9 +153,14 @@ void machine_free(struct machine *m);
 int machine_start(struct machine *m, struct loop *loop,
                   void (*ended)(void *opaque, enum machine_end end, int value), void *opaque,
                   struct error *err);
-/* Stops the processors at an instruction boundary and guest time with them; and goes on. */
+/*
+ * Stops the processors at an instruction boundary and guest time with them; and goes on. The
+ * real-time clock follows the host's meanwhile.
+ */
 void machine_pause(struct machine *m);
 void machine_resume(struct machine *m);
+/* What its real-time clock would show, but for what the guest has set: ns since 1970. */
+int64_t machine_wall_ns(const struct machine *m);
 /*
  * Asks the guest to live in @bytes of its memory and gives the rest to the host (balloon); it may
  * take its time or keep more. -ERANGE when it has less than that,

@@ -94,8 +94,8 @@ struct machine {
     struct input *keyboard, *mouse, *tablet; /* the same */
     uint16_t pointer_x, pointer_y;           /* where it was last, as io/input.h has it */
     struct boot_entry entry;
-    uint64_t rng;     /* state of the seeded generator */
-    int64_t rtc_base; /* seconds of UTC at guest time 0 */
+    uint64_t rng;       /* state of the seeded generator */
+    int64_t stood_from; /* ns since 1970 at which it began to stand; 0: it runs */
 
     enum machine_end end;
     int end_value;
@@ -144,6 +144,8 @@ void machine_debug_tell(struct machine *m);
 /* machine_linux.c: ends the threads; CPU time of the processors so far. */
 void machine_threads_free(struct machine *m);
 uint64_t machine_threads_cpu_ns(const struct machine *m);
+/* The host's clock: ns since 1970. */
+int64_t machine_host_wall_ns(void);
 /* Random bytes for the guest. */
 void machine_random(struct machine *m, void *bytes, size_t n);
 

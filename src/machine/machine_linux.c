@@ -212,6 +212,8 @@ void machine_hold(struct machine *m, bool *why)
     struct machine_threads *t = m->threads;
 
     *why = true;
+    if (!m->stood_from)
+        m->stood_from = machine_host_wall_ns();
     machine_kick(m);
     while (t && t->started && !t->parked)
         pthread_cond_wait(&t->stopped, &t->lock);
@@ -225,6 +227,9 @@ void machine_let_go(struct machine *m, bool *why)
     *why = false;
     if (machine_stands(m))
         return;
+    if (m->stood_from && !m->config.time_source)
+        m->pvclock.wall_base += machine_host_wall_ns() - m->stood_from;
+    m->stood_from = 0;
     gclock_resume(m->clock); /* arms the loop's timer again */
     if (m->threads) {
         m->threads->parked = false;

@@ -249,9 +249,7 @@ static void pc_a20(void *opaque, int on)
 
 static int64_t pc_wall_ns(void *opaque)
 {
-    struct pc *pc = opaque;
-    struct machine *m = pc->machine;
-    return m->rtc_base * 1000000000 + (int64_t)gclock_now(m->clock);
+    return machine_wall_ns(((const struct pc *)opaque)->machine);
 }
 
 /* ---- making the devices ---- */

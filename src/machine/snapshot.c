@@ -73,7 +73,7 @@ static void fill_head(const struct machine *m, struct head *h)
     h->memory = m->config.memory;
     h->now = gclock_now(m->clock);
     h->rng = m->rng;
-    h->rtc_base = (uint64_t)m->rtc_base;
+    h->rtc_base = (uint64_t)(m->pvclock.wall_base / 1000000000);
     h->resets = m->resets;
     h->instructions = m->instructions;
     memcpy(h->system_time, m->pvclock.system_time, sizeof(h->system_time));
@@ -257,12 +257,15 @@ static int check_head(const struct machine *m, const struct head *h, struct erro
 static void take_head(struct machine *m, const struct head *h)
 {
     m->rng = h->rng;
-    m->rtc_base = (int64_t)h->rtc_base;
     m->resets = h->resets ? h->resets : 1;
     m->instructions = h->instructions;
     memcpy(m->pvclock.system_time, h->system_time, sizeof(h->system_time));
     m->pvclock.wall_clock = h->wall_clock;
-    m->pvclock.wall_base = (int64_t)h->wall_base;
+    /* The real-time clock shows what it would have shown meanwhile, unless the time was given. */
+    m->pvclock.wall_base =
+        m->config.rtc_base || m->config.time_source
+            ? (int64_t)h->wall_base
+            : machine_host_wall_ns() + m->config.rtc_offset * 1000000000 - (int64_t)h->now;
 }
 
 static int load_parts(struct machine *m, bool last, struct error *err)

@@ -92,6 +92,11 @@ head -c 3000000 "$work/blob" | timeout 60 "$isola" exec -i web sha256sum >"$work
 check "input of exec" says "$(head -c 3000000 "$work/blob" | sha256sum)"
 timeout 60 "$isola" exec web no-such-program >"$work/out" 2>"$work/err"
 [ $? = 127 ] && check "exec of what is not there: 127" true || check "exec of what is not there: 127" false
+"$isola" pause web >/dev/null && sleep 8 && "$isola" unpause web >/dev/null
+before=$(date +%s)
+now=$(timeout 60 "$isola" exec web busybox date +%s | tr -d '\r')
+after=$(date +%s)
+check "the clock is right after a pause" [ "$now" -ge $((before - 1)) -a "$now" -le $((after + 1)) ]
 check "kill" timeout 30 "$isola" kill web
 for i in $(seq 100); do "$isola" ps -aq | grep -q . || break; sleep 0.1; done
 check "--rm leaves nothing" [ -z "$("$isola" ps -aq)" ]
