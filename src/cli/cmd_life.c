@@ -181,6 +181,27 @@ int verb_update(struct cli *cli, struct args *args)
     return for_each(cli, args, update_one);
 }
 
+/*
+ * Whether that file is what the record has in the drive already. The guest may have ejected it, so
+ * that it is to be put in anew.
+ */
+static bool has_medium(struct cli *cli, const char *ref, const char *drive, const char *file)
+{
+    struct spec *wanted = spec_new();
+    struct instance *instance = NULL;
+    bool floppy = strcmp(drive, "floppy") == 0, same = false;
+
+    if (wanted && spec_set(wanted, drive, file, NULL) == 0 &&
+        instance_find(cli->home, ref, &instance, NULL) == 0) {
+        const char *now = floppy ? instance->spec->floppy : instance->spec->cdrom,
+                   *then = floppy ? wanted->floppy : wanted->cdrom;
+        same = now && strcmp(now, then) == 0;
+    }
+    instance_free(instance);
+    spec_free(wanted);
+    return same;
+}
+
 int verb_media(struct cli *cli, struct args *args)
 {
     bool eject = args_bool(args, "eject");
@@ -197,7 +218,9 @@ int verb_media(struct cli *cli, struct args *args)
     }
     if (!cli_home(cli))
         return EXIT_FAILED;
-    if (instance_update(cli->home, args->words[0], args->words[1], eject ? "none" : args->words[2],
+    if ((!eject && has_medium(cli, args->words[0], args->words[1], args->words[2]) &&
+         instance_update(cli->home, args->words[0], args->words[1], "none", &err) < 0) ||
+        instance_update(cli->home, args->words[0], args->words[1], eject ? "none" : args->words[2],
                         &err) < 0) {
         cli_error(cli, &err);
         return EXIT_FAILED;

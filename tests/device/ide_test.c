@@ -663,6 +663,9 @@ static void cd_is_changed(void **state)
     packet(f, event, false, 0xfffe);
     assert_int_equal(take(f, data, sizeof(data)), 8);
     assert_memory_equal(data, "\0\6\4\x10\3\1\0\0", 8); /* removed; open */
+    device_reset(&f->a.cd->dev); /* a reboot does not put in what was ejected */
+    assert_false(ready(f));
+    assert_int_equal(sense(f), 0x023a02);
     packet(f, load, false, 0);
     assert_false(ready(f));
     assert_int_equal(sense(f), 0x062800);

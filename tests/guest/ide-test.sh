@@ -29,7 +29,10 @@ asked() { # TEXT: waits for a line of the guest
 }
 (
     asked "another disc please" && "$isola" media old-drives cdrom "$work/second" &&
-        asked "no disc please" && "$isola" media old-drives cdrom --eject
+        asked "no disc please" && "$isola" media old-drives cdrom --eject &&
+        asked "the first please" && "$isola" media old-drives cdrom "$work/first" &&
+        asked "ejected by myself" && "$isola" update -m 256m old-drives && echo "updated" && asked "it is still out" &&
+        "$isola" media old-drives cdrom "$work/first"
 ) >"$work/media" 2>&1 &
 user=$!
 children="$children $user"
@@ -57,6 +60,15 @@ echo "cd now ${now%% *}"
 echo "no disc please"
 for i in $(seq 1 200); do dd if=/dev/sr0 of=/dev/null count=1 2>/dev/null || break; sleep 0.2; done
 dd if=/dev/sr0 of=/dev/null count=1 2>&1 | grep -o "No medium found"
+until_disc() { for i in $(seq 1 200); do dd if=/dev/sr0 of=/dev/null count=1 2>/dev/null && break; sleep 0.2; done; }
+echo "the first please"
+until_disc
+eject /dev/sr0
+dd if=/dev/sr0 of=/dev/null count=1 2>/dev/null || echo "ejected by myself"
+sleep 3
+dd if=/dev/sr0 of=/dev/null count=1 2>/dev/null || echo "it is still out"
+until_disc
+echo "cd again $(sha256sum /dev/sr0 | cut -c1-64)"
 # A disc that goes while it is read is an error, of sr0 alone.
 dmesg | grep -E "exception Emask|failed command|I/O error" | grep -v sr0 | sed "s/^/complaint: /"'
 wait $user
@@ -74,6 +86,9 @@ check "and written" cmp "$work/floppy" "$work/floppy.old"
 check "the CD is read" said "cd $(sum "$work/first")"
 check "another disc is put in while the guest runs" said "cd now $(sum "$work/second")"
 check "a disc is taken out" said "No medium found"
+check "the guest ejects one by itself" said "ejected by myself"
+check "which another change does not put in again" sh -c "grep -qx 'it is still out' '$work/out' && grep -qx updated '$work/media'"
+check "but who asks for it" said "cd again $(sum "$work/first")"
 check "no driver complains" sh -c "! grep '^complaint' '$work/out'"
 [ $failed = 0 ] || { show; cat "$work/media"; }
 echo "$passed passed, $failed failed"

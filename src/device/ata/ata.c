@@ -547,6 +547,16 @@ static const struct state_table state = {.name = "ata-drive",
                                          .field_count = array_size(fields),
                                          .after = after};
 
+/* The tray stays where it is: what a guest ejected does not come back by a reboot. */
+static void drive_reset(struct device *dev)
+{
+    struct ata_drive *d = container_of(dev, struct ata_drive, dev);
+    uint8_t tray_open = d->tray_open;
+
+    state_reset(&state, d);
+    d->tray_open = tray_open;
+}
+
 void ata_drive_reset(struct ata_drive *d, struct ata_regs *regs)
 {
     d->sense[0] = d->sense[1] = d->sense[2] = 0;
@@ -571,7 +581,7 @@ struct ata_drive *ata_drive_new(const char *name, struct block *block, bool cd, 
         error_set(err, -ENOMEM, "add drive %s: out of memory", name);
         return NULL;
     }
-    d->dev = (struct device){.state = &state, .free = drive_free};
+    d->dev = (struct device){.state = &state, .reset = drive_reset, .free = drive_free};
     snprintf(d->dev.name, sizeof(d->dev.name), "%s", name);
     d->block = block;
     d->cd = cd;
