@@ -52,8 +52,28 @@ static const struct check checks[] = {
     {&real16, BYTES("\x63\xc8"), X86_DECODE_INVALID, "", 0},
     /* LES, LDS and BOUND with a register would be VEX and EVEX. */
     {&prot32, BYTES("\xc4\x00"), X86_DECODE_OK, "les", 2},
-    {&prot32, BYTES("\xc4\xe2\x79\x00\xc0"), X86_DECODE_INVALID, "", 0},
-    {&long64, BYTES("\xc5\xf8\x58\xc0"), X86_DECODE_INVALID, "", 0},
+    {&prot32, BYTES("\xc4\xe2\x79\x00\xc0"), X86_DECODE_OK, "vpshufb", 5},
+    {&real16, BYTES("\xc4\xe2\x79\x00\xc0"), X86_DECODE_INVALID, "", 0},
+    {&real16, BYTES("\xc5\x00"), X86_DECODE_OK, "lds", 2},
+    {&prot32, BYTES("\xc4"), X86_DECODE_MORE, "", 0},
+    {&long64, BYTES("\xc5\xf8\x58\xc0"), X86_DECODE_OK, "vaddps", 4},
+    {&long64, BYTES("\xc5\xf8"), X86_DECODE_MORE, "", 0},
+    {&long64, BYTES("\xc5\xf8\x77"), X86_DECODE_OK, "vzeroupper", 3},
+    {&long64, BYTES("\xc5\xfc\x77"), X86_DECODE_OK, "vzeroall", 3},
+    {&long64, BYTES("\xc5\xe8\x77"), X86_DECODE_INVALID, "", 0}, /* vvvv is no operand */
+    {&long64, BYTES("\xc5\xe8\x28\xc1"), X86_DECODE_INVALID, "", 0},
+    {&long64, BYTES("\x66\xc5\xf8\x58\xc0"), X86_DECODE_INVALID, "", 0},
+    {&long64, BYTES("\xf2\xc5\xf8\x58\xc0"), X86_DECODE_INVALID, "", 0},
+    {&long64, BYTES("\xf0\xc5\xf8\x58\xc0"), X86_DECODE_INVALID, "", 0},
+    {&long64, BYTES("\x48\xc5\xf8\x58\xc0"), X86_DECODE_INVALID, "", 0},
+    {&long64, BYTES("\x67\x64\xc5\xf8\x58\x00"), X86_DECODE_OK, "vaddps", 6},
+    {&long64, BYTES("\xc4\xe0\x78\x58\xc0"), X86_DECODE_INVALID, "", 0},     /* no map 0 */
+    {&long64, BYTES("\xc4\xe2\x7d\x41\xc0"), X86_DECODE_INVALID, "", 0},     /* L must be 0 */
+    {&long64, BYTES("\xc4\xe3\x7d\x00\xc0\x1b"), X86_DECODE_INVALID, "", 0}, /* W must be 1 */
+    {&long64, BYTES("\xc4\xe3\xfd\x00\xc0\x1b"), X86_DECODE_OK, "vpermq", 6},
+    {&long64, BYTES("\xc4\xe2\x69\x90\x0c\x18"), X86_DECODE_OK, "vpgatherdd", 6},
+    {&long64, BYTES("\xc4\xe2\x69\x90\x08"), X86_DECODE_INVALID, "", 0}, /* wants a SIB byte */
+    {&long64, BYTES("\xc4\xe2\xf0\xf2\xc2"), X86_DECODE_OK, "andn", 5},
     {&long64, BYTES("\x62\xf1\x7c\x48\x58\xc0"), X86_DECODE_INVALID, "", 0},
     {&long64, BYTES("\x8f\xe9\x00"), X86_DECODE_INVALID, "", 0},
     /* LOCK: only the marked instructions, only with a memory destination. */
@@ -116,6 +136,21 @@ static void test_fields(void **state)
     assert_int_equal(i.seg, X86_CS);
     i = decoded(&prot32, BYTES("\x8b\x45\x00"));
     assert_int_equal(i.seg, X86_SS);
+    /* VEX: all four register numbers, W as REX.W, 32-bit operands outside 64-bit mode. */
+    i = decoded(&long64, BYTES("\xc4\x42\x2d\x00\xd9"));
+    assert_int_equal(i.reg, 11);
+    assert_int_equal(i.vvvv, 10);
+    assert_int_equal(i.rm, 9);
+    assert_int_equal(i.vlen, 1);
+    i = decoded(&long64, BYTES("\xc4\xa2\x69\x90\x0c\x20")); /* index XMM12 */
+    assert_int_equal(i.index, 12);
+    i = decoded(&long64, BYTES("\xc4\xe2\x69\x90\x0c\x20")); /* index XMM4 */
+    assert_int_equal(i.index, 4);
+    i = decoded(&long64, BYTES("\xc4\xe2\xf0\xf2\xc2"));
+    assert_int_equal(i.osize, X86_SIZE_64);
+    i = decoded(&prot32, BYTES("\xc4\xe2\xf0\xf2\xc2"));
+    assert_int_equal(i.osize, X86_SIZE_32);
+
     i = decoded(&real16, BYTES("\x8b\x42\x00"));
     assert_int_equal(i.base, X86_RBP);
     assert_int_equal(i.index, X86_RSI);
@@ -157,12 +192,20 @@ static void test_every_row(void **state)
                 uint8_t b[16] = {0};
                 unsigned n = 0;
                 struct x86_insn i;
-                if (prefix_bytes[r->prefix])
-                    b[n++] = prefix_bytes[r->prefix];
-                if (r->map)
-                    b[n++] = 0x0f;
-                if (r->map > 1)
-                    b[n++] = r->map == 2 ? 0x38 : 0x3a;
+                if (x86_row_is_vex(r)) {
+                    static const uint8_t pps[] = {0, 0, 1, 2, 3, 0};
+                    b[n++] = 0xc4;
+                    b[n++] = (uint8_t)(0xe0 | (r->map - X86_MAP_VEX));
+                    b[n++] = (uint8_t)(0x78 | pps[r->prefix] | (r->attr & X86_ATTR_L1 ? 4 : 0) |
+                                       (r->attr & X86_ATTR_W1 ? 0x80 : 0));
+                } else {
+                    if (prefix_bytes[r->prefix])
+                        b[n++] = prefix_bytes[r->prefix];
+                    if (r->map)
+                        b[n++] = 0x0f;
+                    if (r->map > X86_MAP_0F)
+                        b[n++] = r->map == X86_MAP_0F38 ? 0x38 : 0x3a;
+                }
                 b[n++] = r->opcode;
                 if (r->has_modrm)
                     b[n] = (uint8_t)modrm;

@@ -14,7 +14,7 @@
 #include "cpu/x86/fpu.h"
 #include "cpu/x86/optable.h"
 
-enum unit { UNIT_NONE, UNIT_X87, UNIT_X87_NOWAIT, UNIT_FWAIT, UNIT_MMX, UNIT_SSE };
+enum unit { UNIT_NONE, UNIT_X87, UNIT_X87_NOWAIT, UNIT_FWAIT, UNIT_MMX, UNIT_SSE, UNIT_AVX };
 
 static bool named(const struct x86_row *row, const char *const *names, unsigned n)
 {
@@ -36,6 +36,12 @@ static enum unit unit_of(const struct x86_row *row)
         return named(row, nowait, array_size(nowait)) ? UNIT_X87_NOWAIT : UNIT_X87;
     if (row->map == 0)
         return UNIT_NONE;
+    if (x86_row_is_vex(row)) {
+        for (unsigned k = 0; k < X86_ROW_OPERANDS; k++)
+            if (memchr("VWUH", x86_operand_names[row->operands[k]][0], 4))
+                return UNIT_AVX;
+        return row->feature == X86_FEATURE(X86_W_1_ECX, 28) ? UNIT_AVX : UNIT_NONE;
+    }
     if (named(row, mxcsr, array_size(mxcsr)))
         return UNIT_SSE;
     if (!strcmp(row->mnemonic, "emms"))
@@ -72,7 +78,8 @@ static struct x86_cpu *new_cpu(void)
     c->vm = &vm;
     c->mode = X86_MODE_64;
     c->cr0 = X86_CR0_PE | X86_CR0_NE | X86_CR0_MP;
-    c->cr4 = X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT;
+    c->cr4 = X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_OSXSAVE;
+    c->xcr0 = 7;
     c->mxcsr = 0x1f80;
     x86_fpu_init(c);
     return c;
@@ -94,7 +101,7 @@ static int vector_of(struct x86_cpu *c, const struct x86_row *row)
 }
 
 /* @expect[unit] is the vector, -1 for "anything else". */
-static void check_all(uint64_t cr0, uint64_t cr4, uint16_t sw, const int expect[6])
+static void check_all(uint64_t cr0, uint64_t cr4, uint16_t sw, const int expect[7])
 {
     unsigned rows = 0;
     for (unsigned r = 0; r < X86_ROWS; r++) {
@@ -119,17 +126,33 @@ static void check_all(uint64_t cr0, uint64_t cr4, uint16_t sw, const int expect[
 
 static void test_task_switched(void **state)
 {
-    check_all(X86_CR0_TS, 0, 0, (int[]){-1, X86_NM, X86_NM, X86_NM, X86_NM, X86_NM});
+    check_all(X86_CR0_TS, 0, 0, (int[]){-1, X86_NM, X86_NM, X86_NM, X86_NM, X86_NM, X86_NM});
 }
 
 static void test_emulation(void **state)
 {
-    check_all(X86_CR0_EM, 0, 0, (int[]){-1, X86_NM, X86_NM, -1, X86_UD, X86_UD});
+    check_all(X86_CR0_EM, 0, 0, (int[]){-1, X86_NM, X86_NM, -1, X86_UD, X86_UD, -1});
 }
 
 static void test_no_osfxsr(void **state)
 {
-    check_all(0, X86_CR4_OSFXSR, 0, (int[]){-1, -1, -1, -1, -1, X86_UD});
+    check_all(0, X86_CR4_OSFXSR, 0, (int[]){-1, -1, -1, -1, -1, X86_UD, -1});
+}
+
+/* VEX instructions ask for CR4.OSXSAVE and XCR0, before CR0.TS. */
+static void test_no_avx_state(void **state)
+{
+    check_all(X86_CR0_TS, X86_CR4_OSXSAVE, 0,
+              (int[]){-1, X86_NM, X86_NM, X86_NM, X86_NM, X86_NM, X86_UD});
+    for (unsigned xcr0 = 1; xcr0 < 8; xcr0 += 2) {
+        struct x86_cpu *c = new_cpu();
+        struct x86_insn i = {.rm = 1};
+        c->xcr0 = xcr0;
+        assert_int_equal(x86_op_avx_paddb(c, &i), xcr0 == 7 ? X86_NEXT : X86_FAULT);
+        if (xcr0 != 7)
+            assert_int_equal(c->fault.vector, X86_UD);
+        free(c);
+    }
 }
 
 static void test_pending_exception(void **state)
@@ -188,9 +211,13 @@ static void test_unmasked_sse_exception(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_task_switched),       cmocka_unit_test(test_emulation),
-        cmocka_unit_test(test_no_osfxsr),           cmocka_unit_test(test_pending_exception),
-        cmocka_unit_test(test_external_error_wire), cmocka_unit_test(test_unmasked_sse_exception),
+        cmocka_unit_test(test_task_switched),
+        cmocka_unit_test(test_emulation),
+        cmocka_unit_test(test_no_osfxsr),
+        cmocka_unit_test(test_no_avx_state),
+        cmocka_unit_test(test_pending_exception),
+        cmocka_unit_test(test_external_error_wire),
+        cmocka_unit_test(test_unmasked_sse_exception),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,6 +183,54 @@ static void test_xsave_components(void **state)
     free(a);
 }
 
+/* Upper halves of the YMM registers, in both formats of the area. */
+static void test_avx_component(void **state)
+{
+    static x86_exec_fn *const saves[] = {x86_op_xsave, x86_op_xsaveopt, x86_op_xsavec};
+    for (unsigned k = 0; k < array_size(saves); k++) {
+        struct x86_cpu *a = new_cpu(), *b = new_cpu();
+        a->xcr0 = b->xcr0 = 7;
+        a->gpr[X86_RAX] = b->gpr[X86_RAX] = 7;
+        for (unsigned r = 0; r < 16; r++)
+            a->ymmh[r] = (union x86_xmm){.u64 = {rnd(), rnd()}};
+        memset(page, 0, sizeof(page));
+        assert_int_equal(exec(a, saves[k], X86_SIZE_64), X86_NEXT);
+        assert_memory_equal(page + AREA + 576, a->ymmh, 256);
+        assert_int_equal(load_le64(page + AREA + 512), 7);
+        assert_int_equal(load_le64(page + AREA + 520),
+                         k == 2 ? UINT64_C(7) | UINT64_C(1) << 63 : 0);
+        assert_int_equal(exec(b, x86_op_xrstor, X86_SIZE_64), X86_NEXT);
+        assert_same_state(a, b);
+        assert_memory_equal(a->ymmh, b->ymmh, sizeof(a->ymmh));
+        /* Not in use: its bit is clear, and restoring clears the registers. */
+        memset(a->ymmh, 0, sizeof(a->ymmh));
+        assert_int_equal(exec(a, saves[k], X86_SIZE_64), X86_NEXT);
+        assert_int_equal(load_le64(page + AREA + 512), 3);
+        assert_int_equal(exec(b, x86_op_xrstor, X86_SIZE_64), X86_NEXT);
+        assert_memory_equal(a->ymmh, b->ymmh, sizeof(a->ymmh));
+        free(a);
+        free(b);
+    }
+    /* The compacted format's own rules: XSTATE_BV within XCOMP_BV, within XCR0, the rest zero. */
+    struct x86_cpu *a = new_cpu();
+    a->xcr0 = 3;
+    page[AREA + 520] = 7;
+    expect_gp(a, x86_op_xrstor);
+    page[AREA + 520] = 1;
+    expect_gp(a, x86_op_xrstor);
+    page[AREA + 520] = 3;
+    page[AREA + 575] = 1;
+    expect_gp(a, x86_op_xrstor);
+    page[AREA + 575] = 0;
+    assert_int_equal(exec(a, x86_op_xrstor, X86_SIZE_64), X86_NEXT);
+    /* MXCSR comes with the SSE component only. */
+    store_le32(page + AREA + 24, 0x1fa0);
+    page[AREA + 512] = 1;
+    assert_int_equal(exec(a, x86_op_xrstor, X86_SIZE_64), X86_NEXT);
+    assert_int_equal(a->mxcsr, 0x1f80);
+    free(a);
+}
+
 /* Seven fields, then ST(0) to ST(7), and back; the 16-bit form keeps pointers of 16 bits. */
 static void test_fnsave_round_trip(void **state)
 {
@@ -255,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_compat_mode_keeps_high_registers),
         cmocka_unit_test(test_restore_checks),
         cmocka_unit_test(test_xsave_components),
+        cmocka_unit_test(test_avx_component),
         cmocka_unit_test(test_fnsave_round_trip),
 #ifdef __x86_64__
         cmocka_unit_test(test_images_against_host),

@@ -12,13 +12,13 @@ static void test_catalogue(void **state)
 {
     unsigned n = 0;
 
-    assert_string_equal(x86_model_name(x86_model_find(NULL)), "isola-v1");
+    assert_string_equal(x86_model_name(x86_model_find(NULL)), "isola-v3");
     assert_null(x86_model_find("no-such"));
     for (const struct x86_model *m; (m = x86_model_at(n)); n++) {
         assert_ptr_equal(x86_model_find(x86_model_name(m)), m);
         assert_true(strlen(x86_model_about(m)) > 10);
     }
-    assert_int_equal(n, 3);
+    assert_int_equal(n, 4);
 }
 
 static void test_default_model(void **state)
@@ -43,7 +43,7 @@ static void test_default_model(void **state)
     assert_true(out[ECX] & 1u << 27);
     for (unsigned n = 0; n < 3; n++)
         x86_cpuid(r.c, 0x80000002 + n, 0, (uint32_t *)(void *)(text + n * 16));
-    assert_string_equal(text, "Isola Virtual Processor v1");
+    assert_string_equal(text, "Isola Virtual Processor v3");
     x86_cpuid(r.c, 0x80000008, 0, out);
     assert_int_equal(out[EAX], 48 << 8 | 40);
     x86_cpuid(r.c, 0x15, 0, out);
@@ -71,6 +71,39 @@ static void test_board_leaves(void **state)
     assert_int_equal(out[EDX], 3);
     x86_cpuid(r.c, 0x40000002, 0, out);
     assert_int_equal(out[EAX] | out[EBX] | out[ECX] | out[EDX], 0);
+    rig_free(&r);
+}
+
+/* The sizes of leaf 0xd follow XCR0, and XCR0 takes what the leaf says and nothing else. */
+static void test_state_components(void **state)
+{
+    struct rig r;
+    uint32_t out[4];
+
+    rig_new(&r);
+    for (unsigned n = 0; x86_model_at(n); n++) {
+        const struct x86_model *m = x86_model_at(n);
+        bool avx = x86_model_has(m, X86_FEATURE(X86_W_1_ECX, 28));
+
+        r.vm->model = m;
+        x86_reset(r.c);
+        assert_int_equal(x86_model_xcr0(m), avx ? 7 : 3);
+        x86_cpuid(r.c, 0xd, 0, out);
+        if (!x86_model_has(m, X86_FEATURE(X86_W_1_ECX, 26))) {
+            assert_false(avx);
+            continue;
+        }
+        assert_int_equal(out[EAX], avx ? 7 : 3);
+        assert_int_equal(out[EBX], 576);
+        assert_int_equal(out[ECX], avx ? 832 : 576);
+        r.c->xcr0 = x86_model_xcr0(m);
+        x86_cpuid(r.c, 0xd, 0, out);
+        assert_int_equal(out[EBX], out[ECX]);
+        x86_cpuid(r.c, 0xd, 2, out);
+        assert_int_equal(out[EAX], avx ? 256 : 0);
+        assert_int_equal(out[EBX], avx ? 576 : 0);
+    }
+    r.vm->model = x86_model_find(NULL);
     rig_free(&r);
 }
 
@@ -157,7 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_catalogue),    cmocka_unit_test(test_default_model),
         cmocka_unit_test(test_board_leaves), cmocka_unit_test(test_control_bits_follow_features),
-        cmocka_unit_test(test_msrs),
+        cmocka_unit_test(test_msrs),         cmocka_unit_test(test_state_components),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

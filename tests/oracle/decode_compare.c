@@ -100,6 +100,9 @@ static const char *const synonyms[][2] = {
     {"sysret", "sysretq"},
     {"sysexit", "sysexitq"},
     {"movd", "movq"},
+    {"vmovd", "vmovq"},
+    {"vpextrd", "vpextrq"},
+    {"vpinsrd", "vpinsrq"},
     {"pextrd", "pextrq"},
     {"pinsrd", "pinsrq"},
     {"insw", "insd"},
@@ -155,6 +158,18 @@ static bool we_have(ZydisISAExt ext)
     case ZYDIS_ISA_EXT_MOVBE:
     case ZYDIS_ISA_EXT_ADOX_ADCX:
     case ZYDIS_ISA_EXT_PAUSE:
+    case ZYDIS_ISA_EXT_AVX:
+    case ZYDIS_ISA_EXT_AVX2:
+    case ZYDIS_ISA_EXT_AVX2GATHER:
+    case ZYDIS_ISA_EXT_AVXAES:
+    case ZYDIS_ISA_EXT_FMA:
+    case ZYDIS_ISA_EXT_F16C:
+    case ZYDIS_ISA_EXT_BMI1:
+    case ZYDIS_ISA_EXT_BMI2:
+    case ZYDIS_ISA_EXT_LZCNT:
+    case ZYDIS_ISA_EXT_SHA:
+    case ZYDIS_ISA_EXT_RDPID:
+    case ZYDIS_ISA_EXT_XSAVEC:
         return true;
     default:
         return false;

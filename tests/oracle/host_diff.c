@@ -118,6 +118,10 @@ static void print_state(const char *name, const struct orc_state *s)
     for (unsigned i = 0; i < 16; i++)
         printf(" x%u %016" PRIx64 "%016" PRIx64, i, load_le64(s->fx + 168 + 16 * i),
                load_le64(s->fx + 160 + 16 * i));
+    printf("\n        ");
+    for (unsigned i = 0; i < 16; i++)
+        printf(" y%u %016" PRIx64 "%016" PRIx64, i, load_le64(s->ymmh + 8 + 16 * i),
+               load_le64(s->ymmh + 16 * i));
     printf("\n");
 }
 

@@ -9,7 +9,7 @@
     .globl orc_host_out
     .hidden orc_host_out
 orc_host_out:
-    .skip 768
+    .skip 1024
 orc_host_rsp:
     .skip 8
 orc_host_far:
@@ -17,6 +17,10 @@ orc_host_far:
     .globl orc_host_fs
     .hidden orc_host_fs
 orc_host_fs:
+    .skip 8
+    .globl orc_host_avx
+    .hidden orc_host_avx
+orc_host_avx:
     .skip 8
 
     .section .rodata
@@ -50,6 +54,25 @@ orc_host_enter:
     iretq
 1:
     fxrstor64 [rdi + 192]
+    cmp byte ptr [rip + orc_host_avx], 0
+    je 2f
+    vinsertf128 ymm0, ymm0, [rdi + 704 + 0], 1
+    vinsertf128 ymm1, ymm1, [rdi + 704 + 16], 1
+    vinsertf128 ymm2, ymm2, [rdi + 704 + 32], 1
+    vinsertf128 ymm3, ymm3, [rdi + 704 + 48], 1
+    vinsertf128 ymm4, ymm4, [rdi + 704 + 64], 1
+    vinsertf128 ymm5, ymm5, [rdi + 704 + 80], 1
+    vinsertf128 ymm6, ymm6, [rdi + 704 + 96], 1
+    vinsertf128 ymm7, ymm7, [rdi + 704 + 112], 1
+    vinsertf128 ymm8, ymm8, [rdi + 704 + 128], 1
+    vinsertf128 ymm9, ymm9, [rdi + 704 + 144], 1
+    vinsertf128 ymm10, ymm10, [rdi + 704 + 160], 1
+    vinsertf128 ymm11, ymm11, [rdi + 704 + 176], 1
+    vinsertf128 ymm12, ymm12, [rdi + 704 + 192], 1
+    vinsertf128 ymm13, ymm13, [rdi + 704 + 208], 1
+    vinsertf128 ymm14, ymm14, [rdi + 704 + 224], 1
+    vinsertf128 ymm15, ymm15, [rdi + 704 + 240], 1
+2:
     /* Loading a segment register is slow: not when the selector is there from the case before. */
     movzx eax, word ptr [rdi + 160]
     mov ecx, es
@@ -158,6 +181,25 @@ orc_host_leave:
     rdgsbase rax
     mov [rip + orc_host_out + 152], rax
     fxsave64 [rip + orc_host_out + 192]
+    cmp byte ptr [rip + orc_host_avx], 0
+    je 2f
+    vextractf128 [rip + orc_host_out + 704 + 0], ymm0, 1
+    vextractf128 [rip + orc_host_out + 704 + 16], ymm1, 1
+    vextractf128 [rip + orc_host_out + 704 + 32], ymm2, 1
+    vextractf128 [rip + orc_host_out + 704 + 48], ymm3, 1
+    vextractf128 [rip + orc_host_out + 704 + 64], ymm4, 1
+    vextractf128 [rip + orc_host_out + 704 + 80], ymm5, 1
+    vextractf128 [rip + orc_host_out + 704 + 96], ymm6, 1
+    vextractf128 [rip + orc_host_out + 704 + 112], ymm7, 1
+    vextractf128 [rip + orc_host_out + 704 + 128], ymm8, 1
+    vextractf128 [rip + orc_host_out + 704 + 144], ymm9, 1
+    vextractf128 [rip + orc_host_out + 704 + 160], ymm10, 1
+    vextractf128 [rip + orc_host_out + 704 + 176], ymm11, 1
+    vextractf128 [rip + orc_host_out + 704 + 192], ymm12, 1
+    vextractf128 [rip + orc_host_out + 704 + 208], ymm13, 1
+    vextractf128 [rip + orc_host_out + 704 + 224], ymm14, 1
+    vextractf128 [rip + orc_host_out + 704 + 240], ymm15, 1
+2:
     mov dword ptr [rip + orc_host_out + 176], -1
     /* The signal handler comes here, with rsp anywhere. */
     .globl orc_host_resume
@@ -168,6 +210,10 @@ orc_host_resume:
     /* The other selectors mean nothing here, and orc_host_enter knows them. */
     mov rax, [rip + orc_host_fs]
     wrfsbase rax
+    cmp byte ptr [rip + orc_host_avx], 0
+    je 2f
+    vzeroupper
+2:
     fninit
     ldmxcsr [rip + default_mxcsr]
     mov rsp, [rip + orc_host_rsp]

@@ -159,7 +159,7 @@ static struct form form_of(const struct orc_case *c)
     } else if (rm == 4) {
         unsigned base = k->sib & 7, index = (k->sib >> 3 & 7) | (k->rex & 2 ? 8 : 0);
         f.base = mod == 0 && base == 5 ? -1 : (int)(base | rexb);
-        f.index = index == 4 ? -1 : (int)index;
+        f.index = index == 4 || k->vsib ? -1 : (int)index;
         f.scale = k->sib >> 6;
     } else if (mod == 0 && rm == 5) {
         f.riprel = c->bits == 64;

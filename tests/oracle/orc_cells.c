@@ -20,6 +20,8 @@ static bool applies(const struct x86_row *row, unsigned bits, enum orc_prefix pr
 {
     if (prefix == ORC_PFX_REX || prefix == ORC_PFX_REXW)
         return bits == 64;
+    if (x86_row_is_vex(row))
+        return true;
     return !(prefix == ORC_PFX_66 && row->prefix == X86_PREFIX_66) &&
            !(prefix == ORC_PFX_F2 && row->prefix == X86_PREFIX_F2) &&
            !(prefix == ORC_PFX_F3 && row->prefix == X86_PREFIX_F3);

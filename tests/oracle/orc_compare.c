@@ -46,6 +46,8 @@ enum {
     K_NULL,
     K_MXCSR_MM,
     K_INTO_ITSELF,
+    K_AMD_SHA,
+    K_AMD_VEX_W,
     K_N
 };
 const struct orc_known orc_known[] = {
@@ -94,6 +96,11 @@ const struct orc_known orc_known[] = {
     [K_MXCSR_MM] = {"amd-mxcsr-mm",
                     "MXCSR bit 17, misaligned exception mask, is there on AMD only"},
     [K_INTO_ITSELF] = {"into-itself", "a branch into its own bytes, which are other instructions"},
+    [K_AMD_SHA] = {"amd-sha-align", "SHA instructions need no alignment on AMD"},
+    [K_AMD_VEX_W] =
+        {"amd-vex-w",
+         "VPINSRD, VPEXTRD with VEX.W outside 64-bit mode: #UD on AMD, ignored by Intel; "
+         "VPERMPD without VEX.W: runs on AMD"},
     [K_STUB] = {"stub-page", "jumped into the page of the harness"},
     [K_POINTER_48] = {"x87-pointer-48", "AMD keeps 48 bits of FIP and FDP"},
     [K_N] = {NULL, NULL},
@@ -119,6 +126,13 @@ int orc_excluded(const struct orc_run *run)
     if (from->map == 1 && !row &&
         ((from->opcode == 0xae && c->code.prefixes & (ORC_P66 | ORC_PF2 | ORC_PF3)) ||
          (from->opcode == 0x01 && c->code.modrm >= 0xc0)))
+        return K_FEATURE;
+    if (run->amd && orc_in(from, ORC_SET_VPERMQ) && !row)
+        return K_AMD_VEX_W;
+    /* VEX.256 of AES and PCLMULQDQ (VAES, VPCLMULQDQ). */
+    if (x86_row_is_vex(from) && !row && from->attr & X86_ATTR_L0 &&
+        ((from->map == X86_MAP_VEX_0F38 && from->opcode >= 0xdc && from->opcode <= 0xdf) ||
+         (from->map == X86_MAP_VEX_0F3A && from->opcode == 0x44)))
         return K_FEATURE;
     /* VEX and EVEX instead of LES, LDS and BOUND; XOP instead of POP. */
     if (from->map == 0 && !row &&
@@ -212,7 +226,7 @@ static bool near(uint32_t a, uint32_t b)
 
 static bool approximate(const struct orc_run *run, const uint8_t *a, const uint8_t *b)
 {
-    if (!run->row || run->row->map != 1 || (run->row->opcode & 0xfe) != 0x52)
+    if (!run->row || (run->row->map & 3) != 1 || (run->row->opcode & 0xfe) != 0x52)
         return false;
     for (unsigned i = 0; i < 16; i += 4)
         if (!near(load_le32(a + i), load_le32(b + i)))
@@ -233,7 +247,8 @@ static bool lost_pointers(const uint8_t *fx)
 static void compare_fx(const struct orc_run *run, struct orc_diff *d)
 {
     const uint8_t *h = run->host.fx, *g = run->guest.fx;
-    if (memcmp(h, g, 28) == 0 && memcmp(h + 32, g + 32, 384) == 0)
+    const uint8_t *hy = run->host.ymmh, *gy = run->guest.ymmh;
+    if (memcmp(h, g, 28) == 0 && memcmp(h + 32, g + 32, 384) == 0 && memcmp(hy, gy, 256) == 0)
         return;
     compare_u64(d, "fcw", load_le16(h), load_le16(g));
     uint16_t c1 = 0;
@@ -270,6 +285,14 @@ static void compare_fx(const struct orc_run *run, struct orc_diff *d)
             d->excused |= UINT64_C(1) << K_APPROXIMATE;
         else if (memcmp(a, b, 16))
             differ(d, " xmm%u:%016" PRIx64 "%016" PRIx64 "/%016" PRIx64 "%016" PRIx64, i,
+                   load_le64(a + 8), load_le64(a), load_le64(b + 8), load_le64(b));
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        const uint8_t *a = hy + 16 * i, *b = gy + 16 * i;
+        if (memcmp(a, b, 16) && approximate(run, a, b))
+            d->excused |= UINT64_C(1) << K_APPROXIMATE;
+        else if (memcmp(a, b, 16))
+            differ(d, " ymmh%u:%016" PRIx64 "%016" PRIx64 "/%016" PRIx64 "%016" PRIx64, i,
                    load_le64(a + 8), load_le64(a), load_le64(b + 8), load_le64(b));
     }
 }
@@ -344,8 +367,9 @@ static void ignore_images(struct orc_run *run, struct orc_diff *d)
 static bool host_only_header(const struct orc_run *run)
 {
     uint32_t offset = operand_address(run) + 512 - ORC_DATA;
-    return offset <= ORC_RW_BYTES - 16 && (load_le64(run->host_data + offset) & ~UINT64_C(3) ||
-                                           load_le64(run->host_data + offset + 8) >> 63);
+    return offset <= ORC_RW_BYTES - 16 &&
+           (load_le64(run->host_data + offset) & ~UINT64_C(7) ||
+            load_le64(run->host_data + offset + 8) & ~(UINT64_C(7) | UINT64_C(1) << 63));
 }
 
 /* Whether the instruction's segment is that of an address. */
@@ -386,6 +410,10 @@ static int fault_excuse(const struct orc_run *run)
         return K_MXCSR_MM;
     if (passed && g->vector == X86_GP && orc_in(run->row, ORC_SET_XRSTOR) && host_only_header(run))
         return K_FEATURE;
+    if (run->amd && orc_in(run->row, ORC_SET_SHA) && g->vector == X86_GP && h->vector != X86_GP)
+        return K_AMD_SHA;
+    if (run->amd && orc_in(run->row, ORC_SET_VEX_W) && run->c->bits != 64 && h->vector == X86_UD)
+        return K_AMD_VEX_W;
     if (orc_in(run->row, ORC_SET_CMPS) && h->vector > 0 && g->vector > 0 &&
         (h->vector != g->vector || h->cr2 != g->cr2))
         return K_CMPS;

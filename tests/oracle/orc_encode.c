@@ -33,18 +33,23 @@ static void add_segment(struct orc_code *c, struct list *list, unsigned seg, uns
 static void many_prefixes(struct orc_rng *r, const struct x86_row *row, unsigned bits,
                           struct orc_code *c, struct list *list)
 {
-    if (row->prefix == X86_PREFIX_66 || orc_one_in(r, row->prefix == X86_PREFIX_NP ? 16 : 4))
+    bool vex = x86_row_is_vex(row);
+    if ((row->prefix == X86_PREFIX_66 && !vex) || orc_one_in(r, vex                            ? 64
+                                                                : row->prefix == X86_PREFIX_NP ? 16
+                                                                                               : 4))
         add_prefix(c, list, 0x66, ORC_P66);
     if (orc_one_in(r, 6))
         add_prefix(c, list, 0x67, ORC_P67);
     if (orc_one_in(r, 6))
         add_segment(c, list, orc_below(r, 6), bits);
     bool rep = row->attr & X86_ATTR_REP;
-    if (row->prefix == X86_PREFIX_F3 || orc_one_in(r, rep ? 3 : 20))
+    if (vex)
+        rep = false;
+    if ((row->prefix == X86_PREFIX_F3 && !vex) || orc_one_in(r, rep ? 3 : 20))
         add_prefix(c, list, 0xf3, ORC_PF3);
-    else if (row->prefix == X86_PREFIX_F2 || orc_one_in(r, rep ? 3 : 20))
+    else if ((row->prefix == X86_PREFIX_F2 && !vex) || orc_one_in(r, rep ? 3 : 20))
         add_prefix(c, list, 0xf2, ORC_PF2);
-    if (row->prefix == X86_PREFIX_F2 && !(c->prefixes & ORC_PF2))
+    if (row->prefix == X86_PREFIX_F2 && !vex && !(c->prefixes & ORC_PF2))
         add_prefix(c, list, 0xf2, ORC_PF2); /* the last of F2 and F3 wins */
     if (orc_one_in(r, row->attr & X86_ATTR_LOCK ? 4 : 40))
         add_prefix(c, list, 0xf0, ORC_PLOCK);
@@ -66,6 +71,8 @@ static void one_prefix(const struct x86_row *row, unsigned bits, enum orc_prefix
         add_prefix(c, list, 0xf3, ORC_PF3);
     else if (prefix == ORC_PFX_LOCK)
         add_prefix(c, list, 0xf0, ORC_PLOCK);
+    if (x86_row_is_vex(row))
+        return;
     if (row->prefix == X86_PREFIX_66)
         add_prefix(c, list, 0x66, ORC_P66);
     else if (row->prefix == X86_PREFIX_F3)
@@ -94,6 +101,9 @@ static void add_prefixes(struct orc_rng *r, const struct x86_row *row, unsigned 
         put(c, list.byte[i]);
     if (bits != 64 || prefix == ORC_PFX_NONE)
         return;
+    /* In front of VEX it is #UD: in the cells of REX, and seldom otherwise. */
+    if (x86_row_is_vex(row) && prefix != ORC_PFX_REX && !orc_one_in(r, 64))
+        return;
     bool forced = prefix == ORC_PFX_REX || prefix == ORC_PFX_REXW;
     if (!forced && !orc_one_in(r, 2))
         return;
@@ -102,6 +112,39 @@ static void add_prefixes(struct orc_rng *r, const struct x86_row *row, unsigned 
         c->rex |= 8;
     c->prefixes |= ORC_PREX | (c->rex & 8 ? ORC_PREXW : 0);
     put(c, c->rex);
+}
+
+/* A VEX prefix of the row's map, prefix, L and W; other bits at random. */
+static void add_vex(struct orc_rng *r, const struct x86_row *row, unsigned bits,
+                    enum orc_prefix prefix, struct orc_code *c)
+{
+    static const uint8_t pps[] = {
+        [X86_PREFIX_NP] = 0, [X86_PREFIX_66] = 1, [X86_PREFIX_F3] = 2, [X86_PREFIX_F2] = 3};
+    unsigned l = row->attr & X86_ATTR_L0 ? 0 : row->attr & X86_ATTR_L1 ? 1 : orc_below(r, 2);
+    unsigned w = row->attr & X86_ATTR_W0 ? 0 : row->attr & X86_ATTR_W1 ? 1 : orc_below(r, 2);
+    unsigned vvvv = row->attr & X86_ATTR_NDS ? orc_below(r, bits == 64 ? 16 : 8) : 0;
+    unsigned rxb = bits == 64 ? orc_below(r, 8) : 0;
+    if (prefix == ORC_PFX_MANY && orc_one_in(r, 32)) { /* what the row does not allow */
+        unsigned bit = orc_below(r, 3);
+        l ^= bit == 0;
+        w ^= bit == 1;
+        vvvv = bit == 2 ? orc_below(r, 16) : vvvv;
+    }
+    if (prefix == ORC_PFX_REXW)
+        w = row->attr & X86_ATTR_W0 ? 0 : 1;
+    unsigned low = (~vvvv & 15) << 3 | l << 2 | pps[row->prefix];
+    c->vex = 1;
+    c->vvvv = (uint8_t)vvvv;
+    c->rex = (uint8_t)(0x40 | (bits == 64 ? w << 3 | rxb : 0));
+    c->vsib = row->vsib;
+    if (row->map == X86_MAP_VEX_0F && w == 0 && !(rxb & 3) && orc_one_in(r, 2)) {
+        put(c, 0xc5);
+        put(c, (uint8_t)((rxb & 4 ? 0 : 0x80) | low));
+        return;
+    }
+    put(c, 0xc4);
+    put(c, (uint8_t)((~rxb & 7) << 5 | (row->map - X86_MAP_VEX)));
+    put(c, (uint8_t)(w << 7 | low));
 }
 
 static void add_modrm(struct orc_rng *r, const struct x86_row *row, enum orc_form form,
@@ -121,6 +164,8 @@ static void add_modrm(struct orc_rng *r, const struct x86_row *row, enum orc_for
     else if (m >= 0xc0)
         m = (uint8_t)((m & 0x3f) | orc_below(r, 3) << 6);
     m = (uint8_t)((m & ~row->modrm_mask) | row->modrm_value);
+    if (row->vsib && c->asize != 2 && m < 0xc0 && !orc_one_in(r, 64))
+        m = (uint8_t)((m & ~7) | 4);
     c->modrm = m;
     put(c, m);
     if (m >= 0xc0)
@@ -177,12 +222,16 @@ void orc_encode(struct orc_rng *r, const struct x86_row *row, unsigned bits,
     bool p66 = c->prefixes & ORC_P66, p67 = c->prefixes & ORC_P67;
     c->asize = bits == 64 ? (p67 ? 4 : 8) : (bits == 16) != p67 ? 2 : 4;
     c->osize = c->prefixes & ORC_PREXW ? 8 : (bits == 16) != p66 ? 2 : 4;
-    if (row->map)
+    if (x86_row_is_vex(row)) {
+        add_vex(r, row, bits, cell ? cell->prefix : ORC_PFX_MANY, c);
+        c->osize = c->rex & 8 ? 8 : 4;
+    } else if (row->map) {
         put(c, 0x0f);
-    if (row->map == 2)
-        put(c, 0x38);
-    if (row->map == 3)
-        put(c, 0x3a);
+        if (row->map == X86_MAP_0F38)
+            put(c, 0x38);
+        if (row->map == X86_MAP_0F3A)
+            put(c, 0x3a);
+    }
     put(c, (uint8_t)(row->opcode | (row->plus_r ? orc_below(r, 8) : 0)));
     if (row->has_modrm)
         add_modrm(r, row, cell ? cell->form : ORC_FORM_NONE, c);

@@ -83,6 +83,7 @@ static void make_fpu(struct orc_rng *r, struct orc_case *c, enum orc_kind kind)
     store_le32(fx + 24, mxcsr);
     store_le32(fx + 28, 0xffff);
     orc_fill(r, kind, fx + 160, 256);
+    orc_fill(r, kind, c->in.ymmh, 256);
 }
 
 static uint16_t data_sel(struct orc_rng *r, unsigned bits, bool stack)
@@ -296,11 +297,11 @@ static void make_image(struct orc_rng *r, struct orc_case *c, const struct x86_r
         orc_patch(c, target + (orc_in(row, ORC_SET_LDMXCSR) ? 0 : 24), &mxcsr, 4);
     }
     if (orc_in(row, ORC_SET_XSTATE)) {
-        uint64_t header[8] = {orc_next(r) & 3};
+        uint64_t header[8] = {orc_next(r) & 7};
         if (orc_one_in(r, 8))
             header[orc_below(r, 8)] = orc_value(r);
         orc_patch(c, target + 512, header, sizeof(header));
-        c->in.gpr[0] &= 3;
+        c->in.gpr[0] &= 7;
         c->in.gpr[2] = 0;
     }
     if (orc_in(row, ORC_SET_LOAD_ENV)) {
@@ -337,6 +338,27 @@ static void make_strings(struct orc_rng *r, struct orc_case *c, const struct x86
         bytes[orc_below(r, sizeof(bytes))] ^= 1;
     if (!orc_one_in(r, 3))
         orc_patch(c, di, bytes, sizeof(bytes));
+}
+
+static uint8_t *ymm_lane(struct orc_case *c, unsigned reg, unsigned offset)
+{
+    return offset < 16 ? c->in.fx + 160 + 16 * reg + offset : c->in.ymmh + 16 * reg + offset - 16;
+}
+
+/* Small indexes and mixed masks for most gathers. */
+static void make_gather(struct orc_rng *r, struct orc_case *c, const struct x86_row *row)
+{
+    unsigned index = (c->code.sib >> 3 & 7) | (c->code.rex & 2 ? 8 : 0);
+    unsigned size = row->opcode & 1 ? 8 : 4;
+    if (orc_one_in(r, 16))
+        return;
+    uint64_t spread = orc_one_in(r, 4) ? 4096 : 64;
+    for (unsigned at = 0; at < 32; at += size) {
+        int64_t v = (int64_t)orc_below(r, (uint32_t)spread) - (int64_t)spread / 2;
+        memcpy(ymm_lane(c, index, at), &v, size);
+    }
+    for (unsigned at = 3; at < 32; at += 4)
+        *ymm_lane(c, c->code.vvvv, at) = (uint8_t)orc_next(r);
 }
 
 /* The instruction followed by a near jump to the stub, as the code pages will hold it. */
@@ -380,11 +402,13 @@ void orc_case_make(struct orc_case *c, uint64_t seed, uint64_t number, const str
     c->in.rip = ORC_CODE + c->code_offset - orc_cs_base(c);
     if (orc_in(row, ORC_SET_FXSTATE)) {
         if (!orc_one_in(r, 8))
-            target = ORC_DATA + (orc_below(r, ORC_RW_BYTES - 640) & ~63u);
+            target = ORC_DATA + (orc_below(r, ORC_RW_BYTES - 896) & ~63u);
     }
     if (c->code.has_modrm && c->code.modrm < 0xc0 && !orc_one_in(r, 40)) {
         orc_aim_modrm(r, c, target);
         fill_at(r, c, kind, target);
+        if (c->code.vsib)
+            make_gather(r, c, row);
     }
     if (row->imm[0] == X86_IMM_MOFFS && !orc_one_in(r, 16)) {
         unsigned seg = c->code.seg != 0xff ? c->code.seg : ORC_DS_;

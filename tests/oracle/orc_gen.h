@@ -55,7 +55,8 @@ struct orc_code {
     uint8_t bytes[24];
     uint8_t len;
     uint8_t prefixes;
-    uint8_t rex, modrm, sib;
+    uint8_t rex, modrm, sib; /* @rex also holds the bits of a VEX prefix */
+    uint8_t vex, vvvv, vsib;
     uint8_t has_modrm;
     uint8_t modrm_at; /* offset of the ModRM byte */
     uint8_t disp_at, disp_len;

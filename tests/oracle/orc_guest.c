@@ -195,7 +195,7 @@ static void make_cpu(struct orc_guest *g)
     c->cr4 = X86_CR4_PAE | X86_CR4_PGE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_FSGSBASE |
              X86_CR4_OSXSAVE | X86_CR4_DE | X86_CR4_PSE;
     c->efer = X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE;
-    c->xcr0 = 3;
+    c->xcr0 = x86_model_xcr0(&g->model);
     c->gdt = (struct x86_dtable){KERNEL + P_GDT * ORC_PAGE, 127};
     c->idt = (struct x86_dtable){KERNEL + P_IDT * ORC_PAGE, 4095};
     set_segment(g, &c->tr, 0x40);
@@ -207,19 +207,28 @@ static void make_cpu(struct orc_guest *g)
 }
 
 /*
- * The default model with what the interpreter has beyond it and the host has, too: rows that would
- * never be run otherwise.
+ * The default model without the instructions that the host lacks: their rows are left out, and
+ * counted.
  */
 static const struct x86_model *full_model(struct x86_model *ret)
 {
-    enum { BMI1 = 1 << 3, ADX = 1 << 19, LZCNT = 1 << 5 };
-    unsigned a, b = 0, c = 0, d;
+    enum { FMA = 1 << 12, MOVBE = 1 << 22, AVX = 1 << 28, F16C = 1 << 29 };
+    enum { BMI1 = 1 << 3, AVX2 = 1 << 5, BMI2 = 1 << 8, ADX = 1 << 19, SHA = 1 << 29 };
+    enum { LZCNT = 1 << 5, XSAVEC = 1 << 1 };
+    unsigned a, b, c, d;
     *ret = *x86_model_find(NULL);
+    a = b = c = d = 0;
+    __get_cpuid(1, &a, &b, &c, &d);
+    ret->words[X86_W_1_ECX] &= c | ~(unsigned)(FMA | MOVBE | AVX | F16C);
+    a = b = c = d = 0;
     __get_cpuid_count(7, 0, &a, &b, &c, &d);
-    ret->words[X86_W_7_EBX] |= b & (BMI1 | ADX);
-    c = 0;
+    ret->words[X86_W_7_EBX] &= b | ~(unsigned)(BMI1 | AVX2 | BMI2 | ADX | SHA);
+    a = b = c = d = 0;
     __get_cpuid(0x80000001, &a, &b, &c, &d);
-    ret->words[X86_W_81_ECX] |= c & LZCNT;
+    ret->words[X86_W_81_ECX] &= c | ~(unsigned)LZCNT;
+    a = b = c = d = 0;
+    __get_cpuid_count(0xd, 1, &a, &b, &c, &d);
+    ret->words[X86_W_D1_EAX] &= a | ~(unsigned)XSAVEC;
     return ret;
 }
 
@@ -352,6 +361,7 @@ static void load_state(struct orc_guest *g, const struct orc_state *in)
     if (in->sel[ORC_GS] <= 3)
         c->seg[X86_GS].base = in->gs_base;
     load_fx(c, in->fx);
+    memcpy(c->ymmh, in->ymmh, sizeof(c->ymmh));
     c->activity = X86_ACTIVE;
     c->shadow = 0;
     c->fault.valid = false;
@@ -414,6 +424,7 @@ void orc_guest_run(struct orc_guest *g, const struct orc_state *in, struct orc_s
     out->fs_base = c->seg[X86_FS].base;
     out->gs_base = c->seg[X86_GS].base;
     save_fx(c, out->fx);
+    memcpy(out->ymmh, c->ymmh, sizeof(out->ymmh));
     uint64_t handlers = KERNEL + P_HANDLERS * ORC_PAGE;
     if (why != X86_EXIT_HALT || c->rip < handlers || c->rip >= handlers + 4096) {
         out->rip = c->rip;

@@ -30,6 +30,7 @@
 
 extern struct orc_state orc_host_out;
 extern uint64_t orc_host_fs;
+extern uint64_t orc_host_avx;
 void orc_host_enter(const struct orc_state *in);
 void orc_host_leave(void);
 void orc_host_resume(void) __attribute__((noreturn));
@@ -102,6 +103,12 @@ static void on_signal(int sig, siginfo_t *info __attribute__((unused)), void *co
     out->err = sig == SIGALRM || sig == SIGSYS ? 0 : (uint32_t)g[REG_ERR];
     out->cr2 = out->vector == 14 ? (uint64_t)g[REG_CR2] : 0;
     memcpy(out->fx, uc->uc_mcontext.fpregs, sizeof(out->fx));
+    /* The frame is an XSAVE area of the standard format (arch/x86/kernel/fpu/signal.c). */
+    const uint8_t *area = (const uint8_t *)uc->uc_mcontext.fpregs;
+    if (area[512] & 4)
+        memcpy(out->ymmh, area + 576, sizeof(out->ymmh));
+    else
+        memset(out->ymmh, 0, sizeof(out->ymmh));
     orc_host_resume();
 }
 
@@ -211,6 +218,8 @@ const char *orc_host_init(void)
     if (why)
         return why;
     __asm__ volatile("rdfsbase %0" : "=r"(orc_host_fs));
+    __builtin_cpu_init();
+    orc_host_avx = __builtin_cpu_supports("avx") != 0;
     stack_t ss = {.ss_sp = signal_stack, .ss_size = sizeof(signal_stack)};
     sigaltstack(&ss, NULL);
     struct sigaction sa = {.sa_sigaction = on_signal,

@@ -67,11 +67,14 @@ struct orc_state {
     uint32_t err;
     uint64_t cr2;
     _Alignas(64) uint8_t fx[512]; /* FXSAVE64 image */
+    uint8_t ymmh[256]; /* upper halves of YMM0-YMM15; not touched on a host without AVX */
 };
 _Static_assert(offsetof(struct orc_state, rip) == 128, "host_entry.S");
 _Static_assert(offsetof(struct orc_state, fs_base) == 144, "host_entry.S");
 _Static_assert(offsetof(struct orc_state, sel) == 160, "host_entry.S");
 _Static_assert(offsetof(struct orc_state, vector) == 176, "host_entry.S");
 _Static_assert(offsetof(struct orc_state, fx) == 192, "host_entry.S");
+_Static_assert(offsetof(struct orc_state, ymmh) == 704, "host_entry.S");
+_Static_assert(sizeof(struct orc_state) <= 1024, "host_entry.S");
 
 #endif

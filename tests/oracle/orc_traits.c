@@ -17,8 +17,8 @@ static const char *const sets[ORC_SETS] = {
     [ORC_SET_SELECTOR] = "lar lsl verr verw arpl lldt ltr @S",
     [ORC_SET_LXS] = "lds les lss lfs lgs",
     [ORC_SET_XLAT] = "xlat",
-    [ORC_SET_MXCSR] = "ldmxcsr fxrstor* xrstor*",
-    [ORC_SET_LDMXCSR] = "ldmxcsr",
+    [ORC_SET_MXCSR] = "ldmxcsr vldmxcsr fxrstor* xrstor*",
+    [ORC_SET_LDMXCSR] = "ldmxcsr vldmxcsr",
     [ORC_SET_XSTATE] = "xsave* xrstor*",
     [ORC_SET_FXSTATE] = "*fxsave* *fxrstor* xsave* xrstor*",
     [ORC_SET_LOAD_ENV] = "fldenv* frstor* fxrstor*",
@@ -27,14 +27,14 @@ static const char *const sets[ORC_SETS] = {
     [ORC_SET_G] = "@G",
     [ORC_SET_ENTER] = "enter",
     [ORC_SET_FRAME] = "enter leave",
-    [ORC_SET_MASKMOV] = "maskmov*",
+    [ORC_SET_MASKMOV] = "maskmov* vmaskmovdqu",
     [ORC_SET_MOV] = "mov",
     [ORC_SET_VERW] = "verw",
     [ORC_SET_SYSRET] = "sysret sysexit",
     [ORC_SET_LOOPCC] = "loope loopne",
     [ORC_SET_MOVSXD] = "movsxd",
     [ORC_SET_SHIFT2] = "shld shrd",
-    [ORC_SET_XSAVE] = "xsave xsaveopt xrstor",
+    [ORC_SET_XSAVE] = "xsave xsaveopt xsavec xrstor",
     [ORC_SET_XRSTOR] = "xrstor",
     [ORC_SET_HOST_VALUES] = "cpuid rdtsc rdtscp rdrand rdseed xgetbv rdpid",
     [ORC_SET_RDSEED] = "rdseed",
@@ -52,8 +52,12 @@ static const char *const sets[ORC_SETS] = {
     [ORC_SET_RETF] = "retf",
     [ORC_SET_CALLF] = "callf",
     [ORC_SET_POPA] = "popa",
-    [ORC_SET_WIDE] = "fxsave fxrstor xsave xsaveopt xrstor fnsave frstor fnstenv fldenv popa pusha "
-                     "iret retf enter callf",
+    [ORC_SET_SHA] = "sha1* sha256*",
+    [ORC_SET_VEX_W] = "vpinsrd vpextrd",
+    [ORC_SET_VPERMQ] = "vpermq vpermpd",
+    [ORC_SET_WIDE] =
+        "fxsave fxrstor xsave xsaveopt xsavec xrstor fnsave frstor fnstenv fldenv popa pusha "
+        "iret retf enter callf",
 };
 
 static const char *operand(const struct x86_row *row, unsigned i)
@@ -103,7 +107,7 @@ static enum orc_operands operands_of(const struct x86_row *row)
 {
     if (row->map == 0 && row->opcode >= 0xd8 && row->opcode <= 0xdf)
         return ORC_OPS_X87;
-    if (row->map == 3 && (row->opcode & 0xfc) == 0x60)
+    if ((row->map & 3) == 3 && (row->opcode & 0xfc) == 0x60)
         return ORC_OPS_TEXT;
     for (unsigned i = 0; i < X86_ROW_OPERANDS; i++) {
         const char *o = operand(row, i);

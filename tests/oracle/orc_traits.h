@@ -54,6 +54,9 @@ enum orc_set {
     ORC_SET_CALLF,
     ORC_SET_POPA,
     ORC_SET_WIDE,
+    ORC_SET_SHA,
+    ORC_SET_VEX_W,
+    ORC_SET_VPERMQ,
     ORC_SETS
 };
 _Static_assert((int)ORC_SETS <= 64, "a bit each");

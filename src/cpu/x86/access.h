@@ -18,7 +18,7 @@
 
 #include "cpu/x86/cpu.h"
 
-/* Slow paths. @size 1, 2, 4, 8, 16. @ret / @from hold @size bytes. */
+/* Slow paths. @size 1, 2, 4, 8, 16, 32. @ret / @from hold @size bytes. */
 int x86_load_slow(struct x86_cpu *c, unsigned seg, uint64_t off, unsigned size, void *ret);
 int x86_store_slow(struct x86_cpu *c, unsigned seg, uint64_t off, unsigned size, const void *from);
 /* Load for read-modify-write: faults as a write. */
@@ -145,5 +145,6 @@ X86_ACCESSORS(16, uint16_t)
 X86_ACCESSORS(32, uint32_t)
 X86_ACCESSORS(64, uint64_t)
 X86_ACCESSORS(128, union x86_xmm)
+X86_ACCESSORS(256, union x86_ymm)
 
 #endif

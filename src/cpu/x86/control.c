@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Control and debug registers (vol. 3, 2.5, 4.1.2 and 17.2). */
 #include "cpu/x86/flags.h"
+#include "cpu/x86/fpu.h"
 #include "cpu/x86/mmu.h"
 #include "cpu/x86/model.h"
 #include "cpu/x86/system.h"
@@ -324,10 +325,14 @@ enum x86_result x86_op_xgetbv(struct x86_cpu *c, const struct x86_insn *i)
 {
     if (!(c->cr4 & X86_CR4_OSXSAVE))
         return x86_raise_ud(c);
-    if ((uint32_t)c->gpr[X86_RCX] != 0)
+    uint64_t value = c->xcr0;
+    uint32_t which = (uint32_t)c->gpr[X86_RCX];
+    if (which > 1 || (which == 1 && !x86_model_has(c->vm->model, X86_FEATURE(X86_W_D1_EAX, 2))))
         return x86_raise_gp(c, 0);
-    c->gpr[X86_RAX] = (uint32_t)c->xcr0;
-    c->gpr[X86_RDX] = c->xcr0 >> 32;
+    if (which == 1) /* MXCSR other than its initial value counts as SSE state */
+        value &= x86_xinuse(c) | (c->mxcsr != MXCSR_INIT ? X86_XCR0_SSE : 0);
+    c->gpr[X86_RAX] = (uint32_t)value;
+    c->gpr[X86_RDX] = value >> 32;
     return X86_NEXT;
 }
 
@@ -337,8 +342,10 @@ enum x86_result x86_op_xsetbv(struct x86_cpu *c, const struct x86_insn *i)
 
     if (!(c->cr4 & X86_CR4_OSXSAVE))
         return x86_raise_ud(c); /* comes before the check of CPL */
-    /* x87 always, SSE at will; nothing else is there. */
-    if (c->cpl != 0 || (uint32_t)c->gpr[X86_RCX] != 0 || !(value & 1) || (value & ~3ull))
+    /* x87 always, SSE at will, AVX only with it; nothing else is there. */
+    if (c->cpl != 0 || (uint32_t)c->gpr[X86_RCX] != 0 || !(value & X86_XCR0_X87) ||
+        (value & ~x86_model_xcr0(c->vm->model)) ||
+        ((value & X86_XCR0_AVX) && !(value & X86_XCR0_SSE)))
         return x86_raise_gp(c, 0);
     c->xcr0 = value;
     return x86_resync(c, i);

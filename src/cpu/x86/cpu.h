@@ -84,6 +84,9 @@ enum {
     X86_EFER_NXE = 1 << 11
 };
 
+/* XCR0: state components that XSAVE manages and instructions may use (vol. 1, 13.3). */
+enum { X86_XCR0_X87 = 1 << 0, X86_XCR0_SSE = 1 << 1, X86_XCR0_AVX = 1 << 2 };
+
 /* Exception vectors (vol. 3, 6.3.1). */
 enum {
     X86_DE,
@@ -145,6 +148,18 @@ union x86_xmm {
     int16_t i16[8];
     int32_t i32[4];
     int64_t i64[2];
+};
+
+/* Two lanes of 128 bits. */
+union x86_ymm {
+    union x86_xmm x[2];
+    uint8_t u8[32];
+    uint16_t u16[16];
+    uint32_t u32[8];
+    uint64_t u64[4];
+    int16_t i16[16];
+    int32_t i32[8];
+    int64_t i64[4];
 };
 
 struct x86_f80 {
@@ -336,7 +351,9 @@ struct x86_cpu {
     uint64_t fetch_gen;
     struct x86_seg seg[X86_SEGS];
     union x86_xmm xmm[16];
+    union x86_xmm ymmh[16]; /* upper halves of YMM0-YMM15: legacy SSE instructions keep them */
     uint32_t mxcsr;
+    uint8_t sse_raised; /* scratch of avx_lanes.c: SF_* flags of the #XM that was raised */
     struct x86_fpu fpu;
     struct x86_pending fault;
 
@@ -378,6 +395,17 @@ struct x86_cpu {
     struct x86_vm *vm;
     void *engine; /* private to the accelerator that runs it */
 };
+
+/* YMM register @n (0..15) as a whole, for debuggers. */
+static inline union x86_ymm x86_ymm_get(const struct x86_cpu *c, unsigned n)
+{
+    return (union x86_ymm){.x = {c->xmm[n & 15], c->ymmh[n & 15]}};
+}
+static inline void x86_ymm_set(struct x86_cpu *c, unsigned n, const union x86_ymm *v)
+{
+    c->xmm[n & 15] = v->x[0];
+    c->ymmh[n & 15] = v->x[1];
+}
 
 enum x86_mode {
     X86_MODE_REAL, /* CR0.PE = 0 (big-real included) */

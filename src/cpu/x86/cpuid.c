@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CPUID (vol. 2A, CPUID; AMD vol. 3, appendix E for the extended leaves). */
+#include "cpu/x86/fpu.h"
 #include "cpu/x86/model_internal.h"
 
 enum { EAX, EBX, ECX, EDX };
@@ -83,15 +84,24 @@ static void leaf_b(struct x86_cpu *c, uint32_t subleaf, uint32_t ret[4])
     }
 }
 
-static void leaf_d(const struct x86_model *m, uint32_t subleaf, uint32_t ret[4])
+static void leaf_d(const struct x86_cpu *c, uint32_t subleaf, uint32_t ret[4])
 {
+    const struct x86_model *m = c->vm->model;
+    uint64_t all = x86_model_xcr0(m);
+
     if (!x86_model_has(m, X86_FEATURE(X86_W_1_ECX, 26)))
         return;
     if (subleaf == 0) {
-        ret[EAX] = 3; /* x87 and SSE */
-        ret[EBX] = ret[ECX] = 512 + 64;
+        ret[EAX] = (uint32_t)all;
+        ret[EBX] = c->xcr0 & X86_XCR0_AVX ? X86_XSAVE_AVX : X86_XSAVE_LEGACY;
+        ret[ECX] = all & X86_XCR0_AVX ? X86_XSAVE_AVX : X86_XSAVE_LEGACY;
     } else if (subleaf == 1) {
         ret[EAX] = m->words[X86_W_D1_EAX];
+        if (ret[EAX] & 2) /* XSAVEC: the compacted size */
+            ret[EBX] = c->xcr0 & X86_XCR0_AVX ? X86_XSAVE_AVX : X86_XSAVE_LEGACY;
+    } else if (subleaf == 2 && all & X86_XCR0_AVX) {
+        ret[EAX] = X86_XSAVE_AVX - X86_XSAVE_LEGACY;
+        ret[EBX] = X86_XSAVE_LEGACY;
     }
 }
 
@@ -133,7 +143,7 @@ static void basic_leaf(struct x86_cpu *c, uint32_t leaf, uint32_t subleaf, uint3
         leaf_b(c, subleaf, ret);
         break;
     case 0xd:
-        leaf_d(m, subleaf, ret);
+        leaf_d(c, subleaf, ret);
         break;
     case 0x15:
         /* TSC = crystal * EBX / EAX; said only when that is exact. */

@@ -3,6 +3,9 @@
  * Vol. 2, chapter 2 and appendix A. Prefix rules of the Intel family: of F2 and F3 the last counts,
  * REX counts only directly before the opcode, in 64-bit mode the overrides of ES, CS, SS and DS
  * do nothing, near branches have 64-bit operands whatever 66 says.
+ *
+ * A VEX prefix (2.3.5) stands for 66, F2, F3, REX and the opcode's escape bytes: it is turned into
+ * these, and the row is then looked up in a map of its own.
  */
 #include "cpu/x86/decode.h"
 
@@ -38,6 +41,8 @@ struct prefixes {
     bool opsize, adsize, lock;
     uint8_t rep, rex;
     uint8_t seg; /* X86_SEGS: none */
+    bool vex, w, l;
+    uint8_t vvvv; /* not inverted any more; 0 when absent */
 };
 
 /* Reads prefixes and returns the first opcode byte. */
@@ -82,6 +87,60 @@ static uint8_t take_prefixes(struct cursor *cur, bool is64, struct prefixes *p)
             return 0;
         p->rex = rex;
     }
+}
+
+/*
+ * C4 and C5 are VEX where LES and LDS would have a register operand, and in 64-bit mode always; in
+ * real and v8086 mode never (vol. 2, 2.3.5).
+ */
+static bool begins_vex(struct cursor *cur, const struct x86_decode_env *env, uint8_t byte)
+{
+    struct cursor ahead = *cur;
+
+    if ((byte & 0xfe) != 0xc4 || env->mode == X86_MODE_REAL || env->mode == X86_MODE_V86)
+        return false;
+    if (env->mode == X86_MODE_64)
+        return true;
+    byte = (uint8_t)take(&ahead, 1);
+    cur->trouble = ahead.trouble;
+    return byte >= 0xc0;
+}
+
+/* The rest of a VEX prefix and the opcode byte. False: #UD. */
+static bool take_vex(struct cursor *cur, const struct x86_decode_env *env, uint8_t *opcode,
+                     struct prefixes *p, unsigned *ret_map)
+{
+    bool three = *opcode == 0xc4;
+    uint8_t a = (uint8_t)take(cur, 1), b = three ? (uint8_t)take(cur, 1) : a;
+    unsigned map = three ? a & 0x1f : 1;
+
+    /* Known to be invalid without more bytes. */
+    if (!cur->trouble && (p->opsize || p->rep || p->lock || p->rex || map < 1 || map > 3))
+        return false;
+    p->vex = true;
+    p->w = three && b & 0x80;
+    p->l = b & 4;
+    p->vvvv = ~b >> 3 & 15;
+    p->opsize = (b & 3) == 1;
+    p->rep = (b & 3) == 2 ? 0xf3 : (b & 3) == 3 ? 0xf2 : 0;
+    p->rex = 0x40;
+    if (env->mode == X86_MODE_64) {
+        p->rex |= (p->w ? REX_W : 0) | (a & 0x80 ? 0 : REX_R);
+        if (three)
+            p->rex |= (a & 0x40 ? 0 : REX_X) | (a & 0x20 ? 0 : REX_B);
+    }
+    *ret_map = X86_MAP_VEX + map;
+    *opcode = (uint8_t)take(cur, 1);
+    return true;
+}
+
+static bool vex_fits(const struct x86_row *row, const struct prefixes *p)
+{
+    if (row->attr & (p->l ? X86_ATTR_L0 : X86_ATTR_L1))
+        return false;
+    if (row->attr & (p->w ? X86_ATTR_W0 : X86_ATTR_W1))
+        return false;
+    return row->attr & X86_ATTR_NDS || p->vvvv == 0;
 }
 
 static uint8_t take_opcode(struct cursor *cur, uint8_t first, unsigned *ret_map)
@@ -145,7 +204,7 @@ static const struct x86_row *find_row(struct cursor *cur, const struct x86_decod
         struct cursor ahead = *cur;
         uint8_t modrm;
 
-        if (!prefix_fits(row, p) || !mode_fits(row, env))
+        if (!prefix_fits(row, p) || !mode_fits(row, env) || (p->vex && !vex_fits(row, p)))
             continue;
         if (!row->has_modrm)
             return row;
@@ -184,7 +243,7 @@ static void take_mem16(struct cursor *cur, struct x86_insn *i)
 }
 
 /* 32 and 64-bit addressing forms (vol. 2, tables 2-2, 2-3). */
-static void take_mem(struct cursor *cur, struct x86_insn *i, bool is64)
+static void take_mem(struct cursor *cur, struct x86_insn *i, bool is64, bool vsib)
 {
     unsigned mod = i->modrm >> 6, rm = i->modrm & 7;
     uint8_t rex = i->rex;
@@ -193,7 +252,7 @@ static void take_mem(struct cursor *cur, struct x86_insn *i, bool is64)
         uint8_t sib = (uint8_t)take(cur, 1);
         uint8_t index = ((sib >> 3) & 7) | ((rex & REX_X) ? 8 : 0);
         i->scale = sib >> 6;
-        i->index = index == X86_RSP ? X86_NO_REG : index;
+        i->index = index == X86_RSP && !vsib ? X86_NO_REG : index;
         if ((sib & 7) == 5 && mod == 0)
             i->disp = (int32_t)take(cur, 4);
         else
@@ -232,7 +291,7 @@ static void take_modrm(struct cursor *cur, const struct x86_row *row, struct x86
     if (i->asize == X86_SIZE_16)
         take_mem16(cur, i);
     else
-        take_mem(cur, i, is64);
+        take_mem(cur, i, is64, row->vsib);
     if (p->seg == X86_SEGS && (i->base == X86_RBP || i->base == X86_RSP))
         i->seg = X86_SS;
 }
@@ -289,6 +348,8 @@ static uint8_t operand_size(const struct x86_row *row, const struct x86_decode_e
 
     if (row->byte_size)
         return X86_SIZE_8;
+    if (p->vex)
+        return p->rex & REX_W ? X86_SIZE_64 : X86_SIZE_32;
     if (env->mode != X86_MODE_64)
         return env->big ^ opsize ? X86_SIZE_32 : X86_SIZE_16;
     if ((p->rex & REX_W) || (row->attr & X86_ATTR_F64))
@@ -303,6 +364,18 @@ static uint8_t address_size(const struct x86_decode_env *env, const struct prefi
     if (env->mode == X86_MODE_64)
         return p->adsize ? X86_SIZE_32 : X86_SIZE_64;
     return env->big ^ p->adsize ? X86_SIZE_32 : X86_SIZE_16;
+}
+
+/* Registers of three bits outside 64-bit mode: the fourth bit of vvvv is ignored there. */
+static uint8_t vvvv_of(const struct prefixes *p, bool is64)
+{
+    return is64 ? p->vvvv : p->vvvv & 7;
+}
+
+/* A vector index needs a SIB byte, of 32 or 64-bit addressing (vol. 2, 2.3.12). */
+static bool vsib_fits(const struct x86_row *row, const struct x86_insn *i)
+{
+    return likely(!row->vsib) || (i->asize != X86_SIZE_16 && (i->modrm & 7) == 4);
 }
 
 /* Control and debug registers that do not exist are #UD even where the instruction is #GP. */
@@ -324,7 +397,12 @@ enum x86_decode_result x86_decode(const struct x86_decode_env *env, const uint8_
     const struct x86_row *row;
     struct x86_insn i;
 
-    opcode = take_opcode(&cur, opcode, &map);
+    if (!cur.trouble && begins_vex(&cur, env, opcode)) {
+        if (!take_vex(&cur, env, &opcode, &p, &map))
+            return X86_DECODE_INVALID;
+    } else {
+        opcode = take_opcode(&cur, opcode, &map);
+    }
     if (cur.trouble)
         return cur.trouble;
     row = find_row(&cur, env, &p, map, opcode);
@@ -340,14 +418,16 @@ enum x86_decode_result x86_decode(const struct x86_decode_env *env, const uint8_
                           .osize = operand_size(row, env, &p),
                           .asize = address_size(env, &p),
                           .lock = p.lock,
-                          .rex = p.rex};
+                          .rex = p.rex,
+                          .vvvv = vvvv_of(&p, is64),
+                          .vlen = p.l};
     if (row->prefix != X86_PREFIX_F2 && row->prefix != X86_PREFIX_F3)
         i.rep = p.rep;
     if (row->has_modrm)
         take_modrm(&cur, row, &i, &p, is64);
     else if (row->plus_r)
         i.rm = (opcode & 7) | ((p.rex & REX_B) ? 8 : 0);
-    if (!special_reg_exists(row, i.reg))
+    if (!special_reg_exists(row, i.reg) || !vsib_fits(row, &i))
         return cur.trouble ? cur.trouble : X86_DECODE_INVALID;
     take_imm(&cur, &i, row->imm[0], false);
     take_imm(&cur, &i, row->imm[1], true);

@@ -67,6 +67,12 @@ static inline void x86_fpu_set_cw(struct x86_fpu *f, uint16_t cw)
     f->cw = (cw & X87_CW_WRITABLE) | X87_CW_ONE;
 }
 
+/* Bytes of the XSAVE area without and with the upper halves of YMM0-YMM15. */
+enum { X86_XSAVE_LEGACY = 576, X86_XSAVE_AVX = X86_XSAVE_LEGACY + 256 };
+
+/* XINUSE: the enabled state components that are not in their initial configuration. */
+uint64_t x86_xinuse(const struct x86_cpu *c);
+
 /* The state after FNINIT; registers keep their content. */
 void x86_fpu_init(struct x86_cpu *c);
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FXSAVE, FXRSTOR, XSAVE, XSAVEOPT, XRSTOR, LDMXCSR, STMXCSR.
+ * FXSAVE, FXRSTOR, XSAVE, XSAVEOPT, XSAVEC, XRSTOR, LDMXCSR, STMXCSR.
  *
  * The legacy region (vol. 1, 10.5.1 and 13.4.1): bytes 0-23 x87 control, 24-31 MXCSR and its mask,
  * 32-159 ST(0)-ST(7) or MM0-MM7, 160-415 XMM0-XMM15 (XMM8-15 only in 64-bit mode); 416-511 are
- * never touched. XSAVE adds a header at 512: XSTATE_BV, XCOMP_BV and 48 reserved bytes.
+ * never touched. XSAVE adds a header at 512: XSTATE_BV, XCOMP_BV and 48 reserved bytes. The upper
+ * halves of YMM0-YMM15 follow at 576, in the compacted format as well, because there is no other
+ * component.
  */
 #include "cpu/x86/fpu.h"
 #include "cpu/x86/simd.h"
@@ -16,9 +18,12 @@ enum {
     AREA_ST = 32,
     AREA_XMM = 160,
     AREA_USED = 416,
-    AREA_HDR = 512
+    AREA_HDR = 512,
+    AREA_YMMH = X86_XSAVE_LEGACY,
+    AREA_END = X86_XSAVE_AVX
 };
-enum { XSTATE_X87 = 1, XSTATE_SSE = 2 };
+enum { XSTATE_X87 = X86_XCR0_X87, XSTATE_SSE = X86_XCR0_SSE, XSTATE_AVX = X86_XCR0_AVX };
+#define XCOMP_COMPACTED (UINT64_C(1) << 63)
 
 static unsigned xmm_count(const struct x86_cpu *c)
 {
@@ -153,13 +158,18 @@ static enum x86_result xsave_enter(struct x86_cpu *c, const struct x86_insn *i, 
     *ret_off = x86_ea(c, i);
     if ((c->seg[i->seg].lin_base + *ret_off) & 63)
         return x86_raise_gp(c, 0);
-    *ret_rfbm =
-        ((uint32_t)c->gpr[X86_RAX] | c->gpr[X86_RDX] << 32) & c->xcr0 & (XSTATE_X87 | XSTATE_SSE);
+    *ret_rfbm = ((uint32_t)c->gpr[X86_RAX] | c->gpr[X86_RDX] << 32) & c->xcr0;
     return X86_NEXT;
 }
 
+/* Bytes of an area with the components @rfbm. */
+static unsigned area_size(uint64_t rfbm)
+{
+    return rfbm & XSTATE_AVX ? AREA_END : AREA_YMMH;
+}
+
 /* State components that are not in their initial configuration (vol. 1, 13.6). */
-static uint64_t xinuse(const struct x86_cpu *c)
+uint64_t x86_xinuse(const struct x86_cpu *c)
 {
     const struct x86_fpu *f = &c->fpu;
     uint64_t used = 0;
@@ -172,21 +182,17 @@ static uint64_t xinuse(const struct x86_cpu *c)
     for (unsigned k = 0; k < xmm_count(c); k++)
         if (c->xmm[k].u64[0] | c->xmm[k].u64[1])
             used |= XSTATE_SSE;
-    return used;
+    for (unsigned k = 0; k < xmm_count(c); k++)
+        if (c->ymmh[k].u64[0] | c->ymmh[k].u64[1])
+            used |= XSTATE_AVX;
+    return used & c->xcr0;
 }
 
-/* Standard format; @skip holds components that need not be written (XSAVEOPT's init ones). */
-static enum x86_result xsave(struct x86_cpu *c, const struct x86_insn *i, bool optimise)
+/* The bytes of the components @write, and MXCSR when @mxcsr. */
+static int put_components(struct x86_cpu *c, const struct x86_insn *i, uint64_t off, uint64_t write,
+                          bool mxcsr)
 {
-    uint64_t off, rfbm, bv;
-    enum x86_result r = xsave_enter(c, i, &off, &rfbm);
-    if (r != X86_NEXT)
-        return r;
-    if (x86_probe_write(c, i->seg, off, AREA_HDR + 64) ||
-        x86_load64(c, i->seg, off + AREA_HDR, &bv))
-        return X86_FAULT;
-    uint64_t used = xinuse(c), write = optimise ? rfbm & used : rfbm;
-    uint8_t area[AREA_USED];
+    uint8_t area[AREA_END];
     unsigned n = xmm_count(c);
     if (write & XSTATE_X87) {
         put_control(c, area, i->rex & 8);
@@ -195,17 +201,34 @@ static enum x86_result xsave(struct x86_cpu *c, const struct x86_insn *i, bool o
             store_bytes(c, i, off, area, AREA_ST, AREA_XMM))
             return X86_FAULT;
     }
-    if (rfbm & XSTATE_SSE) {
+    if (mxcsr) {
         store_le32(area + AREA_MXCSR, c->mxcsr);
         store_le32(area + AREA_MXCSR + 4, x86_mxcsr_mask(c));
         if (store_bytes(c, i, off, area, AREA_MXCSR, AREA_ST))
             return X86_FAULT;
     }
-    if (write & XSTATE_SSE) {
-        memcpy(area + AREA_XMM, c->xmm, n * 16);
-        if (store_bytes(c, i, off, area, AREA_XMM, AREA_XMM + n * 16))
-            return X86_FAULT;
-    }
+    memcpy(area + AREA_XMM, c->xmm, n * 16);
+    memcpy(area + AREA_YMMH, c->ymmh, n * 16);
+    if (write & XSTATE_SSE && store_bytes(c, i, off, area, AREA_XMM, AREA_XMM + n * 16))
+        return X86_FAULT;
+    if (write & XSTATE_AVX && store_bytes(c, i, off, area, AREA_YMMH, AREA_YMMH + n * 16))
+        return X86_FAULT;
+    return 0;
+}
+
+/* Standard format; with @optimise components in their initial configuration are not written. */
+static enum x86_result xsave(struct x86_cpu *c, const struct x86_insn *i, bool optimise)
+{
+    uint64_t off, rfbm, bv;
+    enum x86_result r = xsave_enter(c, i, &off, &rfbm);
+    if (r != X86_NEXT)
+        return r;
+    if (x86_probe_write(c, i->seg, off, area_size(rfbm)) ||
+        x86_load64(c, i->seg, off + AREA_HDR, &bv))
+        return X86_FAULT;
+    uint64_t used = x86_xinuse(c);
+    if (put_components(c, i, off, optimise ? rfbm & used : rfbm, rfbm & (XSTATE_SSE | XSTATE_AVX)))
+        return X86_FAULT;
     bv = (bv & ~rfbm) | (used & rfbm);
     return x86_store64(c, i->seg, off + AREA_HDR, bv) ? X86_FAULT : X86_NEXT;
 }
@@ -220,26 +243,43 @@ enum x86_result x86_op_xsaveopt(struct x86_cpu *c, const struct x86_insn *i)
     return xsave(c, i, true);
 }
 
-/* The compacted format (XCOMP_BV bit 63) is not announced and raises #GP. */
-enum x86_result x86_op_xrstor(struct x86_cpu *c, const struct x86_insn *i)
+/* Compacted format (vol. 1, 13.10); MXCSR other than its initial value counts as SSE state. */
+enum x86_result x86_op_xsavec(struct x86_cpu *c, const struct x86_insn *i)
 {
     uint64_t off, rfbm;
     enum x86_result r = xsave_enter(c, i, &off, &rfbm);
     if (r != X86_NEXT)
         return r;
-    uint8_t area[AREA_HDR + 24];
+    if (x86_probe_write(c, i->seg, off, area_size(rfbm)))
+        return X86_FAULT;
+    uint64_t used = x86_xinuse(c) & rfbm;
+    if (c->mxcsr != MXCSR_INIT)
+        used |= rfbm & XSTATE_SSE;
+    if (put_components(c, i, off, used, used & XSTATE_SSE) ||
+        x86_store64(c, i->seg, off + AREA_HDR, used) ||
+        x86_store64(c, i->seg, off + AREA_HDR + 8, rfbm | XCOMP_COMPACTED))
+        return X86_FAULT;
+    return X86_NEXT;
+}
+
+/* The header's rules (vol. 1, 13.8). False: #GP. */
+static bool header_fits(const struct x86_cpu *c, const uint8_t *header)
+{
+    uint64_t bv = load_le64(header), comp = load_le64(header + 8), rest = 0;
+    for (unsigned k = 16; k < (comp & XCOMP_COMPACTED ? 64 : 24); k += 8)
+        rest |= load_le64(header + k);
+    if (!(comp & XCOMP_COMPACTED))
+        return !(bv & ~c->xcr0) && !comp && !rest;
+    return x86_model_has(c->vm->model, X86_FEATURE(X86_W_D1_EAX, 1)) &&
+           !(comp & ~XCOMP_COMPACTED & ~c->xcr0) && !(bv & ~comp) && !rest;
+}
+
+/* Sets the components @rfbm from @area: those in @bv to what is there, the others to their initial
+ * configuration. */
+static void get_components(struct x86_cpu *c, const struct x86_insn *i, const uint8_t *area,
+                           uint64_t rfbm, uint64_t bv)
+{
     unsigned n = xmm_count(c);
-    if (x86_probe_read(c, i->seg, off, AREA_HDR + 64) ||
-        load_bytes(c, i, off, area, AREA_HDR, AREA_HDR + 24))
-        return X86_FAULT;
-    uint64_t bv = load_le64(area + AREA_HDR);
-    if ((bv & ~c->xcr0) || load_le64(area + AREA_HDR + 8) || load_le64(area + AREA_HDR + 16))
-        return x86_raise_gp(c, 0);
-    if (load_bytes(c, i, off, area, 0, AREA_XMM + n * 16))
-        return X86_FAULT;
-    uint32_t mxcsr = load_le32(area + AREA_MXCSR);
-    if ((rfbm & XSTATE_SSE) && (mxcsr & ~x86_mxcsr_mask(c)))
-        return x86_raise_gp(c, 0);
     if (rfbm & bv & XSTATE_X87) {
         get_control(c, area, i->rex & 8);
         get_st(&c->fpu, area + AREA_ST);
@@ -247,13 +287,44 @@ enum x86_result x86_op_xrstor(struct x86_cpu *c, const struct x86_insn *i)
         x86_fpu_init(c);
         memset(c->fpu.st, 0, sizeof(c->fpu.st));
     }
-    if (rfbm & XSTATE_SSE) {
+    if (rfbm & bv & XSTATE_SSE)
+        memcpy(c->xmm, area + AREA_XMM, n * 16);
+    else if (rfbm & XSTATE_SSE)
+        memset(c->xmm, 0, n * 16);
+    if (rfbm & bv & XSTATE_AVX)
+        memcpy(c->ymmh, area + AREA_YMMH, n * 16);
+    else if (rfbm & XSTATE_AVX)
+        memset(c->ymmh, 0, n * 16);
+}
+
+enum x86_result x86_op_xrstor(struct x86_cpu *c, const struct x86_insn *i)
+{
+    uint64_t off, rfbm;
+    enum x86_result r = xsave_enter(c, i, &off, &rfbm);
+    if (r != X86_NEXT)
+        return r;
+    uint8_t area[AREA_END];
+    unsigned n = xmm_count(c);
+    if (x86_probe_read(c, i->seg, off, area_size(rfbm)) ||
+        load_bytes(c, i, off, area, AREA_HDR, AREA_YMMH))
+        return X86_FAULT;
+    if (!header_fits(c, area + AREA_HDR))
+        return x86_raise_gp(c, 0);
+    uint64_t bv = load_le64(area + AREA_HDR);
+    bool compacted = load_le64(area + AREA_HDR + 8) & XCOMP_COMPACTED;
+    if (load_bytes(c, i, off, area, 0, AREA_XMM + n * 16) ||
+        (rfbm & bv & XSTATE_AVX && load_bytes(c, i, off, area, AREA_YMMH, AREA_YMMH + n * 16)))
+        return X86_FAULT;
+    /* The standard format loads MXCSR with either component and whether or not it is in use. */
+    bool loads = compacted ? rfbm & bv & XSTATE_SSE : rfbm & (XSTATE_SSE | XSTATE_AVX);
+    uint32_t mxcsr = load_le32(area + AREA_MXCSR);
+    if (loads && (mxcsr & ~x86_mxcsr_mask(c)))
+        return x86_raise_gp(c, 0);
+    get_components(c, i, area, rfbm, bv);
+    if (loads)
         c->mxcsr = mxcsr;
-        if (bv & XSTATE_SSE)
-            memcpy(c->xmm, area + AREA_XMM, n * 16);
-        else
-            memset(c->xmm, 0, n * 16);
-    }
+    else if (compacted && rfbm & XSTATE_SSE)
+        c->mxcsr = MXCSR_INIT;
     return X86_NEXT;
 }
 

@@ -39,6 +39,7 @@ enum {
     SSE3 = B(0),
     PCLMUL = B(1),
     SSSE3 = B(9),
+    FMA = B(12),
     CX16 = B(13),
     PCID = B(17),
     SSE41 = B(19),
@@ -49,18 +50,26 @@ enum {
     TSC_DEADLINE = B(24),
     AES = B(25),
     XSAVE = B(26),
+    AVX = B(28),
+    F16C = B(29),
     RDRAND = B(30),
 };
 /* CPUID.7:EBX, ECX, EDX */
 enum {
     FSGSBASE = B(0),
     TSC_ADJUST = B(1),
+    BMI1 = B(3),
+    AVX2 = B(5),
     SMEP = B(7),
+    BMI2 = B(8),
     ERMS = B(9),
     INVPCID = B(10),
     RDSEED = B(18),
+    ADX = B(19),
     SMAP = B(20),
+    SHA = B(29),
     UMIP = B(2),
+    RDPID = B(22),
     ARCH_CAP = B(29),
 };
 /* CPUID.80000001:EDX, ECX */
@@ -71,45 +80,68 @@ enum {
     RDTSCP = B(27),
     LM = B(29),
     LAHF64 = B(0),
+    LZCNT = B(5),
     PREFETCHW = B(8),
 };
-enum { XSAVEOPT = B(0) };
+enum { XSAVEOPT = B(0), XSAVEC = B(1), XGETBV1 = B(2) };
 
 /* The bits of 1:EDX that AMD repeats in 80000001:EDX. */
 #define AMD_COMMON                                                                                 \
     (FPU | VME | DE | PSE | TSC | MSR | PAE | MCE | CX8 | APIC | MTRR | PGE | MCA | CMOV | PAT |   \
      PSE36 | MMX | FXSR)
 
+/* What the two models of Isola's own have in common: an in-order Intel Atom, see docs. */
+#define ISOLA_FAMILY                                                                               \
+    .vendor = "GenuineIntel", .family = 6, .model = 0x1c, .stepping = 10, .max_leaf = 0x16,        \
+    .max_extended = 0x80000008, .phys_bits = 40, .lin_bits = 48, .intel = true,                    \
+    .arch_capabilities = ISOLA_ARCH_CAPABILITIES
+/* RDCL_NO, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO,
+ * PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO */
+#define ISOLA_ARCH_CAPABILITIES                                                                    \
+    (B(0) | B(3) | B(4) | B(5) | B(6) | B(8) | B(13) | B(14) | B(15) | B(20) | B(24) | B(26) |     \
+     B(27))
+#define ISOLA_V1_1_EDX (AMD_COMMON | SEP | CLFSH | SSE | SSE2)
+#define ISOLA_V1_1_ECX                                                                             \
+    (SSE3 | PCLMUL | SSSE3 | CX16 | PCID | SSE41 | SSE42 | X2APIC | MOVBE | POPCNT |               \
+     TSC_DEADLINE | AES | XSAVE | RDRAND)
+#define ISOLA_V1_7_EBX  (FSGSBASE | TSC_ADJUST | SMEP | ERMS | INVPCID | RDSEED | SMAP)
+#define ISOLA_V1_81_EDX (SYSCALL | NX | PDPE1GB | RDTSCP | LM)
+
 static const struct x86_model models[] = {
     {
-        .name = "isola-v1",
-        .about = "64-bit, all that the interpreter has; in-order, so nothing to mitigate (default)",
-        .vendor = "GenuineIntel",
-        .brand = "Isola Virtual Processor v1",
-        .family = 6,
-        .model = 0x1c,
-        .stepping = 10,
-        .max_leaf = 0x16,
-        .max_extended = 0x80000008,
-        .phys_bits = 40,
-        .lin_bits = 48,
-        .intel = true,
+        .name = "isola-v3",
+        .about = "x86-64-v3 (AVX2, FMA, BMI), all that the interpreter has; in-order, so nothing "
+                 "to mitigate (default)",
+        .brand = "Isola Virtual Processor v3",
+        ISOLA_FAMILY,
         .words =
             {
-                [X86_W_1_EDX] = AMD_COMMON | SEP | CLFSH | SSE | SSE2,
-                [X86_W_1_ECX] = SSE3 | PCLMUL | SSSE3 | CX16 | PCID | SSE41 | SSE42 | X2APIC |
-                                MOVBE | POPCNT | TSC_DEADLINE | AES | XSAVE | RDRAND,
-                [X86_W_7_EBX] = FSGSBASE | TSC_ADJUST | SMEP | ERMS | INVPCID | RDSEED | SMAP,
+                [X86_W_1_EDX] = ISOLA_V1_1_EDX,
+                [X86_W_1_ECX] = ISOLA_V1_1_ECX | FMA | AVX | F16C,
+                [X86_W_7_EBX] = ISOLA_V1_7_EBX | BMI1 | AVX2 | BMI2 | ADX | SHA,
+                [X86_W_7_ECX] = UMIP | RDPID,
+                [X86_W_7_EDX] = ARCH_CAP,
+                [X86_W_81_EDX] = ISOLA_V1_81_EDX,
+                [X86_W_81_ECX] = LAHF64 | PREFETCHW | LZCNT,
+                [X86_W_D1_EAX] = XSAVEOPT | XSAVEC | XGETBV1,
+            },
+    },
+    {
+        .name = "isola-v1",
+        .about = "64-bit to SSE4.2, AES and PCLMULQDQ, without AVX; otherwise as isola-v3",
+        .brand = "Isola Virtual Processor v1",
+        ISOLA_FAMILY,
+        .words =
+            {
+                [X86_W_1_EDX] = ISOLA_V1_1_EDX,
+                [X86_W_1_ECX] = ISOLA_V1_1_ECX,
+                [X86_W_7_EBX] = ISOLA_V1_7_EBX,
                 [X86_W_7_ECX] = UMIP,
                 [X86_W_7_EDX] = ARCH_CAP,
-                [X86_W_81_EDX] = SYSCALL | NX | PDPE1GB | RDTSCP | LM,
+                [X86_W_81_EDX] = ISOLA_V1_81_EDX,
                 [X86_W_81_ECX] = LAHF64 | PREFETCHW,
                 [X86_W_D1_EAX] = XSAVEOPT,
             },
-        /* RDCL_NO, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO,
-         * FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO */
-        .arch_capabilities = B(0) | B(3) | B(4) | B(5) | B(6) | B(8) | B(13) | B(14) | B(15) |
-                             B(20) | B(24) | B(26) | B(27),
     },
     {
         .name = "qemu64",
@@ -175,6 +207,13 @@ const char *x86_model_about(const struct x86_model *m)
 unsigned x86_model_phys_bits(const struct x86_model *m)
 {
     return m->phys_bits;
+}
+
+uint64_t x86_model_xcr0(const struct x86_model *m)
+{
+    uint64_t avx = x86_model_has(m, X86_FEATURE(X86_W_1_ECX, 28)) ? X86_XCR0_AVX : 0;
+
+    return X86_XCR0_X87 | X86_XCR0_SSE | avx;
 }
 
 uint32_t x86_model_signature(const struct x86_model *m)

@@ -38,6 +38,8 @@ enum x86_feature_word {
 bool x86_model_has(const struct x86_model *m, unsigned feature);
 /* Family, model and stepping as CPUID leaf 1 has them in EAX (and EDX after a reset). */
 uint32_t x86_model_signature(const struct x86_model *m);
+/* The bits of XCR0 that can be set: the state components that there are. */
+uint64_t x86_model_xcr0(const struct x86_model *m);
 /* MAXPHYADDR. */
 unsigned x86_model_phys_bits(const struct x86_model *m);
 

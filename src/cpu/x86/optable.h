@@ -22,6 +22,12 @@ enum {
     X86_ATTR_BRANCH = 1 << 8,  /* may change RIP */
     X86_ATTR_STOP = 1 << 9,    /* may leave the loop */
     X86_ATTR_SERIAL = 1 << 10, /* may change mode, flags in force or translations */
+    /* Of VEX rows (vol. 2, 2.3). Neither L0 nor L1, neither W0 nor W1: the bit does not matter. */
+    X86_ATTR_L0 = 1 << 11,
+    X86_ATTR_L1 = 1 << 12,
+    X86_ATTR_W0 = 1 << 13,
+    X86_ATTR_W1 = 1 << 14,
+    X86_ATTR_NDS = 1 << 15, /* VEX.vvvv is a register; without this it must be 1111b */
 };
 /* NR: neither F2 nor F3, while 66 is an operand size. */
 enum x86_row_prefix {
@@ -49,6 +55,19 @@ enum x86_row_imm {
     X86_IMM_MOFFS
 };
 
+/* Opcode maps. Those of VEX are apart: the same byte is another instruction there. */
+enum {
+    X86_MAP_1,
+    X86_MAP_0F,
+    X86_MAP_0F38,
+    X86_MAP_0F3A,
+    X86_MAP_VEX, /* not a map; VEX.mmmmm is added */
+    X86_MAP_VEX_0F,
+    X86_MAP_VEX_0F38,
+    X86_MAP_VEX_0F3A,
+    X86_MAPS
+};
+
 enum { X86_ROW_OPERANDS = 4 };
 
 /* A cache line, without pointers: a table of those would be written to at each start of a program.
@@ -59,18 +78,20 @@ struct x86_row {
     uint16_t feature;                   /* X86_FEATURE or X86_FEAT_ALWAYS */
     uint16_t handler;                   /* enum x86_handler */
     uint16_t fr, fw, fu;                /* flags read, written, left undefined (RFLAGS bits) */
-    uint8_t map;                        /* 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A */
+    uint8_t map;                        /* X86_MAP_* */
     uint8_t opcode;
-    uint8_t prefix; /* enum x86_row_prefix */
-    uint8_t has_modrm;
+    uint8_t prefix;                  /* enum x86_row_prefix */
     uint8_t modrm_mask, modrm_value; /* the ModRM byte must agree */
     uint8_t mod;                     /* enum x86_row_mod */
-    uint8_t plus_r;                  /* register in the low three opcode bits */
-    uint8_t byte_size;               /* operand size is 8 bits */
     uint8_t imm[2];                  /* enum x86_row_imm */
-    uint8_t reg_low, rm_low;         /* REX.R / REX.B are ignored (segment and MMX registers) */
-    char mnemonic[16];
-    char encoding[19]; /* as written in the text file */
+    uint8_t has_modrm : 1;
+    uint8_t plus_r : 1;    /* register in the low three opcode bits */
+    uint8_t byte_size : 1; /* operand size is 8 bits */
+    uint8_t reg_low : 1;   /* REX.R / REX.B are ignored (segment and MMX registers) */
+    uint8_t rm_low : 1;
+    uint8_t vsib : 1; /* the index of the memory operand is a vector register */
+    char mnemonic[17];
+    char encoding[22]; /* as written in the text file */
 };
 _Static_assert(sizeof(struct x86_row) == 64, "rows are cache lines");
 struct x86_bucket {
@@ -78,11 +99,16 @@ struct x86_bucket {
     uint16_t count;
 };
 
-extern const struct x86_row x86_optable[];          /* X86_ROWS rows */
-extern x86_exec_fn *const x86_execs[];              /* what runs each of them */
-extern const uint16_t x86_candidates[];             /* rows, the more specific first */
-extern const struct x86_bucket x86_buckets[4][256]; /* by map and opcode byte */
-extern const char *const x86_operand_names[];       /* by enum x86_operand */
+extern const struct x86_row x86_optable[];                 /* X86_ROWS rows */
+extern x86_exec_fn *const x86_execs[];                     /* what runs each of them */
+extern const uint16_t x86_candidates[];                    /* rows, the more specific first */
+extern const struct x86_bucket x86_buckets[X86_MAPS][256]; /* by map and opcode byte */
+extern const char *const x86_operand_names[];              /* by enum x86_operand */
+
+static inline bool x86_row_is_vex(const struct x86_row *row)
+{
+    return row->map > X86_MAP_VEX;
+}
 
 static inline const struct x86_row *x86_insn_row(const struct x86_insn *i)
 {

@@ -53,6 +53,7 @@ void x86_reset(struct x86_cpu *c)
     c->cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET;
     c->xcr0 = 1;
     memset(c->xmm, 0, sizeof(c->xmm));
+    memset(c->ymmh, 0, sizeof(c->ymmh));
     c->mxcsr = 0x1f80;
     c->fpu = (struct x86_fpu){.cw = 0x40, .tag = 0xff};
     c->star = c->lstar = c->cstar = c->sfmask = c->kernel_gs_base = c->tsc_aux = 0;

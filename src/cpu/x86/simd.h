@@ -33,6 +33,18 @@ union x86_vec {
     x86_vi64 i64;
 };
 
+/*
+ * The top bits of 16 bytes. The multiplication moves bit 8k of the masked word to bit 56 + k
+ * without carries.
+ */
+static inline uint32_t x86_byte_signs(const union x86_xmm *v)
+{
+    const uint64_t ones = 0x0101010101010101u, gather = 0x0102040810204080u;
+    uint64_t low = (v->u64[0] >> 7 & ones) * gather >> 56;
+    uint64_t high = (v->u64[1] >> 7 & ones) * gather >> 56;
+    return (uint32_t)(low | high << 8);
+}
+
 /* Raises #UD or #NM as CR0 and CR4 demand (vol. 3, table 14-1 to 14-3 of the SSE conditions). */
 enum x86_result x86_sse_unavailable(struct x86_cpu *c);
 /* The same for MMX: #UD, #NM, pending #MF. */

@@ -153,6 +153,71 @@ struct sf_num sf_mul(struct sf_env *env, const struct sf_num *a, const struct sf
     return normalise(sign, a->exp + b->exp + 1, (u128)a->hi * b->hi);
 }
 
+/*
+ * The sum of two nonzero numbers of which one, @p, is a product of up to 106 bits. All of a number
+ * is kept while it moves by less than what it has free below; after that at most one leading bit
+ * can cancel, and the sticky bit stays far below the last place of a result.
+ */
+static struct sf_num add_product(const struct sf_env *env, const struct sf_num *p,
+                                 const struct sf_num *c)
+{
+    u128 x = ((u128)p->hi << 64 | p->lo) >> 1, y = (u128)c->hi << 63;
+    const struct sf_num *big = p, *small = c;
+    if (p->exp < c->exp || (p->exp == c->exp && x < y)) {
+        u128 t = x;
+        x = y;
+        y = t;
+        big = c;
+        small = p;
+    }
+    int32_t distance = big->exp - small->exp;
+    if (distance > 126)
+        y = 1;
+    else if (distance)
+        y = y >> distance | ((y & (((u128)1 << distance) - 1)) != 0);
+    x = big->sign == small->sign ? x + y : x - y;
+    if (x == 0)
+        return zero(env->rounding == SF_DOWN);
+    return normalise(big->sign, big->exp + 1, x);
+}
+
+/* NaNs in the order a, b, c; infinity times zero is no invalid operation beside a quiet NaN. */
+static bool fma_nan(struct sf_env *env, const struct sf_num *a, const struct sf_num *b,
+                    const struct sf_num *c, struct sf_num *ret)
+{
+    if (likely(!sf_is_nan(a) && !sf_is_nan(b) && !sf_is_nan(c)))
+        return false;
+    if (a->cls == SF_SNAN || b->cls == SF_SNAN || c->cls == SF_SNAN)
+        env->flags |= SF_IE;
+    *ret = quiet(sf_is_nan(a) ? a : sf_is_nan(b) ? b : c);
+    return true;
+}
+
+struct sf_num sf_fma(struct sf_env *env, const struct sf_num *a, const struct sf_num *b,
+                     const struct sf_num *c)
+{
+    struct sf_num p;
+    if (fma_nan(env, a, b, c, &p))
+        return p;
+    bool sign = a->sign != b->sign, endless = a->cls == SF_INF || b->cls == SF_INF;
+    if (endless &&
+        (a->cls == SF_ZERO || b->cls == SF_ZERO || (c->cls == SF_INF && c->sign != sign)))
+        return sf_invalid(env);
+    note_denormals(env, a, b);
+    note_denormals(env, c, c);
+    if (endless)
+        return infinity(sign);
+    if (c->cls == SF_INF)
+        return *c;
+    if (a->cls == SF_ZERO || b->cls == SF_ZERO) {
+        if (c->cls == SF_ZERO)
+            return zero(c->sign == sign ? sign : env->rounding == SF_DOWN);
+        return *c;
+    }
+    p = normalise(sign, a->exp + b->exp + 1, (u128)a->hi * b->hi);
+    return c->cls == SF_ZERO ? p : add_product(env, &p, c);
+}
+
 struct sf_num sf_div(struct sf_env *env, const struct sf_num *a, const struct sf_num *b)
 {
     struct sf_num r;

@@ -58,12 +58,15 @@ struct sf_num {
 };
 
 /* Unpacking raises nothing; denormals become zeros if DAZ says so. */
+/* Half precision; DAZ does not apply. */
+struct sf_num sf_from16(uint16_t v);
 struct sf_num sf_from32(const struct sf_env *env, uint32_t v);
 struct sf_num sf_from64(const struct sf_env *env, uint64_t v);
 struct sf_num sf_from80(struct x86_f80 v);
 struct sf_num sf_from_int(int64_t v);
 
 /* Rounding and packing raise OE, UE, PE. NaNs come out quiet, without raising. */
+uint16_t sf_to16(struct sf_env *env, const struct sf_num *n);
 uint32_t sf_to32(struct sf_env *env, const struct sf_num *n);
 uint64_t sf_to64(struct sf_env *env, const struct sf_num *n);
 struct x86_f80 sf_to80(struct sf_env *env, const struct sf_num *n);
@@ -74,6 +77,9 @@ struct sf_num sf_add(struct sf_env *env, const struct sf_num *a, const struct sf
 struct sf_num sf_sub(struct sf_env *env, const struct sf_num *a, const struct sf_num *b);
 struct sf_num sf_mul(struct sf_env *env, const struct sf_num *a, const struct sf_num *b);
 struct sf_num sf_div(struct sf_env *env, const struct sf_num *a, const struct sf_num *b);
+/* a * b + c, rounded once. Operands have at most 53 significant bits. */
+struct sf_num sf_fma(struct sf_env *env, const struct sf_num *a, const struct sf_num *b,
+                     const struct sf_num *c);
 struct sf_num sf_sqrt(struct sf_env *env, const struct sf_num *a);
 /* To an integral value; PE when that changed it. */
 struct sf_num sf_round(struct sf_env *env, const struct sf_num *a, unsigned rounding);

@@ -7,6 +7,7 @@ struct format {
     int precision; /* significand bits with the integer bit */
     int32_t emin, emax;
 };
+static const struct format FORMAT16 = {11, -14, 15};
 static const struct format FORMAT32 = {24, -126, 127};
 static const struct format FORMAT64 = {53, -1022, 1023};
 static const struct format FORMAT80 = {64, -16382, 16383};
@@ -37,6 +38,13 @@ static struct sf_num unpack(const struct sf_env *env, bool sign, unsigned field,
         n.hi = frac << shift;
     }
     return n;
+}
+
+struct sf_num sf_from16(uint16_t v)
+{
+    const struct sf_env keep_denormals = {.daz = false};
+    return unpack(&keep_denormals, v >> 15, v >> 10 & 0x1f, 0x1f, (uint64_t)(v & 0x3ff) << 53,
+                  &FORMAT16);
 }
 
 struct sf_num sf_from32(const struct sf_env *env, uint32_t v)
@@ -203,6 +211,21 @@ denormal : {
     env->up = c.up;
     return (struct packed){(unsigned)(c.q >> (precision - 1)), c.q};
 }
+}
+
+uint16_t sf_to16(struct sf_env *env, const struct sf_num *n)
+{
+    uint16_t sign = (uint16_t)(n->sign << 15);
+    env->up = false;
+    if (likely(n->cls == SF_NORMAL)) {
+        struct packed p = round_pack(env, n, &FORMAT16, 11);
+        return (uint16_t)(sign | p.field << 10 | (p.q & 0x3ff));
+    }
+    if (n->cls == SF_ZERO)
+        return sign;
+    if (n->cls == SF_INF)
+        return sign | 0x7c00;
+    return (uint16_t)(sign | 0x7e00 | (n->hi >> 53 & 0x1ff));
 }
 
 uint32_t sf_to32(struct sf_env *env, const struct sf_num *n)

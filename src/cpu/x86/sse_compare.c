@@ -1,37 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SSE floating point compares, rounding to integral values, reciprocal estimates. */
+#include "cpu/x86/avx.h"
 #include "cpu/x86/flags.h"
 #include "cpu/x86/fp_fast.h"
 #include "cpu/x86/sse_fp.h"
 #include "x86-opcodes.h"
 
 /*
- * Predicates of CMPxx, imm[2:0]: EQ LT LE UNORD, and the same negated. LT and LE signal on quiet
- * NaNs.
+ * Predicates of CMPxx by imm[3:0], a bit for each enum sf_relation: EQ LT LE UNORD, the same
+ * negated, and with VEX eight more. Those that order signal on quiet NaNs; imm[4] turns that round.
  */
 static bool predicate(unsigned imm, enum sf_relation r)
 {
-    bool yes;
-    switch (imm & 3) {
-    case 0:
-        yes = r == SF_EQUAL;
-        break;
-    case 1:
-        yes = r == SF_LESS;
-        break;
-    case 2:
-        yes = r == SF_LESS || r == SF_EQUAL;
-        break;
-    default:
-        yes = r == SF_UNORDERED;
-        break;
-    }
-    return yes != (imm >> 2 & 1);
+    static const uint8_t truth[16] = {2, 1, 3, 8, 13, 14, 12, 7, 10, 9, 11, 0, 5, 6, 4, 15};
+    return truth[imm & 15] >> r & 1;
 }
 
 static bool predicate_quiet(unsigned imm)
 {
-    return (imm & 3) == 0 || (imm & 3) == 3;
+    return ((imm & 3) == 0 || (imm & 3) == 3) != (imm >> 4 & 1);
 }
 
 static inline enum sf_relation relation32(struct sf_env *env, uint32_t a, uint32_t b, bool quiet)
@@ -54,66 +41,76 @@ static inline enum sf_relation relation64(struct sf_env *env, uint64_t a, uint64
     return sf_compare(env, &x, &y, quiet);
 }
 
-/* The first @n lanes. */
-static enum x86_result compare32(struct x86_cpu *c, const struct x86_insn *i,
-                                 const union x86_xmm *s, int n)
+/* The first @n lanes of @a and @b to *ret, nothing after #XM. */
+static enum x86_result compare32(struct x86_cpu *c, unsigned imm, const uint32_t *a,
+                                 const uint32_t *b, int n, uint32_t *ret)
 {
     struct sf_env env = x86_sse_env(c);
-    union x86_xmm r = c->xmm[i->reg];
-    unsigned imm = i->imm & 7;
+    uint32_t r[8];
     for (int k = 0; k < n; k++)
-        r.u32[k] = predicate(imm, relation32(&env, r.u32[k], s->u32[k], predicate_quiet(imm)))
-                       ? UINT32_MAX
-                       : 0;
+        r[k] = predicate(imm, relation32(&env, a[k], b[k], predicate_quiet(imm))) ? UINT32_MAX : 0;
     if (x86_sse_finish(c, &env) != X86_NEXT)
         return X86_FAULT;
-    c->xmm[i->reg] = r;
+    memcpy(ret, r, (size_t)n * 4);
     return X86_NEXT;
 }
 
-static enum x86_result compare64(struct x86_cpu *c, const struct x86_insn *i,
-                                 const union x86_xmm *s, int n)
+static enum x86_result compare64(struct x86_cpu *c, unsigned imm, const uint64_t *a,
+                                 const uint64_t *b, int n, uint64_t *ret)
 {
     struct sf_env env = x86_sse_env(c);
-    union x86_xmm r = c->xmm[i->reg];
-    unsigned imm = i->imm & 7;
+    uint64_t r[4];
     for (int k = 0; k < n; k++)
-        r.u64[k] = predicate(imm, relation64(&env, r.u64[k], s->u64[k], predicate_quiet(imm)))
-                       ? UINT64_MAX
-                       : 0;
+        r[k] = predicate(imm, relation64(&env, a[k], b[k], predicate_quiet(imm))) ? UINT64_MAX : 0;
     if (x86_sse_finish(c, &env) != X86_NEXT)
         return X86_FAULT;
-    c->xmm[i->reg] = r;
+    memcpy(ret, r, (size_t)n * 8);
     return X86_NEXT;
 }
 
-enum x86_result x86_op_sse_cmpps(struct x86_cpu *c, const struct x86_insn *i)
-{
-    X86_SSE_ENTER(c);
-    union x86_xmm s;
-    return x86_src128(c, i, &s) ? X86_FAULT : compare32(c, i, &s, 4);
-}
+#define COMPARE(type, bits, source, n)                                                             \
+    enum x86_result x86_op_sse_cmp##type(struct x86_cpu *c, const struct x86_insn *i)              \
+    {                                                                                              \
+        X86_SSE_ENTER(c);                                                                          \
+        union x86_xmm s, *d = &c->xmm[i->reg];                                                     \
+        if (source)                                                                                \
+            return X86_FAULT;                                                                      \
+        return compare##bits(c, i->imm & 7, d->u##bits, s.u##bits, n, d->u##bits);                 \
+    }
+COMPARE(ps, 32, x86_src128(c, i, &s), 4)
+COMPARE(pd, 64, x86_src128(c, i, &s), 2)
+COMPARE(ss, 32, x86_src32(c, i, &s.u32[0]), 1)
+COMPARE(sd, 64, x86_src64(c, i, &s.u64[0]), 1)
 
-enum x86_result x86_op_sse_cmppd(struct x86_cpu *c, const struct x86_insn *i)
-{
-    X86_SSE_ENTER(c);
-    union x86_xmm s;
-    return x86_src128(c, i, &s) ? X86_FAULT : compare64(c, i, &s, 2);
-}
+#define AVX_COMPARE(type, bits)                                                                    \
+    enum x86_result x86_op_avx_cmp##type(struct x86_cpu *c, const struct x86_insn *i)              \
+    {                                                                                              \
+        X86_AVX_ENTER(c);                                                                          \
+        union x86_ymm d = x86_ymm_get(c, i->vvvv), s;                                              \
+        int n = (int)x86_avx_bytes(i) / (bits / 8);                                                \
+        if (x86_avx_src(c, i, &s) ||                                                               \
+            compare##bits(c, (uint8_t)i->imm, d.u##bits, s.u##bits, n, d.u##bits) != X86_NEXT)     \
+            return X86_FAULT;                                                                      \
+        x86_avx_put(c, i->reg, &d, i->vlen);                                                       \
+        return X86_NEXT;                                                                           \
+    }
+AVX_COMPARE(ps, 32)
+AVX_COMPARE(pd, 64)
 
-enum x86_result x86_op_sse_cmpss(struct x86_cpu *c, const struct x86_insn *i)
-{
-    X86_SSE_ENTER(c);
-    union x86_xmm s;
-    return x86_src32(c, i, &s.u32[0]) ? X86_FAULT : compare32(c, i, &s, 1);
-}
-
-enum x86_result x86_op_sse_cmpsd(struct x86_cpu *c, const struct x86_insn *i)
-{
-    X86_SSE_ENTER(c);
-    union x86_xmm s;
-    return x86_src64(c, i, &s.u64[0]) ? X86_FAULT : compare64(c, i, &s, 1);
-}
+#define AVX_COMPARE_SCALAR(type, bits)                                                             \
+    enum x86_result x86_op_avx_cmp##type(struct x86_cpu *c, const struct x86_insn *i)              \
+    {                                                                                              \
+        X86_AVX_ENTER(c);                                                                          \
+        union x86_xmm d = c->xmm[i->vvvv];                                                         \
+        uint##bits##_t s;                                                                          \
+        if (x86_src##bits(c, i, &s) ||                                                             \
+            compare##bits(c, (uint8_t)i->imm, d.u##bits, &s, 1, d.u##bits) != X86_NEXT)            \
+            return X86_FAULT;                                                                      \
+        x86_avx_put128(c, i->reg, d);                                                              \
+        return X86_NEXT;                                                                           \
+    }
+AVX_COMPARE_SCALAR(ss, 32)
+AVX_COMPARE_SCALAR(sd, 64)
 
 static void set_relation(struct x86_cpu *c, enum sf_relation r)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SSE floating point arithmetic, scalar and packed; horizontal sums and dot products. */
+#include "cpu/x86/avx.h"
 #include "cpu/x86/fp_fast.h"
 #include "cpu/x86/sse_fp.h"
 #include "x86-opcodes.h"
@@ -7,6 +8,7 @@
 enum x86_result x86_sse_exceptions(struct x86_cpu *c, const struct sf_env *env)
 {
     unsigned flags = env->flags;
+    c->sse_raised = (uint8_t)flags;
     if (flags & ~env->masked & SF_PRE)
         flags &= SF_PRE;
     c->mxcsr |= flags;
@@ -113,6 +115,49 @@ static enum x86_result slow_pd(struct x86_cpu *c, unsigned reg, const union x86_
     return X86_NEXT;
 }
 
+/*
+ * All lanes of VEX packed operations. The exceptions of both halves are looked at together.
+ */
+static enum x86_result slow_avx_ps(struct x86_cpu *c, const struct x86_insn *i,
+                                   const union x86_ymm *a, const union x86_ymm *b, soft32_fn *fn)
+{
+    struct sf_env env = x86_sse_env(c);
+    union x86_ymm r;
+    for (unsigned k = 0; k < x86_avx_bytes(i) / 4; k++)
+        r.u32[k] = fn(&env, a->u32[k], b->u32[k]);
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    x86_avx_put(c, i->reg, &r, i->vlen);
+    return X86_NEXT;
+}
+
+static enum x86_result slow_avx_pd(struct x86_cpu *c, const struct x86_insn *i,
+                                   const union x86_ymm *a, const union x86_ymm *b, soft64_fn *fn)
+{
+    struct sf_env env = x86_sse_env(c);
+    union x86_ymm r;
+    for (unsigned k = 0; k < x86_avx_bytes(i) / 8; k++)
+        r.u64[k] = fn(&env, a->u64[k], b->u64[k]);
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    x86_avx_put(c, i->reg, &r, i->vlen);
+    return X86_NEXT;
+}
+
+#define AVX_PACKED(name, type, bits)                                                               \
+    enum x86_result x86_op_avx_##name##type(struct x86_cpu *c, const struct x86_insn *i)           \
+    {                                                                                              \
+        X86_AVX_ENTER(c);                                                                          \
+        union x86_ymm a = x86_ymm_get(c, i->vvvv), b, r;                                           \
+        if (x86_avx_src(c, i, &b))                                                                 \
+            return X86_FAULT;                                                                      \
+        for (unsigned k = 0; k < x86_avx_bytes(i) / (bits / 8); k++)                               \
+            if (unlikely(!fast_##name##bits(c->mxcsr, a.u##bits[k], b.u##bits[k], &r.u##bits[k]))) \
+                return slow_avx_##type(c, i, &a, &b, soft_##name##bits);                           \
+        x86_avx_put(c, i->reg, &r, i->vlen);                                                       \
+        return X86_NEXT;                                                                           \
+    }
+
 #define ARITHMETIC(name)                                                                           \
     enum x86_result x86_op_sse_##name##ss(struct x86_cpu *c, const struct x86_insn *i)             \
     {                                                                                              \
@@ -161,12 +206,26 @@ static enum x86_result slow_pd(struct x86_cpu *c, unsigned reg, const union x86_
         return X86_NEXT;                                                                           \
     }
 ARITHMETIC(add)
+AVX_PACKED(add, ps, 32)
+AVX_PACKED(add, pd, 64)
 ARITHMETIC(sub)
+AVX_PACKED(sub, ps, 32)
+AVX_PACKED(sub, pd, 64)
 ARITHMETIC(mul)
+AVX_PACKED(mul, ps, 32)
+AVX_PACKED(mul, pd, 64)
 ARITHMETIC(div)
+AVX_PACKED(div, ps, 32)
+AVX_PACKED(div, pd, 64)
 ARITHMETIC(sqrt)
+AVX_PACKED(sqrt, ps, 32)
+AVX_PACKED(sqrt, pd, 64)
 ARITHMETIC(min)
+AVX_PACKED(min, ps, 32)
+AVX_PACKED(min, pd, 64)
 ARITHMETIC(max)
+AVX_PACKED(max, ps, 32)
+AVX_PACKED(max, pd, 64)
 
 /* SSE3 horizontal and alternating forms: operands gathered, then as the packed ones. */
 

@@ -1,15 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packed integer arithmetic, 128 bits (sse_) and 64 bits (mmx_).
+ * Packed integer arithmetic, 128 bits (sse_), 64 bits (mmx_) and with a VEX prefix (avx_).
  *
  * Each operation is one function on whole vectors. An operation that works lane by lane serves MMX
  * unchanged (the upper half is computed and dropped); operations across lanes get their MMX form by
  * the way the operands are laid out: see MMX_JOINED and MMX_UPPER.
  */
-#include "cpu/x86/simd.h"
+#include "cpu/x86/avx.h"
 #include "x86-opcodes.h"
 
+/* VEX form: three operands, and twice on 256 bits. */
+#define AVX_FORM(name)                                                                             \
+    enum x86_result x86_op_avx_##name(struct x86_cpu *c, const struct x86_insn *i)                 \
+    {                                                                                              \
+        X86_AVX_ENTER(c);                                                                          \
+        union x86_ymm s;                                                                           \
+        if (x86_avx_src(c, i, &s))                                                                 \
+            return X86_FAULT;                                                                      \
+        union x86_vec d = {.x = c->xmm[i->vvvv]}, e = {.x = s.x[0]}, hi = {.u64 = {0, 0}};         \
+        union x86_vec lo = vec_##name(d, e);                                                       \
+        if (i->vlen) {                                                                             \
+            d.x = c->ymmh[i->vvvv];                                                                \
+            e.x = s.x[1];                                                                          \
+            hi = vec_##name(d, e);                                                                 \
+        }                                                                                          \
+        c->xmm[i->reg] = lo.x;                                                                     \
+        c->ymmh[i->reg] = hi.x;                                                                    \
+        return X86_NEXT;                                                                           \
+    }
 #define SSE_ONLY(name)                                                                             \
+    AVX_FORM(name)                                                                                 \
     enum x86_result x86_op_sse_##name(struct x86_cpu *c, const struct x86_insn *i)                 \
     {                                                                                              \
         X86_SSE_ENTER(c);                                                                          \

@@ -294,20 +294,10 @@ enum x86_result x86_op_sse_movmskpd(struct x86_cpu *c, const struct x86_insn *i)
     return X86_NEXT;
 }
 
-/*
- * Gathers the top bits of 8 bytes: the multiplication moves bit 8k of the masked word to bit 56 + k
- * without carries.
- */
-static uint64_t byte_signs(uint64_t v)
-{
-    return ((v >> 7) & 0x0101010101010101u) * 0x0102040810204080u >> 56;
-}
-
 enum x86_result x86_op_sse_pmovmskb(struct x86_cpu *c, const struct x86_insn *i)
 {
     X86_SSE_ENTER(c);
-    const union x86_xmm *s = &c->xmm[i->rm];
-    c->gpr[i->reg] = byte_signs(s->u64[0]) | byte_signs(s->u64[1]) << 8;
+    c->gpr[i->reg] = x86_byte_signs(&c->xmm[i->rm]);
     return X86_NEXT;
 }
 
@@ -315,7 +305,8 @@ enum x86_result x86_op_mmx_pmovmskb(struct x86_cpu *c, const struct x86_insn *i)
 {
     X86_MMX_ENTER(c);
     x86_mmx_commit(c);
-    c->gpr[i->reg] = byte_signs(x86_mmx_get(c, i->rm));
+    union x86_xmm s = {.u64 = {x86_mmx_get(c, i->rm), 0}};
+    c->gpr[i->reg] = x86_byte_signs(&s);
     return X86_NEXT;
 }
 

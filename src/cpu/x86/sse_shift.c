@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Packed shifts: counts from a register, memory or an immediate; larger than the lane clears it. */
-#include "cpu/x86/simd.h"
+#include "cpu/x86/avx.h"
 #include "x86-opcodes.h"
 
 static union x86_vec vec_psllw(union x86_vec d, uint64_t n)
@@ -51,7 +51,30 @@ static union x86_vec vec_psrad(union x86_vec d, uint64_t n)
     return d;
 }
 
+/* With VEX the immediate forms' destination is VEX.vvvv; a count is 128 bits of memory always. */
+#define AVX_SHIFT(name)                                                                            \
+    enum x86_result x86_op_avx_##name(struct x86_cpu *c, const struct x86_insn *i)                 \
+    {                                                                                              \
+        X86_AVX_ENTER(c);                                                                          \
+        union x86_xmm n;                                                                           \
+        if (x86_src128u(c, i, &n))                                                                 \
+            return X86_FAULT;                                                                      \
+        union x86_vec lo = {.x = c->xmm[i->vvvv]}, hi = {.x = c->ymmh[i->vvvv]};                   \
+        union x86_ymm r = {.x = {vec_##name(lo, n.u64[0]).x, vec_##name(hi, n.u64[0]).x}};         \
+        x86_avx_put(c, i->reg, &r, i->vlen);                                                       \
+        return X86_NEXT;                                                                           \
+    }                                                                                              \
+    enum x86_result x86_op_avx_##name##_i(struct x86_cpu *c, const struct x86_insn *i)             \
+    {                                                                                              \
+        X86_AVX_ENTER(c);                                                                          \
+        uint8_t n = (uint8_t)i->imm;                                                               \
+        union x86_vec lo = {.x = c->xmm[i->rm]}, hi = {.x = c->ymmh[i->rm]};                       \
+        union x86_ymm r = {.x = {vec_##name(lo, n).x, vec_##name(hi, n).x}};                       \
+        x86_avx_put(c, i->vvvv, &r, i->vlen);                                                      \
+        return X86_NEXT;                                                                           \
+    }
 #define SHIFT(name)                                                                                \
+    AVX_SHIFT(name)                                                                                \
     enum x86_result x86_op_sse_##name(struct x86_cpu *c, const struct x86_insn *i)                 \
     {                                                                                              \
         X86_SSE_ENTER(c);                                                                          \
@@ -135,4 +158,38 @@ enum x86_result x86_op_sse_pslldq(struct x86_cpu *c, const struct x86_insn *i)
     union x86_xmm zero = {.u64 = {0, 0}};
     c->xmm[i->rm] = align_bytes(&c->xmm[i->rm], &zero, n > 16 ? 0 : 16 - n);
     return X86_NEXT;
+}
+
+enum x86_result x86_op_avx_palignr(struct x86_cpu *c, const struct x86_insn *i)
+{
+    X86_AVX_ENTER(c);
+    union x86_ymm d = x86_ymm_get(c, i->vvvv), s, r;
+    if (x86_avx_src(c, i, &s))
+        return X86_FAULT;
+    for (unsigned k = 0; k <= i->vlen; k++)
+        r.x[k] = align_bytes(&d.x[k], &s.x[k], (uint8_t)i->imm);
+    x86_avx_put(c, i->reg, &r, i->vlen);
+    return X86_NEXT;
+}
+
+static enum x86_result avx_shift_bytes(struct x86_cpu *c, const struct x86_insn *i, bool right)
+{
+    X86_AVX_ENTER(c);
+    union x86_ymm s = x86_ymm_get(c, i->rm), r;
+    union x86_xmm zero = {.u64 = {0, 0}};
+    unsigned n = (uint8_t)i->imm > 16 ? 16 : (uint8_t)i->imm;
+    for (unsigned k = 0; k < 2; k++)
+        r.x[k] = right ? align_bytes(&zero, &s.x[k], n) : align_bytes(&s.x[k], &zero, 16 - n);
+    x86_avx_put(c, i->vvvv, &r, i->vlen);
+    return X86_NEXT;
+}
+
+enum x86_result x86_op_avx_psrldq(struct x86_cpu *c, const struct x86_insn *i)
+{
+    return avx_shift_bytes(c, i, true);
+}
+
+enum x86_result x86_op_avx_pslldq(struct x86_cpu *c, const struct x86_insn *i)
+{
+    return avx_shift_bytes(c, i, false);
 }

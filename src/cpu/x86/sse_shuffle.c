@@ -1,45 +1,107 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SSE shuffles, blends, lane inserts and extracts, widening moves, PTEST. */
+/* SSE and AVX shuffles, blends, lane inserts and extracts, widening moves, PTEST. */
+#include "cpu/x86/avx.h"
 #include "cpu/x86/flags.h"
-#include "cpu/x86/simd.h"
 #include "x86-opcodes.h"
 
-/* Defines x86_op_sse_NAME with d = destination, s = aligned source, r = result, imm. */
-#define SHUFFLE(name, ...)                                                                         \
+/*
+ * Defines shuffle_NAME of d = destination, s = source, imm, and from it x86_op_sse_NAME and
+ * x86_op_avx_NAME; the upper lane of 256 bits takes imm >> @step.
+ */
+#define AVX_SHUFFLE(name, step, ...)                                                               \
+    static inline union x86_xmm shuffle_##name(union x86_xmm d, union x86_xmm s, unsigned imm)     \
+    {                                                                                              \
+        union x86_xmm r;                                                                           \
+        __VA_ARGS__;                                                                               \
+        return r;                                                                                  \
+    }                                                                                              \
+    enum x86_result x86_op_avx_##name(struct x86_cpu *c, const struct x86_insn *i)                 \
+    {                                                                                              \
+        X86_AVX_ENTER(c);                                                                          \
+        union x86_ymm s, d = x86_ymm_get(c, i->vvvv), r;                                           \
+        if (x86_avx_src(c, i, &s))                                                                 \
+            return X86_FAULT;                                                                      \
+        r.x[0] = shuffle_##name(d.x[0], s.x[0], (uint8_t)i->imm);                                  \
+        if (i->vlen)                                                                               \
+            r.x[1] = shuffle_##name(d.x[1], s.x[1], (uint8_t)i->imm >> (step));                    \
+        x86_avx_put(c, i->reg, &r, i->vlen);                                                       \
+        return X86_NEXT;                                                                           \
+    }
+#define SHUFFLE(name, step, ...)                                                                   \
+    AVX_SHUFFLE(name, step, __VA_ARGS__)                                                           \
     enum x86_result x86_op_sse_##name(struct x86_cpu *c, const struct x86_insn *i)                 \
     {                                                                                              \
         X86_SSE_ENTER(c);                                                                          \
-        union x86_xmm s, r;                                                                        \
+        union x86_xmm s;                                                                           \
         if (x86_src128(c, i, &s))                                                                  \
             return X86_FAULT;                                                                      \
-        const union x86_xmm d = c->xmm[i->reg];                                                    \
-        const unsigned imm = (uint8_t)i->imm;                                                      \
-        (void)d, (void)imm;                                                                        \
+        c->xmm[i->reg] = shuffle_##name(c->xmm[i->reg], s, (uint8_t)i->imm);                       \
+        return X86_NEXT;                                                                           \
+    }
+/* The same where @m selects: XMM0, with VEX a fourth operand in imm[7:4]. */
+#define SELECT(name, ...)                                                                          \
+    static inline union x86_xmm select_##name(union x86_xmm d, union x86_xmm s, union x86_xmm m)   \
+    {                                                                                              \
+        union x86_xmm r;                                                                           \
         __VA_ARGS__;                                                                               \
-        c->xmm[i->reg] = r;                                                                        \
+        return r;                                                                                  \
+    }                                                                                              \
+    enum x86_result x86_op_sse_##name(struct x86_cpu *c, const struct x86_insn *i)                 \
+    {                                                                                              \
+        X86_SSE_ENTER(c);                                                                          \
+        union x86_xmm s;                                                                           \
+        if (x86_src128(c, i, &s))                                                                  \
+            return X86_FAULT;                                                                      \
+        c->xmm[i->reg] = select_##name(c->xmm[i->reg], s, c->xmm[0]);                              \
+        return X86_NEXT;                                                                           \
+    }                                                                                              \
+    enum x86_result x86_op_avx_##name(struct x86_cpu *c, const struct x86_insn *i)                 \
+    {                                                                                              \
+        X86_AVX_ENTER(c);                                                                          \
+        /* Outside 64-bit mode imm[7] is ignored. */                                               \
+        unsigned mask = i->imm >> 4 & (c->mode == X86_MODE_64 ? 15 : 7);                           \
+        union x86_ymm s, d = x86_ymm_get(c, i->vvvv), m = x86_ymm_get(c, mask), r;                 \
+        if (x86_avx_src(c, i, &s))                                                                 \
+            return X86_FAULT;                                                                      \
+        for (unsigned k = 0; k <= i->vlen; k++)                                                    \
+            r.x[k] = select_##name(d.x[k], s.x[k], m.x[k]);                                        \
+        x86_avx_put(c, i->reg, &r, i->vlen);                                                       \
         return X86_NEXT;                                                                           \
     }
 #define LANES(n) for (int k = 0; k < (n); k++)
 
 /* clang-format off */
-SHUFFLE(pshufd, LANES(4) r.u32[k] = s.u32[(imm >> (2 * k)) & 3])
-SHUFFLE(pshuflw, r = s; LANES(4) r.u16[k] = s.u16[(imm >> (2 * k)) & 3])
-SHUFFLE(pshufhw, r = s; LANES(4) r.u16[4 + k] = s.u16[4 + ((imm >> (2 * k)) & 3)])
-SHUFFLE(shufps, r.u32[0] = d.u32[imm & 3]; r.u32[1] = d.u32[(imm >> 2) & 3];
+SHUFFLE(pshufd, 0, LANES(4) r.u32[k] = s.u32[(imm >> (2 * k)) & 3])
+SHUFFLE(pshuflw, 0, r = s; LANES(4) r.u16[k] = s.u16[(imm >> (2 * k)) & 3])
+SHUFFLE(pshufhw, 0, r = s; LANES(4) r.u16[4 + k] = s.u16[4 + ((imm >> (2 * k)) & 3)])
+SHUFFLE(shufps, 0, r.u32[0] = d.u32[imm & 3]; r.u32[1] = d.u32[(imm >> 2) & 3];
         r.u32[2] = s.u32[(imm >> 4) & 3]; r.u32[3] = s.u32[imm >> 6])
-SHUFFLE(shufpd, r.u64[0] = d.u64[imm & 1]; r.u64[1] = s.u64[(imm >> 1) & 1])
-SHUFFLE(pblendw, LANES(8) r.u16[k] = (imm >> k) & 1 ? s.u16[k] : d.u16[k])
-SHUFFLE(blendps, LANES(4) r.u32[k] = (imm >> k) & 1 ? s.u32[k] : d.u32[k])
-SHUFFLE(blendpd, LANES(2) r.u64[k] = (imm >> k) & 1 ? s.u64[k] : d.u64[k])
-SHUFFLE(pblendvb, LANES(16) r.u8[k] = c->xmm[0].u8[k] >> 7 ? s.u8[k] : d.u8[k])
-SHUFFLE(blendvps, LANES(4) r.u32[k] = c->xmm[0].u32[k] >> 31 ? s.u32[k] : d.u32[k])
-SHUFFLE(blendvpd, LANES(2) r.u64[k] = c->xmm[0].u64[k] >> 63 ? s.u64[k] : d.u64[k])
+SHUFFLE(shufpd, 2, r.u64[0] = d.u64[imm & 1]; r.u64[1] = s.u64[(imm >> 1) & 1])
+SHUFFLE(pblendw, 0, LANES(8) r.u16[k] = (imm >> k) & 1 ? s.u16[k] : d.u16[k])
+SHUFFLE(blendps, 4, LANES(4) r.u32[k] = (imm >> k) & 1 ? s.u32[k] : d.u32[k])
+SHUFFLE(blendpd, 2, LANES(2) r.u64[k] = (imm >> k) & 1 ? s.u64[k] : d.u64[k])
+AVX_SHUFFLE(pblendd, 4, LANES(4) r.u32[k] = (imm >> k) & 1 ? s.u32[k] : d.u32[k])
+AVX_SHUFFLE(permilps_i, 0, LANES(4) r.u32[k] = s.u32[(imm >> (2 * k)) & 3])
+AVX_SHUFFLE(permilpd_i, 2, LANES(2) r.u64[k] = s.u64[(imm >> k) & 1])
+AVX_SHUFFLE(permilps, 0, LANES(4) r.u32[k] = d.u32[s.u32[k] & 3])
+AVX_SHUFFLE(permilpd, 0, LANES(2) r.u64[k] = d.u64[(s.u64[k] >> 1) & 1])
+AVX_SHUFFLE(movsldup, 0, r = (union x86_xmm){.u32 = {s.u32[0], s.u32[0], s.u32[2], s.u32[2]}})
+AVX_SHUFFLE(movshdup, 0, r = (union x86_xmm){.u32 = {s.u32[1], s.u32[1], s.u32[3], s.u32[3]}})
+/* Variable shifts: counts of the lane's size or more clear it or fill it with the sign. */
+AVX_SHUFFLE(psrlvd, 0, LANES(4) r.u32[k] = s.u32[k] < 32 ? d.u32[k] >> s.u32[k] : 0)
+AVX_SHUFFLE(psrlvq, 0, LANES(2) r.u64[k] = s.u64[k] < 64 ? d.u64[k] >> s.u64[k] : 0)
+AVX_SHUFFLE(psllvd, 0, LANES(4) r.u32[k] = s.u32[k] < 32 ? d.u32[k] << s.u32[k] : 0)
+AVX_SHUFFLE(psllvq, 0, LANES(2) r.u64[k] = s.u64[k] < 64 ? d.u64[k] << s.u64[k] : 0)
+AVX_SHUFFLE(psravd, 0, LANES(4) r.i32[k] = d.i32[k] >> (s.u32[k] < 32 ? s.u32[k] : 31))
+SELECT(pblendvb, LANES(16) r.u8[k] = m.u8[k] >> 7 ? s.u8[k] : d.u8[k])
+SELECT(blendvps, LANES(4) r.u32[k] = m.u32[k] >> 31 ? s.u32[k] : d.u32[k])
+SELECT(blendvpd, LANES(2) r.u64[k] = m.u64[k] >> 63 ? s.u64[k] : d.u64[k])
 /* The smallest word and its index (the lowest one of equals). */
-SHUFFLE(phminposuw, unsigned best = 0;
+SHUFFLE(phminposuw, 0, unsigned best = 0;
         for (unsigned k = 1; k < 8; k++) if (s.u16[k] < s.u16[best]) best = k;
         r = (union x86_xmm){.u16 = {s.u16[best], (uint16_t)best}})
 /* Sums of four absolute differences at eight positions. */
-SHUFFLE(mpsadbw, unsigned db = (imm >> 2 & 1) * 4; unsigned sb = (imm & 3) * 4;
+SHUFFLE(mpsadbw, 3, unsigned db = (imm >> 2 & 1) * 4; unsigned sb = (imm & 3) * 4;
         for (unsigned k = 0; k < 8; k++) {
             unsigned sum = 0;
             for (unsigned b = 0; b < 4; b++) {
@@ -48,6 +110,27 @@ SHUFFLE(mpsadbw, unsigned db = (imm >> 2 & 1) * 4; unsigned sb = (imm & 3) * 4;
             }
             r.u16[k] = (uint16_t)sum;
         })
+
+/* The source of a widening move: @bytes of memory for 128 bits, twice that for 256. */
+static int narrow_source(struct x86_cpu *c, const struct x86_insn *i, unsigned bytes,
+                         union x86_xmm *ret)
+{
+    if (!i->mem) {
+        *ret = c->xmm[i->rm];
+        return 0;
+    }
+    uint64_t off = x86_ea(c, i);
+    switch (bytes << i->vlen) {
+    case 2:
+        return x86_load16(c, i->seg, off, &ret->u16[0]);
+    case 4:
+        return x86_load32(c, i->seg, off, &ret->u32[0]);
+    case 8:
+        return x86_load64(c, i->seg, off, &ret->u64[0]);
+    default:
+        return x86_load128(c, i->seg, off, ret);
+    }
+}
 
 /* PMOVSX, PMOVZX: lanes of type @from (memory operand of @bits) become @n lanes of @to. */
 #define WIDEN(name, bits, from, to, n)                                                             \
@@ -64,6 +147,17 @@ SHUFFLE(mpsadbw, unsigned db = (imm >> 2 & 1) * 4; unsigned sb = (imm & 3) * 4;
         LANES(n) r.to[k] = s.from[k];                                                              \
         c->xmm[i->reg] = r;                                                                        \
         return X86_NEXT;                                                                           \
+    }                                                                                              \
+    enum x86_result x86_op_avx_##name(struct x86_cpu *c, const struct x86_insn *i)                 \
+    {                                                                                              \
+        X86_AVX_ENTER(c);                                                                          \
+        union x86_xmm s;                                                                           \
+        union x86_ymm r;                                                                           \
+        if (narrow_source(c, i, bits / 8, &s))                                                     \
+            return X86_FAULT;                                                                      \
+        LANES((n) << i->vlen) r.to[k] = s.from[k];                                                 \
+        x86_avx_put(c, i->reg, &r, i->vlen);                                                       \
+        return X86_NEXT;                                                                           \
     }
 WIDEN(pmovsxbw, 64, i8, i16, 8)
 WIDEN(pmovsxbd, 32, i8, i32, 4)
@@ -78,6 +172,33 @@ WIDEN(pmovzxwd, 64, u16, u32, 4)
 WIDEN(pmovzxwq, 32, u16, u64, 2)
 WIDEN(pmovzxdq, 64, u32, u64, 2)
 /* clang-format on */
+
+/* Permutations across lanes. */
+
+enum x86_result x86_op_avx_permq(struct x86_cpu *c, const struct x86_insn *i)
+{
+    X86_AVX_ENTER(c);
+    union x86_ymm s, r;
+    if (x86_avx_src(c, i, &s))
+        return X86_FAULT;
+    for (unsigned k = 0; k < 4; k++)
+        r.u64[k] = s.u64[i->imm >> 2 * k & 3];
+    x86_ymm_set(c, i->reg, &r);
+    return X86_NEXT;
+}
+
+/* VPERMD, VPERMPS: the first source selects from the second. */
+enum x86_result x86_op_avx_permd(struct x86_cpu *c, const struct x86_insn *i)
+{
+    X86_AVX_ENTER(c);
+    union x86_ymm pick = x86_ymm_get(c, i->vvvv), s, r;
+    if (x86_avx_src(c, i, &s))
+        return X86_FAULT;
+    for (unsigned k = 0; k < 8; k++)
+        r.u32[k] = s.u32[pick.u32[k] & 7];
+    x86_ymm_set(c, i->reg, &r);
+    return X86_NEXT;
+}
 
 /* Inserts take a general register or memory of the lane's size. */
 

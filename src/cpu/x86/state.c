@@ -10,6 +10,7 @@
 
 #include "cpu/x86/access.h"
 #include "cpu/x86/flags.h"
+#include "cpu/x86/model.h"
 #include "cpu/x86/system.h"
 
 /* A member of a member, named as a person would. */
@@ -48,6 +49,7 @@ static const struct state_field fields[] = {
     TABLE("gdt", gdt),
     TABLE("idt", idt),
     STATE_BLOB(struct x86_cpu, xmm),
+    STATE_BLOB(struct x86_cpu, ymmh),
     FIELD(mxcsr),
     X87(0),
     X87(1),
@@ -126,6 +128,7 @@ static void after(void *dev)
     c->activity &= 3;
     c->fpu.top &= 7;
     c->rflags = (c->rflags & ~(uint64_t)X86_ARITH) | X86_F1;
+    c->xcr0 = (c->xcr0 & x86_model_xcr0(c->vm->model)) | X86_XCR0_X87;
     x86_attention_clear(c, UINT_MAX);
     x86_attention_set(c, c->edges & EDGES);
     c->step_rule = 0;
@@ -140,7 +143,7 @@ static void after(void *dev)
 }
 
 const struct state_table x86_cpu_state = {.name = "x86-cpu",
-                                          .version = 1,
+                                          .version = 2, /* 2: ymmh */
                                           .fields = fields,
                                           .field_count = array_size(fields),
                                           .after = after};

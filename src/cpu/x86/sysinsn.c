@@ -480,6 +480,12 @@ enum x86_result x86_op_rdtscp(struct x86_cpu *c, const struct x86_insn *i)
     return X86_NEXT;
 }
 
+enum x86_result x86_op_rdpid(struct x86_cpu *c, const struct x86_insn *i)
+{
+    c->gpr[i->rm] = (uint32_t)c->tsc_aux;
+    return X86_NEXT;
+}
+
 enum x86_result x86_op_rdpmc(struct x86_cpu *c, const struct x86_insn *i)
 {
     return x86_raise_gp(c, 0); /* no model has a performance counter */
