@@ -203,18 +203,24 @@ uint8_t *gmem_write_page(struct gmem *gm, uint64_t gfn)
     return page;
 }
 
-void gmem_set_code(struct gmem *gm, uint64_t gfn)
+void gmem_set_code(struct gmem *gm, uint64_t gfn, unsigned bit)
 {
-    if (gfn < gm->pages && !(flags_get(gm, gfn) & GMEM_CODE)) {
-        flags_add(gm, gfn, GMEM_CODE);
+    unsigned before;
+
+    if (gfn >= gm->pages)
+        return;
+    before = flags_get(gm, gfn);
+    if (before & bit)
+        return;
+    flags_add(gm, gfn, bit);
+    if (!(before & GMEM_CODE))
         page_changed(gm, gfn);
-    }
 }
 
-void gmem_clear_code(struct gmem *gm, uint64_t gfn)
+void gmem_clear_code(struct gmem *gm, uint64_t gfn, unsigned bit)
 {
     if (gfn < gm->pages)
-        flags_drop(gm, gfn, GMEM_CODE);
+        flags_drop(gm, gfn, bit);
 }
 
 void gmem_code_write(struct gmem *gm, uint64_t gfn, unsigned offset, unsigned len)

@@ -15,7 +15,8 @@
  *   DELTA  the delta holds the page
  *   DIRTY  written since the dirty log was last cleared for the page; the one log of all users
  *   CODE   instructions decoded from this page are cached somewhere: each write must be told to the
- *          listeners, so nobody keeps a direct write pointer to such a page
+ *          listeners, so nobody keeps a direct write pointer to such a page; one bit for each kind
+ *          of cache, so that one may forget a page that the other still holds
  * A write pointer may be kept only while the page is DELTA and DIRTY and not CODE.
  */
 #ifndef BUS_GMEM_H
@@ -28,9 +29,15 @@
 #include "base/error.h"
 
 enum { GMEM_PAGE_BITS = 12, GMEM_PAGE_SIZE = 1 << GMEM_PAGE_BITS };
-enum { GMEM_DELTA = 1, GMEM_DIRTY = 2, GMEM_CODE = 4 };
 /* Of how many parts a layer is made at most, and how many descriptors pass it on. */
 enum { GMEM_PARTS = 16, GMEM_LAYER_FDS = GMEM_PARTS + 1 };
+enum {
+    GMEM_DELTA = 1,
+    GMEM_DIRTY = 2,
+    GMEM_CODE_DECODED = 4,    /* the interpreter's cache of decoded instructions */
+    GMEM_CODE_TRANSLATED = 8, /* the translator's cache */
+    GMEM_CODE = GMEM_CODE_DECODED | GMEM_CODE_TRANSLATED,
+};
 
 struct gmem;
 struct gmem_layer;
@@ -70,10 +77,10 @@ const uint8_t *gmem_read_page(const struct gmem *gm, uint64_t gfn);
  */
 uint8_t *gmem_write_page(struct gmem *gm, uint64_t gfn);
 
-/* Sets CODE on @gfn (listeners drop their write pointers). */
-void gmem_set_code(struct gmem *gm, uint64_t gfn);
-/* Clears CODE: nothing decoded from the page is cached any more. */
-void gmem_clear_code(struct gmem *gm, uint64_t gfn);
+/* Sets @bit of CODE on @gfn (listeners drop their write pointers if it had neither). */
+void gmem_set_code(struct gmem *gm, uint64_t gfn, unsigned bit);
+/* Clears @bit of CODE: that cache holds nothing from the page any more. */
+void gmem_clear_code(struct gmem *gm, uint64_t gfn, unsigned bit);
 /* Tells the listeners of a write to a CODE page; does nothing for others. */
 void gmem_code_write(struct gmem *gm, uint64_t gfn, unsigned offset, unsigned len);
 

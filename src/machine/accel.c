@@ -24,7 +24,13 @@ static const struct accel_ops interp_ops = {
     .kick = interp_kick,
 };
 
-static const struct accel_ops *const accels[] = {&interp_ops};
+/* In the order of auto. */
+static const struct accel_ops *const accels[] = {
+    &interp_ops,
+#ifdef ISOLA_JIT
+    &accel_jit,
+#endif
+};
 
 const struct accel_ops *accel_at(unsigned index)
 {

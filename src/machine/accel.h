@@ -25,6 +25,9 @@ struct accel_ops {
     void (*memory_changed)(struct x86_vm *vm); /* the space map changed; processors are stopped */
 };
 
+/* Of builds for x86-64 Linux. */
+extern const struct accel_ops accel_jit;
+
 /* The accelerator called @name; NULL or "auto" picks the best that works here. NULL with @err set.
  */
 const struct accel_ops *accel_find(const char *name, struct error *err);

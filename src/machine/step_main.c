@@ -5,7 +5,7 @@
  * engine without threads.
  *
  *   isola-step KERNEL [-i INITRD] [-u VMLINUX] [-a APPEND] [-m MIB] [-c CPUS] [-l LINES]
- *              [-s SECONDS] [-M MODEL] [-n INSTRUCTIONS]
+ *              [-s SECONDS] [-M MODEL] [-A ACCELERATOR] [-n INSTRUCTIONS]
  *   isola-step - -b FIRMWARE ...
  *
  * -b boots firmware instead of a kernel; -u gives the unpacked payload of a bzImage; -l stops after
@@ -191,6 +191,9 @@ int main(int argc, char **argv)
             break;
         case 's':
             limits.seconds = strtod(value, NULL);
+            break;
+        case 'A':
+            c.accel = value;
             break;
         case 'M':
             c.cpu = value;

@@ -63,7 +63,7 @@ static void discarded_pages(void **state)
     gmem_listen(gm, &l);
     for (unsigned i = 2; i < 6; i++)
         gmem_write(gm, i * GMEM_PAGE_SIZE, &byte, 1);
-    gmem_set_code(gm, 3);
+    gmem_set_code(gm, 3, GMEM_CODE_DECODED);
     assert_int_equal(gmem_discard(gm, 15, 2), -EFAULT);
     assert_int_equal(gmem_discard(gm, UINT64_MAX, 2), -EFAULT);
     assert_int_equal(gmem_discard(gm, 8, 8), 0); /* nothing was there */
@@ -246,16 +246,16 @@ static void code_writes_are_told(void **state)
 
     (void)state;
     gmem_listen(gm, &l);
-    gmem_set_code(gm, 1);
+    gmem_set_code(gm, 1, GMEM_CODE_DECODED);
     assert_int_equal(seen.pages, 1);
-    gmem_set_code(gm, 1);
+    gmem_set_code(gm, 1, GMEM_CODE_DECODED);
     assert_int_equal(seen.pages, 1);
     gmem_write(gm, GMEM_PAGE_SIZE - 1, "abc", 3);
     assert_int_equal(seen.codes, 1);
     assert_int_equal(seen.gfn, 1);
     assert_int_equal(seen.offset, 0);
     assert_int_equal(seen.len, 2);
-    gmem_clear_code(gm, 1);
+    gmem_clear_code(gm, 1, GMEM_CODE_DECODED);
     gmem_write(gm, GMEM_PAGE_SIZE, "a", 1);
     assert_int_equal(seen.codes, 1);
     gmem_unlisten(gm, &l);

@@ -18,6 +18,7 @@
 #include <ucontext.h>
 
 #include "cpu/x86/access.h"
+#include "cpu/x86/mmu.h"
 #include "cpu/x86/flags.h"
 #include "cpu/x86/fpu.h"
 #include "cpu/x86/model.h"
@@ -125,7 +126,7 @@ static void guest_setup(void)
         cpu->seg[s].flat_r = cpu->seg[s].flat_w = true;
     memset(cpu->tlb, 0xff, sizeof(cpu->tlb));
     struct x86_tlb_entry *e = &cpu->tlb[cpu->mmu_class][(GUEST_PAGE >> 12) & (X86_TLB_SIZE - 1)];
-    e->rtag = e->wtag = GUEST_PAGE | cpu->asid;
+    e->rtag = e->wtag = x86_tlb_tag(cpu, GUEST_PAGE);
     e->host = guest_page;
 }
 

@@ -12,6 +12,7 @@
 
 #include "cpu/x86/access.h"
 #include "cpu/x86/fpu.h"
+#include "cpu/x86/mmu.h"
 #include "cpu/x86/model.h"
 #include "x86-opcodes.h"
 
@@ -48,7 +49,7 @@ static struct x86_cpu *new_cpu(void)
                                      .flat_w = true};
     memset(c->tlb, 0xff, sizeof(c->tlb));
     struct x86_tlb_entry *e = &c->tlb[c->mmu_class][(GUEST_PAGE >> 12) & (X86_TLB_SIZE - 1)];
-    e->rtag = e->wtag = GUEST_PAGE | c->asid;
+    e->rtag = e->wtag = x86_tlb_tag(c, GUEST_PAGE);
     e->host = page;
     struct x86_fpu *f = &c->fpu;
     x86_fpu_set_cw(f, 0x37f);

@@ -417,11 +417,11 @@ static void test_code_pages_and_layers(void **state)
     gmem_listen(r.ram, &l);
     code_writes = 0;
     assert_int_equal(x86_store32(r.c, X86_DS, LIN + 0x10, v), 0); /* makes a write tag */
-    gmem_set_code(r.ram, FRAME >> 12);
+    gmem_set_code(r.ram, FRAME >> 12, GMEM_CODE_DECODED);
     assert_int_equal(x86_store32(r.c, X86_DS, LIN + 0x10, 8), 0);
     assert_int_equal(x86_store32(r.c, X86_DS, LIN + 0x10, 9), 0);
     assert_int_equal(code_writes, 2);
-    gmem_clear_code(r.ram, FRAME >> 12);
+    gmem_clear_code(r.ram, FRAME >> 12, GMEM_CODE_DECODED);
     assert_int_equal(x86_store32(r.c, X86_DS, LIN + 0x10, 10), 0);
     assert_int_equal(code_writes, 2);
     /* Frozen: reads see the base, the first write goes to the delta and both views follow. */

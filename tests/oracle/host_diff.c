@@ -352,6 +352,8 @@ static bool parse(int argc, char **argv, struct options *o)
             o->first = n;
         else if (!strcmp(a, "--case"))
             o->only = n, o->single = true;
+        else if (!strcmp(a, "--engine") && (!strcmp(v, "jit") || !strcmp(v, "interp")))
+            o->jit = !strcmp(v, "jit");
         else if (!strcmp(a, "--row"))
             o->row = v;
         else if (!strcmp(a, "--bits"))
@@ -381,7 +383,7 @@ static int session_init(struct session *s, struct error *err)
     orc_traits_init();
     orc_values_init();
     s->guest = orc_guest_new(err);
-    if (!s->guest)
+    if (!s->guest || (s->opt.jit && orc_guest_translate(s->guest, err) < 0))
         return -1;
     s->r.model = orc_guest_cpu(s->guest)->vm->model;
     s->r.guest_data = orc_guest_data(s->guest);
@@ -441,7 +443,8 @@ int main(int argc, char **argv)
         fprintf(stderr,
                 "usage: host_diff [--cases N] [--seed S] [--first N] [--case N] [--row TEXT]"
                 " [--bits N]\n       [--max-reports N] [--coverage FILE] [--checkpoint FILE]"
-                " [--sum FILE,...] [--need N]\n       [--seconds N] [--self-test 1]\n");
+                " [--sum FILE,...] [--need N]\n       [--seconds N] [--self-test 1] [--engine "
+                "interp|jit]\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);

@@ -10,7 +10,7 @@
 
 struct options {
     uint64_t cases, seed, first, only, seconds, need;
-    bool single, self_test;
+    bool single, self_test, jit;
     const char *row, *coverage, *checkpoint, *sum;
     unsigned bits, max_reports;
 };

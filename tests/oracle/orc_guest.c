@@ -9,6 +9,7 @@
 #include <cpuid.h>
 #include <string.h>
 
+#include "cpu/jit/jit.h"
 #include "cpu/x86/access.h"
 #include "cpu/x86/flags.h"
 #include "cpu/x86/interp.h"
@@ -54,6 +55,7 @@ struct orc_guest {
     uint64_t gdt[SELECTORS / 8];
     struct x86_seg segment[SELECTORS];
     unsigned runs;
+    bool jit;
 };
 
 static void no_lock(void *opaque)
@@ -271,11 +273,28 @@ void orc_guest_free(struct orc_guest *g)
 {
     if (!g)
         return;
+    if (g->vm)
+        x86_jit_destroy(g->vm);
     x86_vm_free(g->vm);
     ports_free(g->ports);
     space_free(g->space);
     gmem_free(g->ram);
     free(g);
+}
+
+int orc_guest_translate(struct orc_guest *g, struct error *err)
+{
+    int r = x86_jit_probe(err);
+
+    if (r == 0)
+        r = x86_jit_create(g->vm, err);
+    g->jit = r == 0;
+    return r;
+}
+
+static enum x86_exit run_engine(struct orc_guest *g, uint64_t budget)
+{
+    return g->jit ? x86_jit_run(g->cpu, budget) : x86_interp_run(g->cpu, budget);
 }
 
 struct x86_cpu *orc_guest_cpu(struct orc_guest *g)
@@ -403,10 +422,11 @@ static void forget_blocks(struct orc_guest *g)
         .sel = {ORC_DS, ORC_CS64, ORC_DS, ORC_DS},
     };
     x86_interp_release(g->vm);
+    x86_jit_forget(g->vm);
     for (unsigned page = 0; page < ORC_CODE_BYTES / ORC_PAGE; page++) {
         load_state(g, &in);
         g->cpu->rip = ORC_CODE + page * ORC_PAGE + 0x20;
-        x86_interp_run(g->cpu, 100);
+        run_engine(g, 100);
     }
 }
 
@@ -416,7 +436,7 @@ void orc_guest_run(struct orc_guest *g, const struct orc_state *in, struct orc_s
     if (g->runs++ % RUNS_TO_FORGET == 0)
         forget_blocks(g);
     load_state(g, in);
-    enum x86_exit why = x86_interp_run(c, 20000);
+    enum x86_exit why = run_engine(g, 20000);
     memset(out, 0, offsetof(struct orc_state, fx));
     memcpy(out->gpr, c->gpr, sizeof(out->gpr));
     for (unsigned s = 0; s < X86_SEGS; s++)

@@ -11,6 +11,8 @@ struct orc_guest;
 
 /* A machine of one processor, in long mode. NULL with @err set on failure. */
 struct orc_guest *orc_guest_new(struct error *err);
+/* From now on the translator runs the guest. 0 or a negative errno with @err set. */
+int orc_guest_translate(struct orc_guest *g, struct error *err);
 void orc_guest_free(struct orc_guest *g);
 struct x86_cpu *orc_guest_cpu(struct orc_guest *g);
 

@@ -116,7 +116,7 @@ static uint8_t *hit(struct x86_cpu *c, enum x86_access_class cls, uint64_t lin, 
     const struct x86_tlb_entry *e = &c->tlb[cls][(lin >> GMEM_PAGE_BITS) & (X86_TLB_SIZE - 1)];
     uint64_t in_page = lin & (GMEM_PAGE_SIZE - 1);
 
-    if (likely((write ? e->wtag : e->rtag) == ((lin - in_page) | c->asid) &&
+    if (likely((write ? e->wtag : e->rtag) == ((lin - in_page) ^ c->tlb_key) &&
                in_page + size <= GMEM_PAGE_SIZE))
         return e->host + in_page;
     return NULL;

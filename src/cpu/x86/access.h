@@ -57,6 +57,8 @@ int x86_translate_debug(struct x86_cpu *c, uint64_t lin, uint64_t *ret_gpa);
  * the next instruction boundary (X86_ATTN_FLUSH).
  */
 void x86_enter_thread(struct x86_cpu *c);
+/* Whether the calling thread is that one. */
+bool x86_on_this_thread(const struct x86_cpu *c);
 
 /* TLB maintenance. */
 void x86_tlb_flush_all(struct x86_cpu *c);
@@ -74,7 +76,7 @@ static inline uint8_t *x86_tlb_hit(struct x86_cpu *c, uint64_t lin, unsigned siz
     const struct x86_tlb_entry *e =
         &c->tlb[c->mmu_class][(lin >> GMEM_PAGE_BITS) & (X86_TLB_SIZE - 1)];
     uint64_t page_off = lin & (GMEM_PAGE_SIZE - 1);
-    uint64_t want = (lin - page_off) | c->asid;
+    uint64_t want = (lin - page_off) ^ c->tlb_key;
     if (likely((write ? e->wtag : e->rtag) == want && page_off + size <= GMEM_PAGE_SIZE))
         return e->host + page_off;
     return NULL;

@@ -123,7 +123,7 @@ static void page_sweep(struct x86_code *code, struct code_page *page)
         link = &b->page_next[which];
     }
     if (!page->blocks)
-        gmem_clear_code(code->gm, page->gfn);
+        gmem_clear_code(code->gm, page->gfn, GMEM_CODE_DECODED);
 }
 
 static void code_written(void *opaque, uint64_t gfn, unsigned offset, unsigned len)
@@ -189,7 +189,7 @@ static void drop_all(struct x86_code *code)
 {
     for (unsigned n = 0; n < array_size(code->pages); n++)
         for (struct code_page *p = code->pages[n]; p; p = p->next)
-            gmem_clear_code(code->gm, p->gfn);
+            gmem_clear_code(code->gm, p->gfn, GMEM_CODE_DECODED);
     memset(code->hash, 0, sizeof(code->hash));
     memset(code->pages, 0, sizeof(code->pages));
     code->used = 0;
@@ -335,7 +335,7 @@ static void forget_unused(struct x86_code *code, uint64_t gfn)
     struct code_page *page = page_find(code, gfn);
 
     if (gfn != UINT64_MAX && (!page || !page->blocks))
-        gmem_clear_code(code->gm, gfn);
+        gmem_clear_code(code->gm, gfn, GMEM_CODE_DECODED);
 }
 
 struct x86_block *x86_code_build(struct x86_code *code, const struct x86_decode_env *env,
@@ -353,9 +353,9 @@ struct x86_block *x86_code_build(struct x86_code *code, const struct x86_decode_
         drop_all(code);
     /* Writes are reported from here on; they wait for the lock until the block can be found. */
     if (page->gfn != UINT64_MAX)
-        gmem_set_code(code->gm, page->gfn);
+        gmem_set_code(code->gm, page->gfn, GMEM_CODE_DECODED);
     if (next && next->gfn != UINT64_MAX)
-        gmem_set_code(code->gm, next->gfn);
+        gmem_set_code(code->gm, next->gfn, GMEM_CODE_DECODED);
     count = next ? decode_crossing(env, page, offset, next, insns, &end, ret)
                  : decode_run(code, env, page, offset, mode, insns, &end, ret);
     if (count)

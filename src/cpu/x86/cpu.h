@@ -198,9 +198,11 @@ struct x86_pending {
 
 /*
  * Software TLB: direct mapped by linear page, one table per access class. A tag is the linear page
- * address with the current address-space tag in its low 12 bits; ~0 is an empty entry. Only pages
- * of guest RAM that may be accessed directly have a tag (wtag: only while gmem allows direct writes
- * and the page's D bit is set). A canonical-address check is implied by a hit.
+ * address with the number of the address space exclusive-ored into the bits that the slot tells
+ * already (12 to 21); the number is never 0, so that an empty entry has the number 0 and fits no
+ * address. Address ^ key ^ tag is the offset in the page for a hit, and 4096 or more otherwise.
+ * Only pages of guest RAM that may be accessed directly have a tag (wtag: only while gmem allows
+ * direct writes and the page's D bit is set). A canonical-address check is implied by a hit.
  */
 enum { X86_TLB_BITS = 10, X86_TLB_SIZE = 1 << X86_TLB_BITS };
 enum x86_access_class {
@@ -227,7 +229,7 @@ struct x86_itlb_entry {
  * What tlb.c keeps beside the tables. A TLB tag is not the PCID itself but a number handed out to
  * it (0 = none yet): dropping all translations of a PCID is handing out another number.
  */
-enum { X86_PCIDS = 4096, X86_TAG_END = 0xfff };
+enum { X86_PCIDS = 4096, X86_TAG_END = 0x3ff };
 struct x86_mmu {
     uint16_t tag_of_pcid[X86_PCIDS];
     uint16_t next_tag;
@@ -263,6 +265,7 @@ enum {
     X86_ATTN_FLUSH = 1 << 6, /* the memory map or page flags changed: drop cached translations */
     X86_ATTN_SLOW =
         1 << 7, /* kept by the processor itself: TF, interrupt shadow, breakpoints armed, steps */
+    X86_ATTN_CODE = 1 << 8, /* another thread wrote to translated code (the translator's own) */
 };
 
 enum x86_activity { X86_ACTIVE, X86_HALTED, X86_WAIT_SIPI, X86_SHUTDOWN };
@@ -329,6 +332,30 @@ struct x86_vm {
     uint64_t a20_mask;             /* of all physical addresses; see x86_set_a20 */
     struct x86_debugger *debugger; /* debugger.c; NULL: none */
     struct x86_code *code;         /* interp's cache, shared by processors that run in turn */
+    void *translator;              /* cpu/jit's, likewise */
+};
+
+/*
+ * What translated code (cpu/jit) keeps of a processor; its room describes it. It stands here
+ * because that code reaches everything from one register.
+ */
+enum { X86_JIT_JUMPS = 2048 };
+struct x86_jit {
+    uint64_t budget;  /* instructions that may still be run */
+    uint64_t context; /* names translations and mode in force; never 0 */
+    uint64_t spill, lin, result;
+    const void *site, *host_stack;
+    uint32_t attention_mask; /* bits of x86_cpu.attention worth leaving for */
+    uint32_t host_mxcsr;
+    uint16_t flags;   /* arithmetic flags: OF in bit 0, those of LAHF in bits 8 to 15 */
+    uint8_t xmm_live; /* the vector registers and MXCSR are in the host's */
+    uint8_t leave;    /* leave at the next instruction boundary */
+    _Alignas(16) uint8_t buffer[32];
+    struct x86_jit_jump {
+        uint64_t lin, context;
+        const void *host;
+        uint64_t unused; /* a power of two */
+    } jump[X86_JIT_JUMPS];
 };
 
 struct x86_cpu {
@@ -346,7 +373,8 @@ struct x86_cpu {
     uint8_t mode;      /* enum x86_mode, derived */
     uint8_t mmu_class; /* enum x86_access_class for explicit data accesses, derived */
     uint8_t shadow;    /* X86_SHADOW_*, in force at the boundary where rip is shadow_rip */
-    uint64_t asid;     /* low 12 bits of TLB tags */
+    uint64_t asid;     /* number of the address space in force, 1 to X86_TAG_END - 1 */
+    uint64_t tlb_key;  /* the same as it stands in the tags of data TLBs */
     /* Grows when code may have moved for an unchanged asid, CPL and mode: TLB flushes. */
     uint64_t fetch_gen;
     struct x86_seg seg[X86_SEGS];
@@ -394,6 +422,7 @@ struct x86_cpu {
     unsigned index; /* 0 = boot processor; also the local APIC id */
     struct x86_vm *vm;
     void *engine; /* private to the accelerator that runs it */
+    struct x86_jit jit;
 };
 
 /* YMM register @n (0..15) as a whole, for debuggers. */

@@ -239,8 +239,7 @@ static enum x86_result run_blocks(struct x86_cpu *c, struct x86_interp *en)
     return en->result;
 }
 
-/* What the activity state says when there is nothing to run. */
-static enum x86_exit idle_exit(const struct x86_cpu *c)
+enum x86_exit x86_idle_exit(const struct x86_cpu *c)
 {
     switch (c->activity) {
     case X86_HALTED:
@@ -276,7 +275,7 @@ enum x86_exit x86_interp_run(struct x86_cpu *c, uint64_t budget)
                 return (enum x86_exit)c->exit_reason;
         }
         if (unlikely(c->activity != X86_ACTIVE))
-            return idle_exit(c);
+            return x86_idle_exit(c);
         /* Turns count, too: a handler that faults on its first instruction never completes one. */
         if (unlikely(c->insn_count >= limit || turns++ >= budget))
             return X86_EXIT_BUDGET;

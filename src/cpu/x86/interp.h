@@ -9,4 +9,7 @@
  * x86_interp_run makes them anew. For x86_vm_free and for handing a processor to another engine. */
 void x86_interp_release(struct x86_vm *vm);
 
+/* What the activity state of a processor says that has nothing to run. */
+enum x86_exit x86_idle_exit(const struct x86_cpu *c);
+
 #endif

@@ -19,6 +19,18 @@ struct x86_xlat {
     uint8_t level; /* 0 = 4 KiB, 1 = 2 or 4 MiB, 2 = 1 GiB */
 };
 
+/* The tag of an empty entry at @slot of a TLB: see tlb_drop. */
+static inline uint64_t x86_tlb_none(unsigned slot)
+{
+    return (uint64_t)slot << GMEM_PAGE_BITS;
+}
+
+/* The tag of @lin in the address space in force. */
+static inline uint64_t x86_tlb_tag(const struct x86_cpu *c, uint64_t lin)
+{
+    return (lin & ~(uint64_t)(GMEM_PAGE_SIZE - 1)) ^ c->tlb_key;
+}
+
 /* Translates @lin. Nonzero after #PF was raised (with X86_WALK_DEBUG: just nonzero). */
 int x86_walk(struct x86_cpu *c, uint64_t lin, unsigned flags, struct x86_xlat *ret);
 

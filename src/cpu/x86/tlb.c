@@ -23,6 +23,16 @@ void x86_enter_thread(struct x86_cpu *c)
     c->thread = &this_thread;
 }
 
+static void tlb_drop(struct x86_tlb_entry *e, unsigned slot)
+{
+    e->rtag = e->wtag = x86_tlb_none(slot);
+}
+
+bool x86_on_this_thread(const struct x86_cpu *c)
+{
+    return c->thread == &this_thread;
+}
+
 static struct x86_tlb_entry *tlb_slot(struct x86_cpu *c, unsigned cls, uint64_t lin)
 {
     return &c->tlb[cls][(lin >> GMEM_PAGE_BITS) & (X86_TLB_SIZE - 1)];
@@ -45,6 +55,7 @@ void x86_tlb_update_asid(struct x86_cpu *c)
             *tag = c->mmu.next_tag++;
     }
     c->asid = *tag;
+    c->tlb_key = c->asid << GMEM_PAGE_BITS;
 }
 
 static unsigned fetched_hash(uint64_t lin)
@@ -63,7 +74,11 @@ static void refetch(struct x86_cpu *c)
 
 void x86_tlb_flush_all(struct x86_cpu *c)
 {
-    memset(c->tlb, 0xff, sizeof(c->tlb));
+    for (unsigned cls = 0; cls < X86_CLASSES; cls++)
+        for (unsigned slot = 0; slot < X86_TLB_SIZE; slot++) {
+            tlb_drop(&c->tlb[cls][slot], slot);
+            c->tlb[cls][slot].gfn = UINT64_MAX;
+        }
     memset(c->itlb, 0xff, sizeof(c->itlb));
     memset(&c->mmu.tag_of_pcid, 0, sizeof(c->mmu.tag_of_pcid));
     memset(c->mmu.large, 0, sizeof(c->mmu.large));
@@ -103,12 +118,24 @@ static void note_large(struct x86_cpu *c, uint64_t lin, unsigned level)
         c->mmu.large[b / 64] |= 1ull << b % 64;
 }
 
+/* Whether @tag at @slot, of any address space, is of the aligned region of 1 << @bits around @lin.
+ */
+static bool tag_in(uint64_t tag, unsigned slot, uint64_t lin, unsigned bits)
+{
+    uint64_t known = (uint64_t)(X86_TLB_SIZE - 1) << GMEM_PAGE_BITS;
+
+    return ((((tag & ~known) | (uint64_t)slot << GMEM_PAGE_BITS) ^ lin) >> bits) == 0;
+}
+
 static void drop_page(struct x86_cpu *c, uint64_t page)
 {
+    unsigned slot = (page >> GMEM_PAGE_BITS) & (X86_TLB_SIZE - 1);
+
     for (unsigned cls = 0; cls < X86_CLASSES; cls++) {
         struct x86_tlb_entry *e = tlb_slot(c, cls, page);
-        if (((e->rtag ^ page) >> GMEM_PAGE_BITS) == 0 || ((e->wtag ^ page) >> GMEM_PAGE_BITS) == 0)
-            e->rtag = e->wtag = UINT64_MAX;
+        if (tag_in(e->rtag, slot, page, GMEM_PAGE_BITS) ||
+            tag_in(e->wtag, slot, page, GMEM_PAGE_BITS))
+            tlb_drop(e, slot);
     }
     for (unsigned user = 0; user < 2; user++) {
         struct x86_itlb_entry *e = itlb_slot(c, user, page);
@@ -123,8 +150,8 @@ static void drop_region(struct x86_cpu *c, uint64_t lin, unsigned bits)
     for (unsigned cls = 0; cls < X86_CLASSES; cls++)
         for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
             struct x86_tlb_entry *e = &c->tlb[cls][i];
-            if (((e->rtag ^ lin) >> bits) == 0 || ((e->wtag ^ lin) >> bits) == 0)
-                e->rtag = e->wtag = UINT64_MAX;
+            if (tag_in(e->rtag, i, lin, bits) || tag_in(e->wtag, i, lin, bits))
+                tlb_drop(e, i);
         }
     for (unsigned i = 0; i < 2 * X86_ITLB_SIZE; i++) {
         struct x86_itlb_entry *e = &c->itlb[i / X86_ITLB_SIZE][i % X86_ITLB_SIZE];
@@ -178,7 +205,7 @@ int x86_place(struct x86_cpu *c, enum x86_access_class cls, uint64_t lin, bool w
         flags = 0;
     }
     if (!(c->debug_data && x86_debug_page(c, lin))) {
-        tag = (lin - in_page) | c->asid;
+        tag = x86_tlb_tag(c, lin);
         e->host = ret->host;
         e->gfn = ret->gfn;
         e->rtag = tag;
@@ -186,7 +213,7 @@ int x86_place(struct x86_cpu *c, enum x86_access_class cls, uint64_t lin, bool w
             x.writable && !rom &&
                     (flags & (GMEM_DELTA | GMEM_DIRTY | GMEM_CODE)) == (GMEM_DELTA | GMEM_DIRTY)
                 ? tag
-                : UINT64_MAX;
+                : x86_tlb_none((lin >> GMEM_PAGE_BITS) & (X86_TLB_SIZE - 1));
         if (unlikely(x.level))
             note_large(c, lin, x.level);
     }
@@ -271,7 +298,7 @@ static void drop_gfn(struct x86_cpu *c, uint64_t gfn)
     for (unsigned cls = 0; cls < X86_CLASSES; cls++)
         for (unsigned i = 0; i < X86_TLB_SIZE; i++)
             if (c->tlb[cls][i].gfn == gfn)
-                c->tlb[cls][i].rtag = c->tlb[cls][i].wtag = UINT64_MAX;
+                tlb_drop(&c->tlb[cls][i], i);
     /* Code is only read: it matters when the page moved, not when it became CODE or clean. */
     for (unsigned i = 0; i < 2 * X86_ITLB_SIZE; i++) {
         struct x86_itlb_entry *e = &c->itlb[i / X86_ITLB_SIZE][i % X86_ITLB_SIZE];
