@@ -447,7 +447,9 @@ static void after(void *dev)
         c->initial = !c->initial || c->initial > 65536 ? 65536 : c->initial;
         c->next = !c->next || c->next > 65536 ? 65536 : c->next;
         c->start = min_of(c->start, CLOCK_MAX);
-        c->takeover = max_of(min_of(c->takeover, CLOCK_MAX), c->start);
+        c->takeover = min_of(c->takeover, CLOCK_MAX);
+        if (c->waiting) /* else it is what was, and stays as it is */
+            c->takeover = max_of(c->takeover, c->start);
         c->frozen = min_of(c->frozen, CLOCK_MAX);
     }
     tell_late_edge(pit);

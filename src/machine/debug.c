@@ -11,6 +11,9 @@
 int machine_debug_attach(struct machine *m, void (*stopped)(void *opaque, unsigned cpu),
                          void *opaque, struct error *err)
 {
+    if (m->recorder)
+        return error_set(err, -ENOTSUP,
+                         "a machine that is recorded can not be debugged; debug its replay");
     if (m->debug.stopped)
         return error_set(err, -EBUSY, "a debugger is connected already");
     m->debug = (struct machine_debug){

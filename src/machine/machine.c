@@ -16,6 +16,7 @@
 #include "cpu/x86/model.h"
 #include "io/input.h"
 #include "machine/machine_internal.h"
+#include "machine/record_internal.h"
 
 enum { TSC_KHZ = 1000000 }; /* one tick a nanosecond: conversion is exact and free */
 
@@ -37,14 +38,21 @@ const struct board_ops *board_find(const char *name, struct error *err)
 
 /* ---- what the processors need ---- */
 
+/* A slice of a timeline has the lock all the while. */
 static void host_lock(void *opaque)
 {
-    machine_lock(opaque);
+    struct machine *m = opaque;
+
+    if (!m->timeline)
+        machine_lock(m);
 }
 
 static void host_unlock(void *opaque)
 {
-    machine_unlock(opaque);
+    struct machine *m = opaque;
+
+    if (!m->timeline)
+        machine_unlock(m);
 }
 
 static uint64_t host_tsc(void *opaque)
@@ -104,6 +112,14 @@ void machine_unlock(struct machine *m)
 
 void machine_random(struct machine *m, void *bytes, size_t n)
 {
+    if (m->timeline)
+        m->timeline->ops->random(m->timeline, bytes, n);
+    else
+        machine_host_random(m, bytes, n);
+}
+
+void machine_host_random(struct machine *m, void *bytes, size_t n)
+{
     uint8_t *out = bytes;
 
     if (m->config.random) {
@@ -131,6 +147,12 @@ static uint64_t default_time(void *opaque)
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+uint64_t machine_host_time(const struct machine *m)
+{
+    return m->config.time_source ? m->config.time_source(m->config.time_opaque)
+                                 : default_time(NULL);
+}
+
 /* ---- making and freeing ---- */
 
 /* Video memory and firmware follow the RAM that the board maps. */
@@ -155,6 +177,9 @@ static int check_config(const struct machine_config *c, struct error *err)
                          (unsigned long long)(ram_bytes(c) >> 20));
     if (!c->firmware && !c->load && !c->guest.kernel && !c->saved)
         return error_set(err, -EINVAL, "there is nothing to boot: give a kernel or firmware");
+    if (c->record && c->saved)
+        return error_set(err, -ENOTSUP,
+                         "a machine that goes on from a snapshot can not be recorded");
     if (c->drive_count > MACHINE_DRIVES || c->nic_count > MACHINE_NICS)
         return error_set(err, -EINVAL, "at most %d drives and %d network adapters", MACHINE_DRIVES,
                          MACHINE_NICS);
@@ -191,9 +216,15 @@ static int create_parts(struct machine *m, struct error *err)
     m->accel = m->board ? accel_find(m->config.accel, err) : NULL;
     if (!m->accel)
         return -ENOTSUP;
+    if ((m->config.record && recorder_new(m, err) < 0) ||
+        (m->config.replay && player_new(m, err) < 0))
+        return -ENOMEM;
     m->board->fill_host(&host);
-    m->clock = gclock_new(m->config.time_source ? m->config.time_source : default_time,
-                          m->config.time_opaque);
+    if (m->timeline)
+        m->clock = gclock_new(timeline_time, m->timeline);
+    else
+        m->clock = gclock_new(m->config.time_source ? m->config.time_source : default_time,
+                              m->config.time_opaque);
     if (!m->clock)
         return error_set(err, -ENOMEM, "out of memory");
     m->ram = m->config.saved_memory ? gmem_new_on(m->config.saved_memory, err)
@@ -237,6 +268,7 @@ void machine_free(struct machine *m)
     if (!m)
         return;
     machine_threads_free(m);
+    recorder_end(m);
     if (m->board)
         m->board->destroy(m);
     while (m->devices) {
@@ -251,6 +283,8 @@ void machine_free(struct machine *m)
     space_free(m->space);
     gmem_free(m->ram);
     gclock_free(m->clock);
+    timeline_free(m->timeline);
+    recorder_free(m);
     free(m->append);
     free(m);
 }
@@ -325,7 +359,21 @@ struct display *machine_display(struct machine *m)
 
 bool machine_key(struct machine *m, unsigned key, bool down)
 {
+    const struct record_event ev = {.kind = RECORD_KEY, .number = key, .on = down};
+
+    recorder_note(m, &ev);
     return m->keyboard && m->keyboard->ops->key(m->keyboard, key, down);
+}
+
+void machine_move_pointer(struct machine *m, const struct input_pointer *step)
+{
+    const struct record_event ev = {.kind = RECORD_POINTER, .pointer = *step};
+
+    recorder_note(m, &ev);
+    if (m->tablet && m->tablet->ready)
+        m->tablet->ops->pointer(m->tablet, step);
+    else if (m->mouse)
+        m->mouse->ops->pointer(m->mouse, step);
 }
 
 void machine_pointer(struct machine *m, const struct input_pointer *p, unsigned width,
@@ -339,10 +387,7 @@ void machine_pointer(struct machine *m, const struct input_pointer *p, unsigned 
         (int)(p->y * height / INPUT_PLACE_MAX) - (int)(m->pointer_y * height / INPUT_PLACE_MAX);
     m->pointer_x = p->x;
     m->pointer_y = p->y;
-    if (m->tablet && m->tablet->ready)
-        m->tablet->ops->pointer(m->tablet, &step);
-    else if (m->mouse)
-        m->mouse->ops->pointer(m->mouse, &step);
+    machine_move_pointer(m, &step);
 }
 
 int machine_end_value(const struct machine *m)
@@ -355,29 +400,45 @@ const char *machine_end_text(const struct machine *m)
     return m->end_text;
 }
 
+static int refuse_recorded(const struct machine *m, const char *what, struct error *err)
+{
+    return m->timeline
+               ? error_set(err, -ENOTSUP, "%s of a machine that is recorded can not change", what)
+               : 0;
+}
+
 int machine_set_medium(struct machine *m, enum machine_medium which, struct block *block,
                        struct block **ret_old, struct error *err)
 {
+    if (refuse_recorded(m, "discs", err) < 0)
+        return -ENOTSUP;
     return m->board->set_medium(m, which, block, ret_old, err);
 }
 
 int machine_set_memory(struct machine *m, uint64_t bytes, struct error *err)
 {
+    const struct record_event ev = {.kind = RECORD_BALLOON, .value = bytes};
+
     if (bytes > m->config.memory)
         return error_set(err, -ERANGE,
                          "it was started with %llu MiB of memory; more can be given when it is "
                          "stopped",
                          (unsigned long long)(m->config.memory >> 20));
+    recorder_note(m, &ev);
     return m->board->set_balloon(m, (uint32_t)((m->config.memory - bytes) >> GMEM_PAGE_BITS), err);
 }
 
 int machine_plug_drive(struct machine *m, struct block *drive, struct error *err)
 {
+    if (refuse_recorded(m, "drives", err) < 0)
+        return -ENOTSUP;
     return m->board->plug_drive(m, drive, err);
 }
 
 int machine_unplug_drive(struct machine *m, const struct block *drive, struct error *err)
 {
+    if (refuse_recorded(m, "drives", err) < 0)
+        return -ENOTSUP;
     return m->board->unplug_drive(m, drive, err);
 }
 
@@ -393,6 +454,9 @@ int machine_unplug_nic(struct machine *m, const struct netdev *netdev, struct er
 
 void machine_power_button(struct machine *m)
 {
+    const struct record_event ev = {.kind = RECORD_POWER};
+
+    recorder_note(m, &ev);
     m->board->power_button(m);
 }
 
@@ -441,6 +505,13 @@ enum machine_end machine_step(struct machine *m, uint64_t budget, uint64_t *ret_
     bool worked;
 
     *ret_idle_ns = 0;
+    if (m->recorder) {
+        if (m->end == MACHINE_RUNNING)
+            *ret_idle_ns = recorder_turn(m);
+        if (m->end != MACHINE_RUNNING)
+            recorder_end(m);
+        return m->end;
+    }
     if (m->end == MACHINE_RUNNING && m->reset_wanted && machine_reset(m, &err) < 0)
         machine_end(m, MACHINE_END_ERROR, 0, error_text(&err));
     if (m->end != MACHINE_RUNNING)

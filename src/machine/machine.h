@@ -15,6 +15,8 @@
 
 struct gmem_layer;
 struct loop;
+struct record_sink;
+struct replay;
 
 enum { MACHINE_DRIVES = 16, MACHINE_NICS = 8, MACHINE_CPUS = 8, MACHINE_SERIALS = 4 };
 
@@ -134,6 +136,10 @@ struct machine_config {
     const uint8_t *saved;
     size_t saved_len;
     struct gmem_layer *saved_memory;
+    /* Where its life is recorded (machine/record.h); NULL: nowhere. Not with saved. */
+    const struct record_sink *record;
+    /* Set by replay_new alone. */
+    struct replay *replay;
 };
 
 struct machine;

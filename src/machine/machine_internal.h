@@ -14,8 +14,11 @@
 #include "machine/machine.h"
 #include "machine/pvclock.h"
 
+struct input_pointer;
 struct machine;
 struct pc;
+struct recorder;
+struct timeline;
 
 /* A board: wires processors, memory and devices. */
 struct board_ops {
@@ -106,6 +109,9 @@ struct machine {
     uint64_t exits[8];     /* by enum x86_exit */
     uint64_t instructions; /* retired by all processors when they last stopped running */
 
+    struct timeline *timeline; /* recorded or replayed; NULL: neither */
+    struct recorder *recorder; /* NULL: it is not recorded */
+
     const struct machine_host_ops *host;
     struct machine_threads *threads; /* machine_linux.c */
 };
@@ -146,7 +152,18 @@ void machine_threads_free(struct machine *m);
 uint64_t machine_threads_cpu_ns(const struct machine *m);
 /* The host's clock: ns since 1970. */
 int64_t machine_host_wall_ns(void);
-/* Random bytes for the guest. */
+/* Random bytes for the guest, and those that its host has for it. */
 void machine_random(struct machine *m, void *bytes, size_t n);
+void machine_host_random(struct machine *m, void *bytes, size_t n);
+/* Nanoseconds of the clock outside (config.time_source). */
+uint64_t machine_host_time(const struct machine *m);
+/* Moves whichever pointer the guest listens to, by a step that machine_pointer has made. */
+void machine_move_pointer(struct machine *m, const struct input_pointer *step);
+/* timeline.c: sets bits of X86_ATTN_* for a processor and wakes whoever runs it; takes them back.
+ * By the board, whose interrupt controllers say so. */
+void machine_attention(struct machine *m, unsigned cpu, unsigned bits);
+void machine_attention_clear(struct machine *m, unsigned cpu, unsigned bits);
+/* replay.c: puts the seams of config.replay into the machine. */
+int player_new(struct machine *m, struct error *err);
 
 #endif

@@ -12,12 +12,15 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include "base/loop.h"
 #include "base/mem.h"
 #include "machine/machine_internal.h"
+#include "machine/record_internal.h"
 
 /* Instructions of one turn: about a millisecond, the longest that a processor in turn waits for
  * another. */
@@ -25,6 +28,7 @@ enum { TURN = 100000 };
 
 struct machine_threads {
     pthread_mutex_t lock;
+    atomic_uint waiting;    /* threads that want the lock */
     pthread_cond_t work;    /* the run thread sleeps here */
     pthread_cond_t stopped; /* it has paused or ended */
     pthread_t thread;
@@ -39,7 +43,9 @@ struct machine_threads {
 
 static void threads_lock(struct machine *m)
 {
+    atomic_fetch_add(&m->threads->waiting, 1);
     pthread_mutex_lock(&m->threads->lock);
+    atomic_fetch_sub(&m->threads->waiting, 1);
 }
 
 static void threads_unlock(struct machine *m)
@@ -63,6 +69,36 @@ static uint64_t thread_cpu_ns(void)
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* The lock is not fair: lets those have it who wait for it, between slices. */
+static void let_others(struct machine_threads *t)
+{
+    if (!atomic_load(&t->waiting))
+        return;
+    pthread_mutex_unlock(&t->lock);
+    while (atomic_load(&t->waiting))
+        sched_yield();
+    pthread_mutex_lock(&t->lock);
+}
+
+static void turn_recorded(struct machine *m)
+{
+    struct machine_threads *t = m->threads;
+    uint64_t wait = recorder_turn(m), until;
+    struct timespec ts;
+
+    if (!wait) {
+        let_others(t);
+    } else if (wait == UINT64_MAX) {
+        pthread_cond_wait(&t->work, &t->lock);
+    } else {
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        until = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec + min_of(wait, 1ull << 60);
+        ts.tv_sec = (time_t)(until / 1000000000);
+        ts.tv_nsec = (long)(until % 1000000000);
+        pthread_cond_timedwait(&t->work, &t->lock, &ts);
+    }
+}
+
 static void *run_thread(void *opaque)
 {
     struct machine *m = opaque;
@@ -75,10 +111,13 @@ static void *run_thread(void *opaque)
             t->parked = true;
             pthread_cond_broadcast(&t->stopped);
             pthread_cond_wait(&t->work, &t->lock);
+            recorder_resumed(m);
             continue;
         }
         t->parked = false;
-        if (m->reset_wanted && machine_reset(m, &err) < 0)
+        if (m->recorder)
+            turn_recorded(m);
+        else if (m->reset_wanted && machine_reset(m, &err) < 0)
             machine_end(m, MACHINE_END_ERROR, 0, error_text(&err));
         else if (!machine_turn(m, TURN)) {
             t->cpu_ns = thread_cpu_ns();
@@ -88,6 +127,8 @@ static void *run_thread(void *opaque)
             loop_wake(t->loop);
         t->cpu_ns = thread_cpu_ns();
     }
+    if (m->end != MACHINE_RUNNING)
+        recorder_end(m);
     t->parked = true;
     pthread_cond_broadcast(&t->stopped);
     loop_wake(t->loop);
@@ -102,7 +143,8 @@ static void rearm(void *opaque)
     struct machine *m = opaque;
     uint64_t next = gclock_next(m->clock), now;
 
-    if (next == UINT64_MAX || machine_stands(m)) {
+    /* The processors' thread of a recorded machine looks after its timers itself. */
+    if (next == UINT64_MAX || machine_stands(m) || m->recorder) {
         loop_timer_clear(m->threads->timer);
         return;
     }
@@ -154,12 +196,16 @@ int machine_start(struct machine *m, struct loop *loop,
                   struct error *err)
 {
     struct machine_threads *t = mem_new(struct machine_threads);
+    pthread_condattr_t attr;
     int r;
 
     if (!t)
         return error_set(err, -ENOMEM, "start machine: out of memory");
     pthread_mutex_init(&t->lock, NULL);
-    pthread_cond_init(&t->work, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&t->work, &attr);
+    pthread_condattr_destroy(&attr);
     pthread_cond_init(&t->stopped, NULL);
     t->loop = loop;
     t->ended = ended;

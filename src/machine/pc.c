@@ -87,9 +87,7 @@ static void pc_intx(void *opaque, unsigned input, int level)
 
 static void attention(struct pc *pc, unsigned cpu, unsigned bit)
 {
-    x86_attention_set(pc->machine->vm->cpus[cpu], bit);
-    if (pc->machine->host && pc->machine->host->wake)
-        pc->machine->host->wake(pc->machine);
+    machine_attention(pc->machine, cpu, bit);
 }
 
 static void apic_intr(void *opaque, unsigned cpu, int level)
@@ -99,7 +97,7 @@ static void apic_intr(void *opaque, unsigned cpu, int level)
     if (level)
         attention(pc, cpu, X86_ATTN_INTR);
     else
-        x86_attention_clear(pc->machine->vm->cpus[cpu], X86_ATTN_INTR);
+        machine_attention_clear(pc->machine, cpu, X86_ATTN_INTR);
 }
 
 static void apic_nmi(void *opaque, unsigned cpu)
@@ -117,7 +115,7 @@ static void apic_init(void *opaque, unsigned cpu)
     struct pc *pc = opaque;
 
     /* It ends the wait that an earlier SIPI was for; a later one finds the processor waiting. */
-    x86_attention_clear(pc->machine->vm->cpus[cpu], X86_ATTN_SIPI);
+    machine_attention_clear(pc->machine, cpu, X86_ATTN_SIPI);
     attention(pc, cpu, X86_ATTN_INIT);
 }
 
