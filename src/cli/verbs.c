@@ -10,12 +10,13 @@
 #include "base/mem.h"
 
 extern const struct verb start_verbs[], look_verbs[], debug_verbs[], act_verbs[], image_verbs[],
-    registry_verbs[], volume_verbs[], snapshot_verbs[], disk_verbs[], host_verbs[], hidden_verbs[];
+    registry_verbs[], volume_verbs[], snapshot_verbs[], record_verbs[], disk_verbs[], host_verbs[],
+    hidden_verbs[];
 
 /* In the order of documentation. */
 static const struct verb *const tables[] = {
-    start_verbs,  look_verbs,     debug_verbs, act_verbs,  image_verbs, registry_verbs,
-    volume_verbs, snapshot_verbs, disk_verbs,  host_verbs, hidden_verbs};
+    start_verbs,  look_verbs,     debug_verbs,  act_verbs,  image_verbs, registry_verbs,
+    volume_verbs, snapshot_verbs, record_verbs, disk_verbs, host_verbs,  hidden_verbs};
 
 const struct verb_group verb_groups[] = {
     {"Start", true},     {"Look", true},  {"Act", true}, {"Images", false},

@@ -259,6 +259,9 @@
               .initial = "utc",                                                                    \
               .man = "utc, localtime, or the time at the start such as 2031-05-06T07:08:09. "      \
                      "localtime is for systems that keep their clock so, DOS and Windows."),       \
+        VALUE(OPTION_TEXT, "record", 0, "NAME", "Record its life, for isola replay", .more = true, \
+              .man = "All that the machine hears from outside is kept in a file: see \"isola "     \
+                     "replay\" and \"isola record ls\"."),                                         \
         FLAG("no-reboot", 0, "End instead of rebooting", .more = true,                             \
              .man = "A reboot ends the instance with status 0, a triple fault with status 102."),  \
         FLAG("paused", 0, "Start with stopped processors", .more = true,                           \

@@ -142,6 +142,7 @@ struct spec {
     char *kernel, *initrd, *append;
     char *user_data;     /* absolute path; NULL: none */
     char *from_snapshot; /* its first start goes on from there (snapshot.h); NULL: it boots */
+    char *record;        /* name of the recording of its life (recording.h); NULL: none */
     struct spec_disk disks[SPEC_DISKS];
     size_t disk_count;
     char *cdrom;        /* absolute path of the disc, "none": an empty drive; NULL: no drive */

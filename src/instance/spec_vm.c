@@ -65,6 +65,15 @@ static int check_rtc(const char *text, struct error *err)
     return spec_rtc(text, &offset, &base, err);
 }
 
+static int check_record(const char *text, struct error *err)
+{
+    return spec_name_ok(text) ? 0
+                              : error_set(err, -EINVAL,
+                                          "\"%.40s\" is no name for a recording: use letters, "
+                                          "digits, \"_\", \".\" and \"-\"",
+                                          text);
+}
+
 #define FIELD(json, option, kind, member, ...)                                                     \
     {                                                                                              \
         json, option, SPEC_KIND_##kind, offsetof(struct spec, member), .side = SPEC_SIDE_VM,       \
@@ -76,6 +85,7 @@ const struct spec_field spec_vm_fields[] = {
     FIELD("initrd", "initrd", PATH, initrd),
     FIELD("append", "append", STRING, append),
     FIELD("from_snapshot", NULL, STRING, from_snapshot),
+    FIELD("record", "record", STRING, record, .check = check_record),
     FIELD("cdrom", "cdrom", STRING, cdrom),
     FIELD("cdrom_bus", NULL, WORD, cdrom_bus, .check = check_cdrom_bus),
     FIELD("floppy", "floppy", STRING, floppy),
@@ -284,6 +294,9 @@ static int check_nics(const struct spec *s, struct error *err)
 int spec_vm_check(const struct spec *s, struct error *err)
 {
     int r = check_firmware(s, err);
+
+    if (r == 0 && s->record && s->restart != SPEC_RESTART_NO)
+        r = error_set(err, -EINVAL, "--record keeps one life: leave out --restart");
 
     if (r < 0)
         return r;

@@ -23,6 +23,7 @@
 #include "instance/vm_image.h"
 #include "instance/snapshot_files.h"
 #include "instance/vm_net.h"
+#include "instance/vm_record.h"
 #include "instance/vm_screen.h"
 #include "instance/vm_seed.h"
 #include "instance/vm_snapshot.h"
@@ -71,6 +72,7 @@ struct vm {
     struct vm_display display;
     struct vm_gdb *gdb;
     struct vm_snapshot *snapshot; /* being written */
+    struct vm_record *record;     /* NULL: it is not recorded */
     bool paused, reported;
     bool replugged; /* disks or network adapters have come or gone since the start */
 };
@@ -450,6 +452,7 @@ static void vm_destroy(struct engine *e)
     vm_display_stop(&vm->display);
     vm_snapshot_end(vm->snapshot);
     machine_free(vm->machine);
+    vm_record_close(vm->record);
     vm_display_done(&vm->display);
     while (vm->drive_count)
         close_drive(vm, vm->drive_count - 1);
@@ -496,9 +499,13 @@ static int open_snapshot(const struct vm *vm, struct snapshot_files *ret, struct
 static int make_machine(struct vm *vm, struct machine_config *config, struct error *err)
 {
     struct snapshot_files files;
-    int r =
-        vm->env.origin ? vm_fork_open(vm->env.origin, &files, err) : open_snapshot(vm, &files, err);
+    struct record_sink sink;
+    int r = vm->env.spec->record ? vm_record_open(&vm->env, &vm->record, &sink, err) : 0;
 
+    config->record = vm->record ? &sink : NULL;
+    if (r == 0)
+        r = vm->env.origin ? vm_fork_open(vm->env.origin, &files, err)
+                           : open_snapshot(vm, &files, err);
     if (r < 0)
         return r;
     config->saved = files.state;
@@ -794,6 +801,11 @@ static bool vm_has_screen(const struct engine *e)
 /* Whether @what can be had of the machine as it is. */
 static int check_savable(const struct vm *vm, const char *what, struct error *err)
 {
+    if (vm->record)
+        return error_set(err, -ENOTSUP,
+                         "%s is not supported for a machine that is recorded: any instant of its "
+                         "recording can be had later",
+                         what);
     if (has_image(vm))
         return error_set(err, -ENOTSUP,
                          "%s is not supported for a machine made from an image: its agent "

@@ -121,6 +121,19 @@ expect 0 'f0f0' isola fork web
 expect 0 $'f0f0\nf0f0\nnamed w-%' isola fork -n 2 --name w-% web
 expect 1 'isola: fork: *start it first*' isola fork db
 
+# recordings.
+expect 0 $'NAME *CHANGED *SIZE\nboot *2 hours ago *5MiB' isola record ls
+expect 0 'boot' isola record ls -q
+expect 0 '2000000000' isola record inspect -f '{{.Instructions}}' boot
+expect 0 'boot' isola record rm boot
+expect 1 'isola: record rm: there is no recording none' isola record rm none
+expect 0 '' isola record rm -f none
+expect 1 'isola: replay: there is no recording none' isola replay none
+expect 1 '*isola: replay: the replay differs*' isola replay boot
+expect 0 'equal: 1000 instructions*the recording goes on' isola replay -q --to 1000 boot
+expect 125 'isola: replay: give --to or --at, not both' isola replay --to 1 --at 1 boot
+expect 125 'isola: replay: --at takes seconds*' isola replay --at x boot
+
 # ps.
 expect 0 'INSTANCE ID*NAME
 a10000000000   vmlinuz-6.1   vm *2 hours ago*Up About an hour*8080->80/tcp*5353->53/udp   web

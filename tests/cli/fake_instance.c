@@ -16,6 +16,7 @@
 #include "instance/instance.h"
 #include "instance/screen.h"
 #include "instance/fork.h"
+#include "instance/recording.h"
 #include "instance/snapshot.h"
 #include "machine/accel.h"
 
@@ -602,4 +603,56 @@ int instance_show(struct instances *home, const char *ref, const char *what, str
     if (r == 0)
         str_addf(out, "shown: %s\n", *what ? what : "all");
     return r;
+}
+
+/* ---- recordings: boot, which differs when it is played to its end ---- */
+
+int recording_list(struct instances *home, struct recording **ret, size_t *ret_count,
+                   struct error *err)
+{
+    (void)err;
+    *ret_count = home->empty ? 0 : 1;
+    *ret = home->empty ? NULL : mem_new(struct recording);
+    if (*ret)
+        **ret = (struct recording){
+            .name = strdup("boot"), .changed = now_ns() - 7200 * 1000000000ll, .bytes = 5 << 20};
+    return 0;
+}
+
+void recording_list_free(struct recording *list, size_t count)
+{
+    for (size_t n = 0; n < count; n++)
+        free(list[n].name);
+    free(list);
+}
+
+int recording_remove(struct instances *home, const char *name, struct error *err)
+{
+    return home->empty || strcmp(name, "boot") != 0
+               ? error_set(err, -ENOENT, "there is no recording %s", name)
+               : 0;
+}
+
+int recording_play(struct instances *home, const struct recording_play *play,
+                   struct recording_report *ret, struct error *err)
+{
+    *ret = (struct recording_report){.bytes = 5 << 20,
+                                     .event_bytes = 1 << 20,
+                                     .checkpoint_bytes = 4 << 20,
+                                     .checkpoints = 3,
+                                     .last = 2000000000,
+                                     .end_ns = 9000000000,
+                                     .whole = true,
+                                     .end = "poweroff"};
+    if (home->empty || strcmp(play->name, "boot") != 0)
+        return error_set(err, -ENOENT, "there is no recording %s", play->name);
+    if (play->only_look)
+        return 0;
+    if (play->output)
+        play->output(play->opaque, (const uint8_t *)"hello\n", 6);
+    ret->count = play->to == UINT64_MAX ? 1500000000 : play->to;
+    ret->time_ns = play->at == UINT64_MAX ? 7000000000 : play->at;
+    return play->to == UINT64_MAX && play->at == UINT64_MAX
+               ? error_set(err, -EBADMSG, "the replay differs from the recording after 15")
+               : 0;
 }
