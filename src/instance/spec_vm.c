@@ -295,9 +295,6 @@ int spec_vm_check(const struct spec *s, struct error *err)
 {
     int r = check_firmware(s, err);
 
-    if (r == 0 && s->record && s->restart != SPEC_RESTART_NO)
-        r = error_set(err, -EINVAL, "--record keeps one life: leave out --restart");
-
     if (r < 0)
         return r;
     if (s->image && s->user_data)

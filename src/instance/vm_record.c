@@ -111,6 +111,8 @@ static int create(const struct engine_env *env, struct error *err)
                       *path = recording_path(env->data_dir, env->spec->record, err);
     int fd;
 
+    if (env->spec->restart != SPEC_RESTART_NO)
+        return error_set(err, -EINVAL, "--record keeps one life: leave out --restart");
     if (!dir || !path)
         return dir ? err->code : error_set(err, -ENOMEM, "out of memory");
     if (mkdir(dir, 0700) < 0 && errno != EEXIST)
