@@ -329,7 +329,7 @@ const struct verb act_verbs[] = {
     },
     {
         .name = "export",
-        .group = "Images",
+        .group = "Act",
         .synopsis = "[OPTIONS] INSTANCE",
         .brief = "Its files as an archive",
         .help = "Write the files of a container as a tar archive.",

@@ -444,11 +444,15 @@ int machine_unplug_drive(struct machine *m, const struct block *drive, struct er
 
 int machine_plug_nic(struct machine *m, const struct machine_nic *nic, struct error *err)
 {
+    if (refuse_recorded(m, "network adapters", err) < 0)
+        return -ENOTSUP;
     return m->board->plug_nic(m, nic, err);
 }
 
 int machine_unplug_nic(struct machine *m, const struct netdev *netdev, struct error *err)
 {
+    if (refuse_recorded(m, "network adapters", err) < 0)
+        return -ENOTSUP;
     return m->board->unplug_nic(m, netdev, err);
 }
 

@@ -97,6 +97,7 @@ struct timeline {
     struct timeline_nic nics[MACHINE_NICS];
     struct timeline_port ports[REPLAY_PORTS];
     void (*unplugged)(void *opaque, struct block *drive); /* the caller's */
+    void (*nic_unplugged)(void *opaque, struct netdev *netdev);
     void *unplug_opaque;
 };
 

@@ -173,6 +173,16 @@ static const struct netdev_ops nic_ops = {.attach = nic_attach,
                                           .ready = nic_ready,
                                           .close = nic_close};
 
+static void nic_unplugged(void *opaque, struct netdev *netdev)
+{
+    struct timeline *line = opaque;
+    struct timeline_nic *n = nic_of(netdev);
+
+    n->client = NULL;
+    if (line->nic_unplugged && n->below)
+        line->nic_unplugged(line->unplug_opaque, n->below);
+}
+
 /* ---- ports ---- */
 
 static struct timeline_port *port_of(struct chardev *ch)
@@ -316,8 +326,10 @@ void timeline_make_seams(struct timeline *line)
     c->disc = drive_before(line, TIMELINE_DISC, c->disc);
     c->diskette = drive_before(line, TIMELINE_DISKETTE, c->diskette);
     line->unplugged = c->unplugged;
+    line->nic_unplugged = c->nic_unplugged;
     line->unplug_opaque = c->unplug_opaque;
     c->unplugged = drive_unplugged;
+    c->nic_unplugged = nic_unplugged;
     c->unplug_opaque = line;
     for (unsigned i = 0; i < c->nic_count; i++) {
         struct timeline_nic *n = &line->nics[i];
