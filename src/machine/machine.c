@@ -95,7 +95,15 @@ static int64_t machine_power_on_ns(const struct machine *m)
 
 int64_t machine_wall_ns(const struct machine *m)
 {
-    return m->pvclock.wall_base + (int64_t)gclock_now(m->clock);
+    return (int64_t)((uint64_t)m->pvclock.wall_base + gclock_now(m->clock));
+}
+
+void machine_move_wall(struct machine *m, int64_t ns)
+{
+    const struct record_event ev = {.kind = RECORD_WALL, .value = (uint64_t)ns};
+
+    recorder_note(m, &ev);
+    m->pvclock.wall_base = (int64_t)((uint64_t)m->pvclock.wall_base + (uint64_t)ns);
 }
 
 void machine_lock(struct machine *m)

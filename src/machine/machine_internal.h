@@ -152,6 +152,8 @@ void machine_threads_free(struct machine *m);
 uint64_t machine_threads_cpu_ns(const struct machine *m);
 /* The host's clock: ns since 1970. */
 int64_t machine_host_wall_ns(void);
+/* Sets the real-time clock forward. */
+void machine_move_wall(struct machine *m, int64_t ns);
 /* Random bytes for the guest, and those that its host has for it. */
 void machine_random(struct machine *m, void *bytes, size_t n);
 void machine_host_random(struct machine *m, void *bytes, size_t n);

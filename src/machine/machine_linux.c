@@ -274,7 +274,7 @@ void machine_let_go(struct machine *m, bool *why)
     if (machine_stands(m))
         return;
     if (m->stood_from && !m->config.time_source)
-        m->pvclock.wall_base += machine_host_wall_ns() - m->stood_from;
+        machine_move_wall(m, machine_host_wall_ns() - m->stood_from);
     m->stood_from = 0;
     gclock_resume(m->clock); /* arms the loop's timer again */
     if (m->threads) {

@@ -220,7 +220,8 @@ const char *record_event_name(enum record_event_kind kind)
                                                      [RECORD_POINTER] = "a pointer's move",
                                                      [RECORD_POWER] = "the power button",
                                                      [RECORD_BALLOON] = "a balloon's size",
-                                                     [RECORD_RESET] = "a reset"};
+                                                     [RECORD_RESET] = "a reset",
+                                                     [RECORD_WALL] = "the real-time clock"};
 
     return (unsigned)kind < RECORD_EVENTS && names[kind] ? names[kind] : "nothing";
 }
@@ -299,6 +300,9 @@ void record_put_event(struct str *out, const struct record_event *ev)
     case RECORD_BALLOON:
         record_put_var(out, ev->value);
         break;
+    case RECORD_WALL:
+        record_put_signed(out, (int64_t)ev->value);
+        break;
     case RECORD_POWER:
     case RECORD_RESET:
     case RECORD_EVENTS:
@@ -375,6 +379,9 @@ int record_get_event(struct record_reader *r, struct record_event *ret)
         break;
     case RECORD_BALLOON:
         ev.value = record_get_var(r);
+        break;
+    case RECORD_WALL:
+        ev.value = (uint64_t)record_get_signed(r);
         break;
     case RECORD_POWER:
     case RECORD_RESET:

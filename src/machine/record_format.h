@@ -95,6 +95,7 @@ enum record_event_kind {
     RECORD_POWER, /* the power button */
     RECORD_BALLOON,
     RECORD_RESET, /* the machine was reset: a whole checkpoint follows */
+    RECORD_WALL,  /* the real-time clock was set forward: the machine had been paused */
     RECORD_EVENTS
 };
 
@@ -104,7 +105,7 @@ struct record_event {
     unsigned op;     /* DRIVE: enum block_op */
     int result;      /* DRIVE */
     bool on;         /* LINK: up; KEY: down */
-    uint64_t value;  /* STEP: ns since the last; DRIVE, OFFER: length; BALLOON: bytes */
+    uint64_t value;  /* STEP: ns since the last; DRIVE, OFFER: length; BALLOON: bytes; WALL: ns */
     uint64_t check;  /* STEP: 16 bits of the running hash; DRIVE: 32 bits of data written */
     unsigned columns, rows;
     struct input_pointer pointer;

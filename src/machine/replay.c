@@ -443,6 +443,9 @@ static int do_event(struct replay *r, const struct record_event *ev)
     case RECORD_BALLOON:
         machine_set_memory(r->m, ev->value, NULL);
         return 0;
+    case RECORD_WALL:
+        machine_move_wall(r->m, (int64_t)ev->value);
+        return 0;
     case RECORD_DRIVE:
     case RECORD_RANDOM:
         return differs(r, "it did not ask for what the recording has");

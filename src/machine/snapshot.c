@@ -263,7 +263,7 @@ static void take_head(struct machine *m, const struct head *h)
     m->pvclock.wall_clock = h->wall_clock;
     /* The real-time clock shows what it would have shown meanwhile, unless the time was given. */
     m->pvclock.wall_base =
-        m->config.rtc_base || m->config.time_source
+        m->config.rtc_base || m->config.time_source || m->timeline
             ? (int64_t)h->wall_base
             : machine_host_wall_ns() + m->config.rtc_offset * 1000000000 - (int64_t)h->now;
 }

@@ -181,6 +181,7 @@ static void nic_unplugged(void *opaque, struct netdev *netdev)
     n->client = NULL;
     if (line->nic_unplugged && n->below)
         line->nic_unplugged(line->unplug_opaque, n->below);
+    n->below = NULL;
 }
 
 /* ---- ports ---- */
