@@ -325,7 +325,10 @@ int cgroup_make(const struct cgroup_place *place, const struct oci_resources *re
                 struct cgroup **ret, struct error *err)
 {
     struct cgroup_host host;
-    int r = cgroup_host_probe(&host) ? 0 : cgroup_host_read("/proc/self", true, &host, err);
+    /* A v2 directory beside v1's is for limits that v1 does not have, and for systemd. */
+    bool only_v1 = !place->systemd && !(resources && cgroup_limits_asked(resources));
+    int r =
+        cgroup_host_probe(only_v1, &host) ? 0 : cgroup_host_read("/proc/self", true, &host, err);
     if (r)
         return r;
     r = cgroup_make_on(&host, place, resources, false, ret, err);

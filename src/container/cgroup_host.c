@@ -231,7 +231,8 @@ static bool open_top(struct cgroup_hierarchy *h)
 }
 
 /* One line of /proc/self/cgroup: number, controllers, our directory. */
-static bool probe_line(struct cgroup_host *host, const char *line, const char *end, bool v2_alone)
+static bool probe_line(struct cgroup_host *host, const char *line, const char *end, bool v2_alone,
+                       bool only_v1)
 {
     const char *list = memchr(line, ':', (size_t)(end - line));
     const char *path = list ? memchr(list + 1, ':', (size_t)(end - list - 1)) : NULL;
@@ -243,7 +244,7 @@ static bool probe_line(struct cgroup_host *host, const char *line, const char *e
     names[n] = 0;
     bool v2 = !n;
     unsigned controllers = v2 ? 0 : controllers_of(names, ',', 1);
-    if (!v2 && !controllers)
+    if (v2 ? only_v1 && !v2_alone : !controllers)
         return true;
     const char *name = v2 ? "unified" : str_starts(names, "name=") ? names + 5 : names;
     if (host->count == CGROUP_FDS_MAX || strchr(name, '/'))
@@ -256,7 +257,7 @@ static bool probe_line(struct cgroup_host *host, const char *line, const char *e
     return h->mount && h->root && h->own && open_top(h);
 }
 
-bool cgroup_host_probe(struct cgroup_host *ret)
+bool cgroup_host_probe(bool only_v1, struct cgroup_host *ret)
 {
     struct cgroup_host host = {0};
     struct str own = {0};
@@ -265,12 +266,17 @@ bool cgroup_host_probe(struct cgroup_host *ret)
                 read_all("/proc/self", "cgroup", &own, &(struct error){0}) == 0;
     for (const char *l = own.data; good && *l;) {
         const char *end = l + strcspn(l, "\n");
-        good = probe_line(&host, l, end, fs.f_type == V2_MAGIC);
+        good = probe_line(&host, l, end, fs.f_type == V2_MAGIC, only_v1);
         l = end + (*end == '\n');
     }
     for (unsigned i = 0; good && i < host.count; i++)
         if (host.h[i].version == 2)
             host.h[i].controllers = v2_controllers(host.h[i].mount);
+    bool v1 = false;
+    for (unsigned i = 0; i < host.count; i++)
+        v1 |= host.h[i].version == 1 && host.h[i].controllers & ~(1u << CGROUP_NAMED);
+    /* Where v1 is for systemd's bookkeeping alone, v2 is the one that counts. */
+    good &= v1 || !only_v1 || fs.f_type == V2_MAGIC;
     str_done(&own);
     if (good && host.count)
         *ret = host;

@@ -57,9 +57,10 @@ int cgroup_host_read(const char *proc, bool check, struct cgroup_host *ret, stru
 /*
  * The same for the usual host, where each hierarchy is mounted as a whole below /sys/fs/cgroup
  * under the name that /proc/self/cgroup has for it: without mountinfo, which costs more than all
- * else here, and with the mounts opened. False: this host is not like that, or in doubt.
+ * else here, and with the mounts opened. @only_v1: what a hybrid host has besides does not matter.
+ * False: this host is not like that, or in doubt.
  */
-bool cgroup_host_probe(struct cgroup_host *ret);
+bool cgroup_host_probe(bool only_v1, struct cgroup_host *ret);
 void cgroup_host_done(struct cgroup_host *host);
 
 /* One directory of a container. */

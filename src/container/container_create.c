@@ -108,15 +108,19 @@ static int fill(struct create *x, struct error *err)
 
 static int make_dir(struct create *x, struct error *err)
 {
-    int r = make_dirs(x->o->state_dir, err);
-    if (r < 0)
-        return error_wrap(err, r, "state directory");
-    if (mkdir(x->c->dir, 0700) < 0)
-        return errno == EEXIST ? error_set(err, -EEXIST,
-                                           "container with id \"%s\" exists: container id already "
-                                           "in use",
-                                           x->c->id)
-                               : error_set_errno(err, -errno, "make %s", x->c->dir);
+    int e = mkdir(x->c->dir, 0700) < 0 ? errno : 0;
+    if (e == ENOENT) {
+        int r = make_dirs(x->o->state_dir, err);
+        if (r < 0)
+            return error_wrap(err, r, "state directory");
+        e = mkdir(x->c->dir, 0700) < 0 ? errno : 0;
+    }
+    if (e)
+        return e == EEXIST ? error_set(err, -EEXIST,
+                                       "container with id \"%s\" exists: container id already "
+                                       "in use",
+                                       x->c->id)
+                           : error_set_errno(err, -e, "make %s", x->c->dir);
     return 0;
 }
 
