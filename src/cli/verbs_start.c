@@ -183,7 +183,9 @@
         VALUE(OPTION_TEXT, "firmware", 0, "bios|uefi|FILE", "Firmware that boots from a disk",     \
               .more = true, .complete = COMPLETE_FILE,                                             \
               .man = "bios: SeaBIOS from the package seabios, which is what a machine with disks " \
-                     "and without kernel or image gets. uefi: OVMF from the package ovmf; the "    \
+                     "and without kernel or image gets. Without a drive, and with --boot-menu, "   \
+                     "it also boots from the network: by the iPXE of the package ipxe-qemu. "      \
+                     "uefi: OVMF from the package ovmf; the "                                      \
                      "instance keeps its own variables. FILE: a ROM image of 64 KiB to 16 MiB."),  \
         FLAG("boot-menu", 0, "Let the firmware ask what to boot", .more = true,                    \
              .man = "SeaBIOS offers its menu on the console for three seconds."),                  \

@@ -12,47 +12,14 @@
 #include "base/mem.h"
 #include "base/own.h"
 #include "instance/listen.h"
+#include "instance/vm_rom.h"
 #include "instance/vm_screen.h"
 
 /* Debian's package seabios. */
 #define VGA_BIOS "/usr/share/seabios/vgabios-stdvga.bin"
 
-enum { ROM_MIN = 4096, ROM_MAX = 1 << 18 };
 /* Where the server finds its listening socket. */
 enum { LISTEN_FD = 3 };
-
-/* Reads the VGA BIOS into memory of the next power of two; *ret stays NULL where there is none. */
-static int read_rom(uint8_t **ret, size_t *ret_len, struct error *err)
-{
-    cleanup_fd int fd = open(VGA_BIOS, O_RDONLY | O_CLOEXEC);
-    size_t len = ROM_MIN, at = 0;
-    struct stat st;
-    uint8_t *rom;
-
-    if (fd < 0 && errno == ENOENT)
-        return 0; /* a kernel that is loaded directly needs none */
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return error_set_errno(err, -errno, "read the VGA BIOS %s", VGA_BIOS);
-    if (!S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_size > ROM_MAX)
-        return error_set(err, -EINVAL, "the VGA BIOS %s is no file of up to %d bytes", VGA_BIOS,
-                         ROM_MAX);
-    while (len < (size_t)st.st_size)
-        len *= 2;
-    rom = mem_alloc(len, 1);
-    if (!rom)
-        return error_set(err, -ENOMEM, "out of memory");
-    while (at < (size_t)st.st_size) {
-        ssize_t n = read(fd, rom + at, (size_t)st.st_size - at);
-        if (n <= 0) {
-            free(rom);
-            return error_set(err, -EIO, "read the VGA BIOS %s", VGA_BIOS);
-        }
-        at += (size_t)n;
-    }
-    *ret = rom;
-    *ret_len = len;
-    return 0;
-}
 
 int vm_display_configure(struct vm_display *d, const struct spec *spec, struct machine_config *c,
                          struct error *err)
@@ -62,7 +29,8 @@ int vm_display_configure(struct vm_display *d, const struct spec *spec, struct m
 
     if (!spec_vm_vga(spec))
         return 0;
-    r = read_rom(&d->rom, &len, err);
+    /* Where there is none: a kernel that is loaded directly needs none. */
+    r = vm_rom_read(VGA_BIOS, &d->rom, &len, err);
     if (r < 0)
         return r;
     c->vga = true;

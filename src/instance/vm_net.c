@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/mem.h"
+#include "instance/vm_rom.h"
 #include "io/net_slirp.h"
 
 /* libslirp and glib. */
@@ -57,6 +58,34 @@ static void close_more(struct vm_nic *nic)
     *nic = (struct vm_nic){0};
 }
 
+/* Debian's package ipxe-qemu. Its virtio ROM names the modern device, ours is the transitional one.
+ */
+static const struct {
+    const char *path;
+    uint16_t vendor, device;
+} roms[] = {
+    [MACHINE_NIC_VIRTIO] = {"/usr/lib/ipxe/qemu/pxe-virtio.rom", 0x1af4, 0x1000},
+    [MACHINE_NIC_E1000] = {"/usr/lib/ipxe/qemu/pxe-e1000.rom", 0x8086, 0x100e},
+    [MACHINE_NIC_RTL8139] = {"/usr/lib/ipxe/qemu/pxe-rtl8139.rom", 0x10ec, 0x8139},
+};
+
+/* Only where a network is what is left to boot from, or may be asked for: the ROM takes its time.
+ */
+static int open_rom(struct vm_nets *n, const struct spec *s, struct error *err)
+{
+    const char *firmware = spec_vm_firmware(s);
+    unsigned model = models[s->nic];
+    int r;
+
+    if (!n->first || !firmware || strcmp(firmware, "bios") != 0 ||
+        (!s->boot_menu && (s->disk_count || s->cdrom || s->floppy)))
+        return 0;
+    r = vm_rom_read(roms[model].path, &n->rom, &n->rom_len, err);
+    if (r == 0 && n->rom)
+        r = vm_rom_set_ids(n->rom, n->rom_len, roms[model].vendor, roms[model].device, err);
+    return r < 0 ? error_wrap(err, r, "%s", roms[model].path) : 0;
+}
+
 int vm_nets_open(struct vm_nets *n, const struct engine_env *env, struct error *err)
 {
     const struct spec_list *list = &env->spec->more_nics;
@@ -64,7 +93,7 @@ int vm_nets_open(struct vm_nets *n, const struct engine_env *env, struct error *
 
     for (unsigned i = 0; r == 0 && i < min_of(list->count, (size_t)SPEC_MORE_NICS); i++)
         r = open_more(n, i, env, list->items[i], err);
-    return r;
+    return r < 0 ? r : open_rom(n, env->spec, err);
 }
 
 static struct machine_nic adapter(const struct vm_nic *nic)
@@ -80,7 +109,8 @@ void vm_nets_configure(const struct vm_nets *n, const struct spec *spec, const u
 {
     if (n->first) {
         struct machine_nic *a = &c->nics[c->nic_count++];
-        *a = (struct machine_nic){.netdev = n->first, .model = models[spec->nic]};
+        *a = (struct machine_nic){
+            .netdev = n->first, .model = models[spec->nic], .rom = n->rom, .rom_len = n->rom_len};
         memcpy(a->mac, mac, sizeof a->mac);
     }
     for (unsigned i = 0; i < SPEC_MORE_NICS; i++)
@@ -167,4 +197,6 @@ void vm_nets_close(struct vm_nets *n)
     netdev_close(n->first);
     for (unsigned i = 0; i < SPEC_MORE_NICS; i++)
         close_more(&n->more[i]);
+    free(n->rom);
+    n->rom = NULL;
 }

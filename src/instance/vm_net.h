@@ -16,6 +16,8 @@ struct vm_nic {
 struct vm_nets {
     struct netdev *first; /* NULL with --network none */
     struct vm_nic more[SPEC_MORE_NICS];
+    uint8_t *rom; /* of the first, which boots from the network; NULL: none */
+    size_t rom_len;
 };
 
 /* Opens what the spec names. */

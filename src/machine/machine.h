@@ -46,6 +46,8 @@ struct machine_nic {
     struct netdev *netdev; /* borrowed */
     enum machine_nic_model model;
     uint8_t mac[6];
+    const uint8_t *rom; /* borrowed: option ROM of a power of two from 4 KiB on; NULL: none */
+    size_t rom_len;
 };
 
 /* What a machine boots: file contents. */

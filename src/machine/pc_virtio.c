@@ -54,9 +54,16 @@ static struct device *new_nic(struct pc *pc, unsigned n, unsigned slot, struct e
 static int add_nics(struct pc *pc, unsigned from, unsigned to, unsigned *slot, struct error *err)
 {
     for (unsigned i = from; i < min_of(to, pc->machine->config.nic_count); i++) {
-        struct device *dev = new_nic(pc, i, (*slot)++, err);
+        const struct machine_nic *nic = &pc->machine->config.nics[i];
+        struct device *dev = new_nic(pc, i, *slot, err);
         if (!dev)
             return -ENOMEM;
+        if (nic->rom)
+            pci_set_bar(pci_at(pc->pci, *slot, 0), PCI_ROM,
+                        &(struct pci_bar){.kind = PCI_BAR_MEM32,
+                                          .size = (uint32_t)nic->rom_len,
+                                          .rom = nic->rom});
+        (*slot)++;
         machine_add_device(pc->machine, dev);
     }
     return 0;
