@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The network adapter Realtek RTL8139C (data sheet of 2002-02), 100 Mbit/s, whose drivers came with
- * systems from 1998 on. The 8139C+ mode of its successor is not built: the chip says that it is a
- * plain 8139C.
+ * systems from 1998 on. It is a plain 8139C, PCI revision 0x10: the 8139C+ (revision 0x20), with
+ * descriptors in memory and checksum offload, is another chip with other drivers (Linux: 8139cp
+ * takes revisions from 0x20 on, 8139too all below). Systems that know the C+ know this one, and for
+ * speed they have virtio; systems that know only this one would find no driver for a C+.
  */
 #ifndef DEVICE_RTL8139_H
 #define DEVICE_RTL8139_H

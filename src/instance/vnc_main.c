@@ -28,6 +28,7 @@
 #include "instance/instance.h"
 #include "instance/screen.h"
 #include "instance/vnc_keys.h"
+#include "instance/vnc_sandbox.h"
 #include "io/input.h"
 
 enum { LISTEN_FD = 3, CLIENTS = 8, DESCRIPTORS = 64 };
@@ -315,7 +316,7 @@ int main(int argc, char **argv)
     s.home = instances_open(&(struct instances_config){.data_dir = argv[1], .runtime_dir = argv[2]},
                             &err);
     s.id = argv[3];
-    if (!s.home || confine(&err) < 0 || make_rfb(&s) < 0) {
+    if (!s.home || confine(&err) < 0 || make_rfb(&s) < 0 || vnc_sandbox_enter(&err) < 0) {
         fprintf(stderr, "isola-vnc: %s\n", error_text(&err));
         return 1;
     }

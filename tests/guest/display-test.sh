@@ -67,6 +67,8 @@ said 'event 3 0 32767'
 said 'event 1 272 1'
 ok "keys by type and by VNC, and the pointer, arrive"
 
+server=$(pgrep -f "isola-vnc $XDG_DATA_HOME") || die "no VNC server"
+grep -qE '^NoNewPrivs:.*1$' "/proc/$server/status" && grep -qE '^Seccomp:.*2$' "/proc/$server/status" || die "the VNC server is not confined"
 vnc hostile || die "a hostile client disturbs the others"
 rate=$(vnc rate 3) || die "rate"
 ok "hostile clients harm nobody; $rate while nothing moves"

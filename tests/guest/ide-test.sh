@@ -37,16 +37,16 @@ asked() { # TEXT: waits for a line of the guest
 user=$!
 children="$children $user"
 
+# In the guest, whose command line has no room for comments: each disk is found by the controller that it is on; each gets the
+# second half of the other as its first; a disc that goes while it is read is an error, of sr0 alone.
 append="quiet isola.drivers=ide,ahci,floppy"
 in_guest 200 generic --name old-drives --network none --memory 256m --disk "$work/ide,bus=ide" --disk "$work/ahci,bus=ahci" \
     --cdrom "$work/first" --floppy "$work/floppy" -- '
-# Each disk by the controller that it is on.
 for d in /sys/block/sd?; do
     case $(readlink $d) in *0000:00:01.1*) ide=/dev/${d##*/} ;; *0000:00:1f.0*) ahci=/dev/${d##*/} ;; esac
 done
 sum() { dd if=$1 bs=64k iflag=direct 2>/dev/null | sha256sum | cut -c1-64; }
 echo "ide $(sum $ide)"; echo "ahci $(sum $ahci)"
-# Each gets the second half of the other as its first.
 dd if=$ide of=/tmp.ide bs=64k skip=4 2>/dev/null; dd if=$ahci of=/tmp.ahci bs=64k skip=4 2>/dev/null
 dd if=/tmp.ahci of=$ide bs=64k conv=notrunc,fsync 2>/dev/null; dd if=/tmp.ide of=$ahci bs=64k conv=notrunc,fsync 2>/dev/null
 echo "ide now $(sum $ide)"; echo "ahci now $(sum $ahci)"
@@ -58,18 +58,18 @@ before=$(sha256sum /dev/sr0)
 for i in $(seq 1 200); do now=$(sha256sum /dev/sr0 2>/dev/null); [ -n "$now" ] && [ "$now" != "$before" ] && break; sleep 0.2; done
 echo "cd now ${now%% *}"
 echo "no disc please"
-for i in $(seq 1 200); do dd if=/dev/sr0 of=/dev/null count=1 2>/dev/null || break; sleep 0.2; done
+e() { dd if=/dev/sr0 of=/dev/null count=1 2>/dev/null; }
+while e; do usleep 99999; done
 dd if=/dev/sr0 of=/dev/null count=1 2>&1 | grep -o "No medium found"
-until_disc() { for i in $(seq 1 200); do dd if=/dev/sr0 of=/dev/null count=1 2>/dev/null && break; sleep 0.2; done; }
+w() { until e; do usleep 99999; done; }
 echo "the first please"
-until_disc
+w
 eject /dev/sr0
-dd if=/dev/sr0 of=/dev/null count=1 2>/dev/null || echo "ejected by myself"
+e || echo "ejected by myself"
 sleep 3
-dd if=/dev/sr0 of=/dev/null count=1 2>/dev/null || echo "it is still out"
-until_disc
-echo "cd again $(sha256sum /dev/sr0 | cut -c1-64)"
-# A disc that goes while it is read is an error, of sr0 alone.
+e || echo "it is still out"
+w
+echo "cd again $(sum /dev/sr0)"
 dmesg | grep -E "exception Emask|failed command|I/O error" | grep -v sr0 | sed "s/^/complaint: /"'
 wait $user
 
