@@ -19,7 +19,8 @@
 #include "base/own.h"
 #include "container/container_internal.h"
 
-enum { STATE_MAX = 8 << 20, ID_MAX = 1024 };
+/* A configuration of 64 MiB, its annotations once more, the filter. */
+enum { STATE_MAX = 130 << 20, ID_MAX = 1024 };
 
 bool container_id_valid(const char *id)
 {

@@ -111,6 +111,13 @@ rt kill t KILL || bad "kill"
 n=0
 until rt state t | grep -q stopped || [ $n = 50 ]; do n=$((n + 1)); sleep 0.1; done
 has "$(rt state t)" '"status": "stopped"' "stopped"
+cp "$root/t/state.json" "$work/whole"
+for damage in 'head -c -1' 'head -n 1' 'head -c 100' "sed 1s/configSize/configSigh/" "sed 1s/configSize\":/&9/" "cat - $0"; do
+    $damage <"$work/whole" >"$root/t/state.json"
+    has "$(rt state t 2>&1)" "container t: " "a state file after: $damage"
+    hasnot "$(rt state t 2>&1)" '"status"' "a state file after: $damage"
+done
+cp "$work/whole" "$root/t/state.json"
 rt delete t || bad "delete"
 is "" "$(ls "$root")" "nothing is left after delete"
 rt delete -f nothing || bad "delete --force of nothing succeeds"
