@@ -32,7 +32,8 @@ static void emit_go_t0(struct translation *t)
     emit_rm(e, false, 0xc1, 5, host_reg(T1));  /* shr r11d, 12 */
     emit8(e, 12);
     emit_rm(e, false, 0x31, T0, host_reg(T1)); /* xor r11d, r10d */
-    emit_rm(e, false, 0x81, 4, host_reg(T1));  /* and */
+    emit_rm(e, false, 0x33, T1, CPU_AT(jit.context));
+    emit_rm(e, false, 0x81, 4, host_reg(T1)); /* and */
     emit32(e, X86_JIT_JUMPS - 1);
     emit_rm(e, false, 0xc1, 4, host_reg(T1)); /* shl r11d, 5 */
     emit8(e, 5);

@@ -88,11 +88,6 @@ static void make_stale(struct jit *j, struct jit_block *b)
     *link = b->hash_next;
     b->stale = true;
     emit_jmp_to(&e, b->gone);
-    for (unsigned i = 0; i < j->vm->cpu_count; i++) {
-        struct x86_jit_jump *slot = jit_jump_slot(j->vm->cpus[i], b->lin);
-        if (slot->lin == b->lin)
-            *slot = (struct x86_jit_jump){0};
-    }
     j->stats.dropped++;
 }
 

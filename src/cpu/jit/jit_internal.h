@@ -126,6 +126,13 @@ struct jit_row {
     uint16_t reads, writes; /* arithmetic flags; those left undefined are written */
 };
 
+/* Whether the block whose entry is @code is stale: it begins with a jump then, and not with
+ * counting (tables of jumps may still name it). */
+static inline bool jit_gone(const void *code)
+{
+    return *(const uint8_t *)code == 0xe9;
+}
+
 typedef uint64_t jit_enter_fn(struct x86_cpu *c, const void *code);
 
 struct jit {
@@ -158,9 +165,10 @@ struct jit {
     struct x86_jit_stats stats;
 };
 
+/* Where the jump table of @c has @lin in the context in force. */
 static inline struct x86_jit_jump *jit_jump_slot(struct x86_cpu *c, uint64_t lin)
 {
-    return &c->jit.jump[(lin ^ lin >> 12) & (X86_JIT_JUMPS - 1)];
+    return &c->jit.jump[(lin ^ lin >> 12 ^ c->jit.context) & (X86_JIT_JUMPS - 1)];
 }
 
 static inline struct jit *jit_of(const struct x86_cpu *c)
@@ -211,8 +219,8 @@ void jit_take_written(struct jit *j);
 void jit_listen(struct jit *j);
 void jit_unlisten(struct jit *j);
 
-/* translate.c: the block at @lin, which is at @page of page @gfn. NULL: its first instruction is
+/* translate.c: the block at @lin, which is in page @gfn. NULL: its first instruction is
  * the interpreter's. */
-struct jit_block *jit_translate(struct x86_cpu *c, uint64_t lin, const uint8_t *page, uint64_t gfn);
+struct jit_block *jit_translate(struct x86_cpu *c, uint64_t lin, uint64_t gfn);
 
 #endif

@@ -197,6 +197,8 @@ void jit_rows_init(struct jit *j)
         struct jit_row r = {0};
         bool here = row->feature == X86_FEAT_ALWAYS ||
                     (j->host_features[row->feature / 32] >> row->feature % 32 & 1);
+        if (x86_row_is_vex(row))
+            here = false;
         if (here && e)
             integer_row(row, e, &r);
         else if (!here || !vector_feature(row->feature) || !vector_row(row, &r))

@@ -135,12 +135,13 @@ static const void *look_up(struct jit *j, struct x86_cpu *c, enum x86_result *re
                            uint8_t **ret_code)
 {
     uint64_t lin = c->rip, gpa, gfn, ctx = context_of(j, c);
-    struct x86_jit_jump *slot = jit_jump_slot(c, lin);
+    struct x86_jit_jump *slot;
     struct jit_block *b;
     const uint8_t *page;
 
     c->jit.context = ctx;
-    if (slot->lin == lin && slot->context == ctx) {
+    slot = jit_jump_slot(c, lin);
+    if (slot->lin == lin && slot->context == ctx && !jit_gone(slot->host)) {
         *ret_code = j->arena.write + ((const uint8_t *)slot->host - j->arena.run);
         return slot->host;
     }
@@ -152,10 +153,11 @@ static const void *look_up(struct jit *j, struct x86_cpu *c, enum x86_result *re
         return NULL;
     b = jit_find(j, lin, gfn, c->mmu_class, c->cpl == 3);
     if (!b)
-        b = jit_translate(c, lin, page, gfn);
+        b = jit_translate(c, lin, gfn);
     if (!b)
         return NULL;
     c->jit.context = context_of(j, c);
+    slot = jit_jump_slot(c, lin);
     *ret_code = b->code;
     *slot = (struct x86_jit_jump){
         .lin = lin, .context = c->jit.context, .host = arena_run(&j->arena, b->code)};

@@ -237,7 +237,7 @@ static void emit_block(struct translation *t)
     emit_jmp_to(e, t->j->leave);
 }
 
-struct jit_block *jit_translate(struct x86_cpu *c, uint64_t lin, const uint8_t *page, uint64_t gfn)
+struct jit_block *jit_translate(struct x86_cpu *c, uint64_t lin, uint64_t gfn)
 {
     struct jit *j = jit_of(c);
     struct translation t;
@@ -251,7 +251,6 @@ struct jit_block *jit_translate(struct x86_cpu *c, uint64_t lin, const uint8_t *
     /* Writes are told from here on, before the bytes are read. */
     gmem_set_code(j->gm, gfn, GMEM_CODE_TRANSLATED);
     decode(&t, c, gmem_read_page(j->gm, gfn));
-    (void)page;
     b = jit_data(j, sizeof(*b));
     *b = (struct jit_block){.lin = lin,
                             .gfn = gfn,
