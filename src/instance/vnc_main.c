@@ -296,8 +296,11 @@ static int confine(struct error *err)
 {
     const struct rlimit files = {DESCRIPTORS, DESCRIPTORS}, memory = {MEMORY, MEMORY},
                         none = {0, 0};
+    sigset_t no_signals;
 
     signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&no_signals); /* the supervisor reads its own from a descriptor */
+    sigprocmask(SIG_SETMASK, &no_signals, NULL);
     if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
         setrlimit(RLIMIT_AS, &memory) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
         return error_set_errno(err, -errno, "limit the VNC server");

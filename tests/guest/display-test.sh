@@ -84,6 +84,18 @@ while pgrep -f "isola-vnc $XDG_DATA_HOME" >/dev/null; do
     sleep 0.2
 done
 ok "ctrl-alt-delete reboots; the VNC server went with the machine"
+timeout 60 "$isola" run --vm -d --name ended --memory 128m --display "vnc=$work/vnc" --paused --kernel "$guests/generic/vmlinuz" >/dev/null ||
+    die "start of another"
+server=$(pgrep -f "isola-vnc $XDG_DATA_HOME") || die "no VNC server of another"
+kill "$server"
+i=0
+while kill -0 "$server" 2>/dev/null && ! grep -q '^State:.*Z' "/proc/$server/status" 2>/dev/null; do
+    i=$((i + 1))
+    [ $i -lt 100 ] || die "the VNC server does not end by SIGTERM"
+    sleep 0.2
+done
+timeout 60 "$isola" rm -f ended >/dev/null || die "rm"
+ok "the VNC server can be ended alone"
 timeout 60 "$isola" run --vm -d --display vnc=0.0.0.0:5900 --kernel "$guests/generic/vmlinuz" >/dev/null 2>"$work/err"
 [ $? = 125 ] && grep -q 'no encryption' "$work/err" || die "an open address: $(cat "$work/err")"
 ok "an address that others reach is refused"
