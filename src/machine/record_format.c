@@ -91,12 +91,12 @@ int record_chunk_next(const uint8_t *bytes, size_t len, size_t *at, struct recor
     if (*at == len)
         return 0;
     if (len - *at < RECORD_CHUNK_HEAD)
-        return error_set(err, -ENODATA, "the recording is cut off at byte %zu", *at);
+        return error_set(err, -EPIPE, "the recording is cut off at byte %zu", *at);
     payload = load_le64(head + 8);
     if (load_le64(head + 40) != record_mix_bytes(0, head, 40))
         return error_set(err, -EINVAL, "the recording is damaged at byte %zu", *at);
     if (payload > len - *at - RECORD_CHUNK_HEAD)
-        return error_set(err, -ENODATA, "the recording is cut off at byte %zu", *at);
+        return error_set(err, -EPIPE, "the recording is cut off at byte %zu", *at);
     *ret = (struct record_chunk){.kind = load_le32(head),
                                  .count = load_le64(head + 16),
                                  .time = load_le64(head + 24),

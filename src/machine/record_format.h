@@ -42,7 +42,7 @@ void record_chunk_end(struct str *out, size_t begin, enum record_chunk_kind kind
 /* Whether @bytes begin as a recording of this version: 0, or -EINVAL with the reason. */
 int record_check_magic(const uint8_t *bytes, size_t len, struct error *err);
 /*
- * The chunk at *@at, which moves behind it. 0 when there is none any more, 1: *ret. -ENODATA when
+ * The chunk at *@at, which moves behind it. 0 when there is none any more, 1: *ret. -EPIPE when
  * it is not all there (whoever wrote it was killed), -EINVAL when its head is damaged. Its payload
  * is not looked at: see record_chunk_check.
  */

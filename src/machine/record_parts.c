@@ -31,6 +31,7 @@ static void put_nic(struct str *out, const struct machine_nic *n)
     record_put_var(out, n->netdev->mtu);
     str_add_char(out, n->netdev->tx_super);
     str_add_char(out, n->netdev->rx_verified);
+    record_put_blob(out, n->rom, n->rom ? n->rom_len : 0);
 }
 
 static unsigned port_mask(const struct machine_config *c)
@@ -116,6 +117,18 @@ static struct block *get_drive(struct record_reader *r, struct block *b)
     return b;
 }
 
+/* A ROM of a power of two, from 4 KiB to 16 MiB, or none (NULL). */
+static const uint8_t *get_rom(struct record_reader *r, size_t *ret_len)
+{
+    enum { ROM_MIN = 4 << 10, ROM_MAX = 16 << 20 };
+    const uint8_t *rom = record_get_blob(r, ret_len);
+
+    if (!*ret_len)
+        return NULL;
+    r->bad |= *ret_len < ROM_MIN || *ret_len > ROM_MAX || (*ret_len & (*ret_len - 1));
+    return rom;
+}
+
 static void get_nic(struct record_reader *r, struct machine_nic *n, struct netdev *netdev)
 {
     const uint8_t *mac;
@@ -127,6 +140,7 @@ static void get_nic(struct record_reader *r, struct machine_nic *n, struct netde
     netdev->mtu = (uint16_t)get_number(r, UINT16_MAX);
     netdev->tx_super = get_bool(r);
     netdev->rx_verified = get_bool(r);
+    n->rom = get_rom(r, &n->rom_len);
     n->netdev = netdev;
 }
 
@@ -181,8 +195,7 @@ int record_get_parts(const struct record_chunk *chunk, struct record_parts *p, s
         get_nic(&r, &c->nics[i], &p->nics[i]);
     get_ports(&r, p);
     c->vga = get_bool(&r);
-    c->vga_rom = record_get_blob(&r, &c->vga_rom_len);
-    c->vga_rom = c->vga_rom_len ? c->vga_rom : NULL;
+    c->vga_rom = get_rom(&r, &c->vga_rom_len);
     c->debug_exit = get_bool(&r);
     c->no_reboot = get_bool(&r);
     c->boot_menu = get_bool(&r);

@@ -700,7 +700,7 @@ static int read_chunks(struct replay *r, const uint8_t *bytes, size_t len, struc
         if (result < 0)
             return result;
     }
-    if (result < 0 && result != -ENODATA)
+    if (result < 0 && result != -EPIPE)
         return result;
     if (r->chunk_count < 2)
         return error_set(err, -EINVAL, "the recording ends before its machine begins to run");

@@ -18,7 +18,7 @@ check() {
 # Time, random numbers, the drive and the network, on both processors at once.
 guest='ip link set lo up; udhcpc -i eth0 -n -q -t 5 >/dev/null 2>&1; ping -c 2 -W 5 10.0.2.2
 (dd if=/dev/urandom of=/dev/vda bs=4096 count=64 conv=fsync 2>/dev/null; sha256sum /dev/vda) & head -c 300000 /dev/urandom | sha256sum; wait
-cat /proc/sys/kernel/random/uuid /proc/uptime; date; grep -c ^processor /proc/cpuinfo; grep -E "timer|virtio" /proc/interrupts; echo ready; read -r line; echo "typed $line"'
+cat /proc/sys/kernel/random/uuid /proc/uptime; date; grep -c ^processor /proc/cpuinfo; grep -E "timer|virtio" /proc/interrupts; echo ready; read -r line </dev/ttyS0; echo "typed $line"'
 head -c 8388608 /dev/urandom >"$work/disk.img"
 rm -f "$work/in" && mkfifo "$work/in"
 : >"$work/recorded"
@@ -48,9 +48,9 @@ check "the replay of one whose recorder was killed" grep -q '^equal: .*the recor
 file=$XDG_DATA_HOME/isola/recordings/life
 size=$(stat -c %s "$file")
 cp "$file" "$work/bad"
-printf x | dd of="$work/bad" bs=1 seek=$((size / 3)) conv=notrunc 2>/dev/null
+printf x | dd of="$work/bad" bs=1 seek=$((size / 4)) conv=notrunc 2>/dev/null
 check "a damaged recording" sh -c "! timeout 200 '$isola' replay -q '$work/bad' >/dev/null 2>'$work/err' && grep -qE 'the recording is damaged|differs from' '$work/err'"
-head -c $((size / 2)) "$file" >"$work/bad"
+head -c $((size / 4)) "$file" >"$work/bad"
 check "one that is cut off" sh -c "timeout 200 '$isola' replay -q '$work/bad' >/dev/null 2>'$work/err' && grep -q 'the recorder was killed there' '$work/err'"
 printf nothing >"$work/bad"
 check "no recording" sh -c "! timeout 60 '$isola' replay '$work/bad' >/dev/null 2>'$work/err' && grep -q 'no recording of a machine' '$work/err'"
