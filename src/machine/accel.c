@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/mem.h"
+#include "cpu/x86/interp.h"
 
 static int interp_probe(struct error *err)
 {
@@ -16,12 +17,24 @@ static void interp_kick(struct x86_cpu *c)
     x86_attention_set(c, X86_ATTN_KICK);
 }
 
+static void interp_counters(const struct x86_cpu *c, struct str *out)
+{
+    struct x86_interp_counters n = {0};
+
+    x86_interp_count(c, &n);
+    str_addf(out, "\"blocks\":%llu,\"entries\":%llu,\"lookups\":%llu,\"pages\":%llu,\"steps\":%llu",
+             (unsigned long long)n.blocks, (unsigned long long)n.entries,
+             (unsigned long long)n.lookups, (unsigned long long)n.pages,
+             (unsigned long long)n.steps);
+}
+
 static const struct accel_ops interp_ops = {
     .name = "interp",
     .about = "portable interpreter: exact, runs everywhere, about 1/50 of native speed",
     .probe = interp_probe,
     .run = x86_interp_run,
     .kick = interp_kick,
+    .counters = interp_counters,
 };
 
 /* In the order of auto. */

@@ -7,6 +7,7 @@
 #ifndef MACHINE_ACCEL_H
 #define MACHINE_ACCEL_H
 
+#include "base/str.h"
 #include "cpu/x86/cpu.h"
 
 struct accel_ops {
@@ -23,6 +24,9 @@ struct accel_ops {
     int (*get_state)(struct x86_cpu *c, struct error *err); /* NULL: state is always current */
     int (*set_state)(struct x86_cpu *c, struct error *err);
     void (*memory_changed)(struct x86_vm *vm); /* the space map changed; processors are stopped */
+    /* Appends what the engine counted for @c, as members of a JSON object ("steps":1,...), for
+     * inspection. NULL: nothing. */
+    void (*counters)(const struct x86_cpu *c, struct str *out);
 };
 
 /* Of builds for x86-64 Linux. */

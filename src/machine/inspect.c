@@ -22,7 +22,7 @@ static void add_u64(struct str *out, const char *name, uint64_t value)
     str_addf(out, ",\"%s\":%llu", name, (unsigned long long)value);
 }
 
-static void add_processor(struct str *out, const struct x86_cpu *c)
+static void add_processor(struct str *out, const struct accel_ops *accel, const struct x86_cpu *c)
 {
     static const char *const gprs[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                          "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
@@ -47,6 +47,11 @@ static void add_processor(struct str *out, const struct x86_cpu *c)
     add_register(out, "cr3", c->cr3);
     add_register(out, "cr4", c->cr4);
     add_register(out, "efer", c->efer);
+    if (accel->counters) {
+        str_add(out, ",\"engine\":{");
+        accel->counters(c, out);
+        str_add(out, "}");
+    }
     str_add(out, "}");
 }
 
@@ -72,7 +77,7 @@ void machine_inspect(struct machine *m, struct str *out)
     for (unsigned i = 0; i < m->vm->cpu_count; i++) {
         if (i)
             str_add(out, ",");
-        add_processor(out, m->vm->cpus[i]);
+        add_processor(out, m->accel, m->vm->cpus[i]);
     }
     str_add(out, "],\"devices\":{");
     for (const struct device *dev = m->devices; dev; dev = dev->next) {

@@ -162,7 +162,7 @@ static enum x86_result plain(struct x86_cpu *c, const struct x86_insn *i, x86_ex
 /* clang-format off */
 AVX_LANES(rsqrtps) AVX_LANES(rcpps)
 AVX_LANES(haddps) AVX_LANES(haddpd) AVX_LANES(hsubps) AVX_LANES(hsubpd)
-AVX_LANES(addsubps) AVX_LANES(addsubpd) AVX_LANES(dpps) AVX_LANES(dppd)
+AVX_LANES(addsubps) AVX_LANES(addsubpd) AVX_LANES(dppd)
 AVX_LANES(roundps) AVX_LANES(roundpd)
 AVX_LANES(cvtdq2ps) AVX_LANES(cvtps2dq) AVX_LANES(cvttps2dq)
 AVX_LANES(aesenc) AVX_LANES(aesenclast) AVX_LANES(aesdec) AVX_LANES(aesdeclast)

@@ -22,6 +22,7 @@
 
 #include "cpu/x86/decode.h"
 #include "cpu/x86/fast.h"
+#include "cpu/x86/interp.h"
 
 enum { X86_BLOCK_MAX = 32 }; /* instructions */
 
@@ -78,6 +79,7 @@ struct x86_itlb {
     struct x86_code_page page;
 };
 struct x86_interp {
+    struct x86_interp_counters counters;
     uint64_t key;            /* names translations, mode and code segment in force */
     uint64_t limit;          /* leave when c->insn_count gets here */
     uint32_t attention_mask; /* bits of c->attention worth leaving for */

@@ -18,6 +18,7 @@
 #include "cpu/x86/optable.h"
 
 enum { CODE_BYTES = 12 << 20 };
+enum { MOST_FAULTS = 1000 }; /* without an instruction between them, in one run */
 
 static bool prepare(struct x86_cpu *c)
 {
@@ -26,6 +27,16 @@ static bool prepare(struct x86_cpu *c)
     if (!c->vm->code)
         c->vm->code = x86_code_new(space_ram(c->vm->space), CODE_BYTES);
     return c->engine && c->vm->code;
+}
+
+bool x86_interp_count(const struct x86_cpu *c, struct x86_interp_counters *ret)
+{
+    const struct x86_interp *en = c->engine;
+
+    if (!en)
+        return false;
+    *ret = en->counters;
+    return true;
 }
 
 void x86_interp_release(struct x86_vm *vm)
@@ -83,6 +94,7 @@ static bool fetch_page(struct x86_cpu *c, struct x86_interp *en, uint64_t lin,
     struct x86_itlb *t = &en->itlb[(page >> GMEM_PAGE_BITS) & (X86_ITLB_ENTRIES - 1)];
 
     if (t->lin != page || t->key != en->key) {
+        en->counters.pages++;
         if (x86_fetch_page(c, page | (lin & (GMEM_PAGE_SIZE - 1)), &ret->host, &gpa, &ret->gfn))
             return false;
         *t = (struct x86_itlb){.lin = page, .key = en->key, .page = *ret};
@@ -113,6 +125,7 @@ static const struct x86_insn *look_up(struct x86_cpu *c, struct x86_interp *en,
     *ret = X86_NEXT;
     if (unlikely(c->vm->debugger != NULL) && x86_debugger_page(c->vm->debugger, wrapped))
         return NULL;
+    en->counters.lookups++;
     *ret = X86_FAULT;
     if (c->mode != X86_MODE_64 && c->rip > cs->limit) {
         x86_raise_gp(c, 0);
@@ -124,6 +137,7 @@ static const struct x86_insn *look_up(struct x86_cpu *c, struct x86_interp *en,
     if (!b) {
         env = x86_decode_env_of(c);
         b = x86_code_build(c->vm->code, &env, &page, offset, NULL, mode, &r);
+        en->counters.blocks++;
         *ret = X86_NEXT;
         if (!b && r != X86_DECODE_MORE)
             return NULL; /* invalid: step() raises what is due */
@@ -218,15 +232,23 @@ static enum x86_result step(struct x86_cpu *c)
     return x86_debugger_begin(c) == X86_STOP ? X86_STOP : x86_debugger_end(c, execute(c));
 }
 
+static enum x86_result step_counted(struct x86_cpu *c, struct x86_interp *en)
+{
+    if (en)
+        en->counters.steps++;
+    return step(c);
+}
+
 static enum x86_result run_blocks(struct x86_cpu *c, struct x86_interp *en)
 {
     const struct x86_insn *i;
     enum x86_result r = X86_NEXT;
 
     update_key(c, en);
+    en->counters.entries++;
     i = look_up(c, en, &r);
     if (unlikely(!i))
-        return r == X86_FAULT ? x86_deliver_fault(c) : step(c);
+        return r == X86_FAULT ? x86_deliver_fault(c) : step_counted(c, en);
     en->result = X86_NEXT;
     c->code_base = c->rip;
     c->insn_count += i->left;
@@ -251,11 +273,11 @@ enum x86_exit x86_idle_exit(const struct x86_cpu *c)
     }
 }
 
-enum x86_exit x86_interp_run(struct x86_cpu *c, uint64_t budget)
+static enum x86_exit run(struct x86_cpu *c, uint64_t budget, bool cached)
 {
-    bool cached = prepare(c);
     struct x86_interp *en = c->engine;
-    uint64_t limit = c->insn_count + budget, turns = 0;
+    uint64_t limit = c->insn_count + budget, before = c->insn_count;
+    unsigned stuck = 0;
 
     x86_enter_thread(c);
     c->debug_stop = 0;
@@ -276,15 +298,31 @@ enum x86_exit x86_interp_run(struct x86_cpu *c, uint64_t budget)
         }
         if (unlikely(c->activity != X86_ACTIVE))
             return x86_idle_exit(c);
-        /* Turns count, too: a handler that faults on its first instruction never completes one. */
-        if (unlikely(c->insn_count >= limit || turns++ >= budget))
+        /* A handler that faults on its first instruction never completes one. Nothing but such a
+         * storm of faults ends a run before its budget: engines are compared by that. */
+        stuck = c->insn_count == before ? stuck + 1 : 0;
+        before = c->insn_count;
+        if (unlikely(c->insn_count >= limit || stuck > MOST_FAULTS))
             return X86_EXIT_BUDGET;
         if (unlikely(!cached || c->insn_count >= en->limit ||
                      (atomic_load_explicit(&c->attention, memory_order_relaxed) & X86_ATTN_SLOW)))
-            r = step(c);
+            r = step_counted(c, en);
         else
             r = run_blocks(c, en);
         if (r == X86_STOP)
             return (enum x86_exit)c->exit_reason;
     }
+}
+
+enum x86_exit x86_interp_run(struct x86_cpu *c, uint64_t budget)
+{
+    bool cached = prepare(c);
+
+    return run(c, budget, cached);
+}
+
+enum x86_exit x86_interp_run_steps(struct x86_cpu *c, uint64_t budget)
+{
+    prepare(c);
+    return run(c, budget, false);
 }

@@ -304,27 +304,47 @@ enum x86_result x86_op_sse_addsubpd(struct x86_cpu *c, const struct x86_insn *i)
  * Dot products: selected products, then sums in pairs; exceptions are looked at after each step, so
  * that an unmasked one ends the instruction there.
  */
+static enum x86_result dot_ps(struct x86_cpu *c, unsigned imm, const union x86_ymm *d,
+                              const union x86_ymm *s, unsigned lanes, union x86_ymm *ret)
+{
+    struct sf_env env = x86_sse_env(c);
+    uint32_t p[8], low[2], high[2], sum[2];
+    for (unsigned k = 0; k < 4 * lanes; k++)
+        p[k] = imm >> (4 + k % 4) & 1 ? soft_mul32(&env, d->u32[k], s->u32[k]) : 0;
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    for (unsigned n = 0; n < lanes; n++) {
+        low[n] = soft_add32(&env, p[4 * n], p[4 * n + 1]);
+        high[n] = soft_add32(&env, p[4 * n + 2], p[4 * n + 3]);
+    }
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    for (unsigned n = 0; n < lanes; n++)
+        sum[n] = soft_add32(&env, low[n], high[n]);
+    if (x86_sse_finish(c, &env) != X86_NEXT)
+        return X86_FAULT;
+    for (unsigned k = 0; k < 4 * lanes; k++)
+        ret->u32[k] = imm >> k % 4 & 1 ? sum[k / 4] : 0;
+    return X86_NEXT;
+}
+
 enum x86_result x86_op_sse_dpps(struct x86_cpu *c, const struct x86_insn *i)
 {
     X86_SSE_ENTER(c);
-    union x86_xmm d = c->xmm[i->reg], s, r = {.u64 = {0, 0}};
-    if (x86_src128(c, i, &s))
+    union x86_ymm d = {.x[0] = c->xmm[i->reg]}, s, r;
+    if (x86_src128(c, i, &s.x[0]) || dot_ps(c, (uint8_t)i->imm, &d, &s, 1, &r) != X86_NEXT)
         return X86_FAULT;
-    struct sf_env env = x86_sse_env(c);
-    uint32_t p[4];
-    for (int k = 0; k < 4; k++)
-        p[k] = i->imm >> (4 + k) & 1 ? soft_mul32(&env, d.u32[k], s.u32[k]) : 0;
-    if (x86_sse_finish(c, &env) != X86_NEXT)
+    c->xmm[i->reg] = r.x[0];
+    return X86_NEXT;
+}
+
+enum x86_result x86_op_avx_dpps(struct x86_cpu *c, const struct x86_insn *i)
+{
+    X86_AVX_ENTER(c);
+    union x86_ymm d = x86_ymm_get(c, i->vvvv), s, r;
+    if (x86_avx_src(c, i, &s) || dot_ps(c, (uint8_t)i->imm, &d, &s, 1u + i->vlen, &r) != X86_NEXT)
         return X86_FAULT;
-    uint32_t low = soft_add32(&env, p[0], p[1]), high = soft_add32(&env, p[2], p[3]);
-    if (x86_sse_finish(c, &env) != X86_NEXT)
-        return X86_FAULT;
-    uint32_t sum = soft_add32(&env, low, high);
-    if (x86_sse_finish(c, &env) != X86_NEXT)
-        return X86_FAULT;
-    for (int k = 0; k < 4; k++)
-        r.u32[k] = i->imm >> k & 1 ? sum : 0;
-    c->xmm[i->reg] = r;
+    x86_avx_put(c, i->reg, &r, i->vlen);
     return X86_NEXT;
 }
 
