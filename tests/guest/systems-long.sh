@@ -112,13 +112,13 @@ S
 
 part_xen() {
     "$top/tools/guest" files "$files" xen-hypervisor-4.17-amd64 >&2 || die "packages"
-    guest_kernel cloud
+    guest_kernel generic # the cloud kernel is not built for a first domain
     mkdir -p "$work/cd/boot/grub"
-    cp "$files"/xen-hypervisor-4.17-amd64/boot/xen-4.17-amd64.gz "$guests/cloud/vmlinuz" "$guests/cloud/initrd.img" "$work/cd/boot/"
+    cp "$files"/xen-hypervisor-4.17-amd64/boot/xen-4.17-amd64.gz "$guests/generic/vmlinuz" "$guests/generic/initrd.img" "$work/cd/boot/"
     run=$(printf 'cat /sys/hypervisor/type /sys/hypervisor/version/major /sys/hypervisor/properties/features; ls /proc/xen /dev/xen' | base64 -w0)
     cat >"$work/cd/boot/grub/grub.cfg" <<S
 multiboot2 /boot/xen-4.17-amd64.gz console=com1 com1=115200,8n1 noreboot=1
-module2 /boot/vmlinuz console=hvc0 panic=-1 cryptomgr.notests isola.run=$run
+module2 /boot/vmlinuz console=hvc0 quiet panic=-1 cryptomgr.notests isola.run=$run
 module2 /boot/initrd.img
 boot
 S
