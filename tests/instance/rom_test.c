@@ -67,6 +67,12 @@ static void what_is_none(void **state)
     assert_int_equal(vm_rom_set_ids(rom, sizeof(rom), 1, 2, &err), -EINVAL);
     store_le16(rom + 0x18, 0xffff);
     assert_int_equal(vm_rom_set_ids(rom, sizeof(rom), 1, 2, &err), -EINVAL);
+    memcpy(rom + sizeof(rom) - 0x17, "PCIR", 4);
+    store_le16(rom + 0x18, sizeof(rom) - 0x17); /* cut off by a byte */
+    assert_int_equal(vm_rom_set_ids(rom, sizeof(rom), 1, 2, &err), -EINVAL);
+    memcpy(rom + sizeof(rom) - 0x18, "PCIR", 4);
+    store_le16(rom + 0x18, sizeof(rom) - 0x18);
+    assert_int_equal(vm_rom_set_ids(rom, sizeof(rom), 1, 2, &err), 0);
 }
 
 int main(void)
