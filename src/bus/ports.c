@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/mem.h"
+#include "base/trace.h"
 #include "bus/space.h"
 
 enum { PORTS = 65536, PORT_RANGES = 255 };
@@ -17,6 +18,7 @@ struct port_range {
 };
 
 struct ports {
+    struct trace *trace;
     uint8_t owner[PORTS]; /* index into ranges + 1, 0 = nobody */
     struct port_range *ranges[PORT_RANGES];
     uint64_t next_order;
@@ -68,6 +70,11 @@ struct port_range *ports_map(struct ports *p, const char *name, uint16_t base, u
     return r;
 }
 
+void ports_set_trace(struct ports *p, struct trace *trace)
+{
+    p->trace = trace;
+}
+
 void ports_unmap(struct ports *p, struct port_range *range)
 {
     uint64_t claimed_by;
@@ -110,6 +117,9 @@ uint32_t ports_read(struct ports *p, uint16_t port, unsigned size)
 
     if (takes_whole(r, port, size)) {
         value = r->ops->read ? r->ops->read(r->dev, (uint16_t)(port - r->base), size) : UINT32_MAX;
+        if (unlikely(p->trace != NULL))
+            trace_emit(p->trace, TRACE_DEVICES, TRACE_PORT_READ, port,
+                       size == 4 ? value : value & ((1u << size * 8) - 1), size, r->name);
         return size == 4 ? value : value & ((1u << size * 8) - 1);
     }
     if (size == 1 || !r)
@@ -124,6 +134,8 @@ void ports_write(struct ports *p, uint16_t port, unsigned size, uint32_t value)
     const struct port_range *r = owner_of(p, port);
 
     if (takes_whole(r, port, size)) {
+        if (unlikely(p->trace != NULL))
+            trace_emit(p->trace, TRACE_DEVICES, TRACE_PORT_WRITE, port, value, size, r->name);
         if (r->ops->write)
             r->ops->write(r->dev, (uint16_t)(port - r->base), size, value);
     } else if (r && size > 1) {

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "base/mem.h"
+#include "base/trace.h"
 
 struct space_range {
     const char *name;
@@ -31,6 +32,7 @@ struct space {
     struct space_range *ranges;
     struct piece *pieces;
     size_t piece_count;
+    struct trace *trace;
     void (*changed)(void *opaque);
     void *changed_opaque;
 };
@@ -62,6 +64,11 @@ void space_free(struct space *s)
 struct gmem *space_ram(const struct space *s)
 {
     return s->ram;
+}
+
+void space_set_trace(struct space *s, struct trace *trace)
+{
+    s->trace = trace;
 }
 
 void space_on_change(struct space *s, void (*fn)(void *opaque), void *opaque)
@@ -351,6 +358,17 @@ static uint64_t load_part(struct space *s, const struct space_hit *hit, uint64_t
     return UINT64_MAX;
 }
 
+/* Tells of an access to registers, if somebody wants to know. */
+static void tell(const struct space *s, uint64_t gpa, unsigned size, uint64_t value, bool write)
+{
+    for (size_t i = 0; i < s->piece_count; i++) {
+        const struct piece *p = &s->pieces[i];
+        if (gpa - p->gpa < p->len)
+            trace_emit(s->trace, TRACE_DEVICES, write ? TRACE_MMIO_WRITE : TRACE_MMIO_READ, gpa,
+                       size == 8 ? value : value & ((1ull << size * 8) - 1), size, p->range->name);
+    }
+}
+
 uint64_t space_load(struct space *s, uint64_t gpa, unsigned size)
 {
     struct space_hit hit;
@@ -359,6 +377,8 @@ uint64_t space_load(struct space *s, uint64_t gpa, unsigned size)
     space_resolve(s, gpa, &hit);
     if (likely(portion(&hit, gpa, size) == size)) {
         value = load_part(s, &hit, gpa, size);
+        if (unlikely(s->trace != NULL) && hit.kind == SPACE_MMIO)
+            tell(s, gpa, size, value, false);
         return size == 8 ? value : value & ((1ull << size * 8) - 1);
     }
     for (unsigned i = 0; i < size; i++) {
@@ -395,6 +415,8 @@ void space_store(struct space *s, uint64_t gpa, unsigned size, uint64_t value)
 
     space_resolve(s, gpa, &hit);
     if (likely(portion(&hit, gpa, size) == size)) {
+        if (unlikely(s->trace != NULL) && hit.kind == SPACE_MMIO)
+            tell(s, gpa, size, value, true);
         store_part(s, &hit, gpa, size, value);
         return;
     }

@@ -40,6 +40,9 @@ struct space *space_new(struct gmem *ram, struct error *err); /* borrows @ram */
 void space_free(struct space *s);
 struct gmem *space_ram(const struct space *s);
 
+/* Whom to tell of accesses to registers; NULL: nobody. */
+struct trace;
+void space_set_trace(struct space *s, struct trace *trace);
 /* Called whenever the map changed, so that cached translations are dropped. */
 void space_on_change(struct space *s, void (*fn)(void *opaque), void *opaque);
 
@@ -134,6 +137,8 @@ void ports_free(struct ports *p);
  */
 struct port_range *ports_map(struct ports *p, const char *name, uint16_t base, unsigned count,
                              const struct port_ops *ops, void *dev, struct error *err);
+/* Whom to tell of accesses; NULL: nobody. */
+void ports_set_trace(struct ports *p, struct trace *trace);
 void ports_unmap(struct ports *p, struct port_range *r); /* NULL is fine */
 uint32_t ports_read(struct ports *p, uint16_t port, unsigned size);
 void ports_write(struct ports *p, uint16_t port, unsigned size, uint32_t value);

@@ -177,6 +177,31 @@ static int show(struct cli *cli, const struct output *o, json_t *rows, bool in_p
     return status;
 }
 
+static int counters(struct cli *cli, const struct args *args)
+{
+    bool json = args_bool(args, "json");
+    int status = 0;
+
+    if (!args->word_count) {
+        cli_complain(cli, "--counters is of virtual machines: name some");
+        return EXIT_USAGE;
+    }
+    for (int i = 0; i < args->word_count; i++) {
+        struct error err = {0};
+        struct str text = {0};
+        if (instance_show(cli->home, args->words[i], json ? "counters json" : "counters", &text,
+                          &err) == 0) {
+            cli_print(str_text(&text));
+            cli_print(json ? "\n" : "");
+        } else {
+            cli_error(cli, &err);
+            status = EXIT_FAILED;
+        }
+        str_done(&text);
+    }
+    return status;
+}
+
 int verb_stats(struct cli *cli, struct args *args)
 {
     bool stream = !args_bool(args, "no-stream"), named = args->word_count > 0;
@@ -189,6 +214,8 @@ int verb_stats(struct cli *cli, struct args *args)
     output_from_args(&o, args);
     if (!cli_home(cli))
         return EXIT_FAILED;
+    if (args_bool(args, "counters"))
+        return counters(cli, args);
     /* A stream looks for new instances each time unless some were named. */
     while (status == 0) {
         if (!watched && find_watched(cli, args, &watched, &count, &err) < 0) {

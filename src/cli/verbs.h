@@ -63,6 +63,7 @@ int verb_image_prune(struct cli *cli, struct args *args);
 int verb_system_df(struct cli *cli, struct args *args);
 int verb_system_prune(struct cli *cli, struct args *args);
 int verb_gdb(struct cli *cli, struct args *args);
+int verb_trace(struct cli *cli, struct args *args);
 int verb_top(struct cli *cli, struct args *args);
 int verb_diff(struct cli *cli, struct args *args);
 int verb_update(struct cli *cli, struct args *args);

@@ -18,6 +18,17 @@ static const struct option gdb_options[] = {
     END,
 };
 
+static const struct option trace_options[] = {
+    FLAG("json", 0, "One JSON object per line"),
+    VALUE(OPTION_UINT, "cpu", 0, "N", "Only events of this processor"),
+    VALUE(OPTION_TEXT, "vector", 0, "N", "Only interrupts and exceptions of this vector",
+          .man = "Decimal, or hexadecimal with 0x."),
+    VALUE(OPTION_TEXT, "device", 0, "NAME", "Only this device (a part of its name)"),
+    VALUE(OPTION_UINT, "count", 'n', "N", "End after N events"),
+    VALUE(OPTION_UINT, "time", 't', "SECONDS", "End after so many seconds"),
+    END,
+};
+
 const struct verb debug_verbs[] = {
     {
         .name = "gdb",
@@ -37,6 +48,29 @@ const struct verb debug_verbs[] = {
         .positional = COMPLETE_RUNNING,
         .stop_at_positional = true,
         .run = verb_gdb,
+    },
+    {
+        .name = "trace",
+        .group = "Machines",
+        .synopsis = "[OPTIONS] INSTANCE AREA...",
+        .brief = "Follow what a machine does",
+        .help = "Print what a running virtual machine does, as it happens, until ctrl-c.",
+        .man = "Areas: exits (processors stop running guest code), interrupts, rings (changes of "
+               "privilege), exceptions, paging (page faults, translations, address spaces), "
+               "devices (accesses to ports and registers), drives (requests), frames (network), "
+               "or all.\n\nEach line has the guest's time in seconds, the area, the processor and "
+               "its RIP. A machine that does more than can be written is not slowed down: a line "
+               "says how many events are missing. Nothing is measurably slower when nobody "
+               "traces.",
+        .options = trace_options,
+        .examples = EXAMPLES(
+            {"isola trace box interrupts exceptions", "What interrupts its kernel."},
+            {"isola trace --device ide --count 100 box devices", "How a driver talks."},
+            {"isola trace --json --vector 14 box exceptions", "Page faults, for a program."}),
+        .min = 2,
+        .max = -1,
+        .positional = COMPLETE_RUNNING,
+        .run = verb_trace,
     },
     {0},
 };

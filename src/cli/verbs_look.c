@@ -44,6 +44,10 @@ static const struct option logs_options[] = {
 
 static const struct option stats_options[] = {
     FLAG("all", 'a', "Stopped instances too"),
+    FLAG("counters", 0, "What the processors and devices of a machine have counted",
+         .man = "Of virtual machines that are named: instructions, exits, interrupts by vector, "
+                "exceptions, translations, requests of drives, frames. Printed once, with --json "
+                "one object a machine."),
     FLAG("no-stream", 0, "Print once instead of going on"),
     FORMAT,
     JSON,

@@ -187,8 +187,7 @@ static void count_received(struct e1000 *e, const uint8_t *frame, size_t len)
     static const uint8_t all[MAC] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
     size_t wire = max_of(len, (size_t)E1000_FRAME_MIN) + E1000_FCS;
 
-    e->netdev->rx_frames++;
-    e->netdev->rx_bytes += len;
+    netdev_note_received(e->netdev, frame, len);
     e1000_count(e, STAT_GPRC, 1);
     e1000_count_wide(e, STAT_GORC, wire);
     e1000_count_size(e, STAT_PRC64, wire);

@@ -107,8 +107,7 @@ static void count_sent(struct e1000 *e, const uint8_t *frame, size_t len)
     static const uint8_t all[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
     size_t wire = max_of(len, (size_t)E1000_FRAME_MIN) + E1000_FCS;
 
-    e->netdev->tx_frames++;
-    e->netdev->tx_bytes += len;
+    netdev_note_sent(e->netdev, frame, len);
     e1000_count(e, STAT_GPTC, 1);
     e1000_count(e, STAT_TPT, 1);
     e1000_count_wide(e, STAT_GOTC, wire);

@@ -258,8 +258,7 @@ static void receive(void *opaque, const uint8_t *frame, size_t len)
         return;
     }
     store_le16(r->regs + CBR, (uint16_t)((get16(r, CBR) + stored) & (ring_size(r) - 1)));
-    r->netdev->rx_frames++;
-    r->netdev->rx_bytes += len;
+    netdev_note_received(r->netdev, frame, len);
     cause(r, ISR_ROK);
 }
 
@@ -284,8 +283,7 @@ static void send_buffer(struct rtl8139 *r, unsigned n)
     } else if ((get32(r, TCR) & TCR_LBK) == TCR_LBK) {
         receive(r, r->tx_frame, len);
     } else {
-        r->netdev->tx_frames++;
-        r->netdev->tx_bytes += len;
+        netdev_note_sent(r->netdev, r->tx_frame, len);
         r->netdev->ops->send(r->netdev, &span, 1);
     }
 }

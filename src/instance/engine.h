@@ -135,12 +135,14 @@ struct engine_ops {
      */
     int (*fork)(struct engine *e, const char *dir, struct engine_origin *ret, struct error *err);
     /*
-     * A connection that looks inside: @what is "gdb" (gdb's remote protocol from here on). Serves
-     * connected socket @fd (taken); -1: only says whether it would.
+     * A connection that looks inside: @what is "gdb" (gdb's remote protocol from here on) or
+     * "trace" (lines of JSON; @arguments: areas and filters, machine/trace.h). Serves connected
+     * socket @fd (taken); -1: only says whether it would.
      */
     int (*debug)(struct engine *e, const char *what, const char *arguments, int fd,
                  struct error *err);
-    /* Appends what it is asked for as text: "" all, "walk ADDRESS", "kaslr". */
+    /* Appends what it is asked for as text: "" all, "counters", "counters json",
+     * "walk ADDRESS", "kaslr". */
     int (*show)(struct engine *e, const char *what, struct str *out, struct error *err);
     /* Asks the guest to end (power button); it may take its time or refuse. */
     int (*stop)(struct engine *e, struct error *err);

@@ -203,12 +203,14 @@ int instance_stats(struct instances *home, const char *ref, struct instance_stat
 
 /*
  * A connection that looks inside a running machine: *ret_fd (the caller's) speaks gdb's remote
- * protocol (@what "gdb"). -ENOTSUP: its wall has no such thing; -EBUSY: somebody else does.
+ * protocol (@what "gdb"), or says what it does as lines of JSON ("trace", @arguments: areas and
+ * filters). -ENOTSUP: its wall has no such thing; -EBUSY: somebody else does.
  */
 int instance_debug(struct instances *home, const char *ref, const char *what, const char *arguments,
                    int *ret_fd, struct error *err) error_must_check;
-/* Appends text about a running machine, taken while it stands still: "" all there is, "walk
- * ADDRESS" (page tables), "kaslr" (by how much its Linux kernel has moved). */
+/* Appends text about a running machine, taken while it stands still: "" all there is, "counters",
+ * "counters json", "walk ADDRESS" (page tables), "kaslr" (by how much its Linux kernel has moved).
+ */
 int instance_show(struct instances *home, const char *ref, const char *what, struct str *out,
                   struct error *err) error_must_check;
 

@@ -27,6 +27,7 @@
 #include "instance/vm_screen.h"
 #include "instance/vm_seed.h"
 #include "instance/vm_snapshot.h"
+#include "instance/vm_trace.h"
 #include "io/block_disk.h"
 #include "io/block_file.h"
 #include "io/disk_clone.h"
@@ -71,6 +72,7 @@ struct vm {
     struct vm_exec *execs; /* other processes in it */
     struct vm_display display;
     struct vm_gdb *gdb;
+    struct vm_trace *trace;       /* who traces it */
     struct vm_snapshot *snapshot; /* being written */
     struct vm_record *record;     /* NULL: it is not recorded */
     bool paused, reported;
@@ -448,6 +450,7 @@ static void vm_destroy(struct engine *e)
     if (!e)
         return;
     vm = vm_of(e);
+    vm_trace_end(&vm->trace);
     vm_gdb_free(vm->gdb);
     vm_display_stop(&vm->display);
     vm_snapshot_end(vm->snapshot);
@@ -886,7 +889,10 @@ static int vm_debug(struct engine *e, const char *what, const char *arguments, i
 
     if (strcmp(what, "gdb") == 0)
         return vm_gdb_serve(vm->gdb, strcmp(arguments, "i386") == 0, fd, err);
-    return error_set(err, -ENOTSUP, "a connection for \"%s\" is not known; there is: gdb", what);
+    if (strcmp(what, "trace") == 0)
+        return vm_trace_serve(&vm->trace, vm->env.loop, vm->machine, arguments, fd, err);
+    return error_set(err, -ENOTSUP, "a connection for \"%s\" is not known; there are: gdb trace",
+                     what);
 }
 
 static const char *vm_instead(const char *what)

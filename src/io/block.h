@@ -13,7 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/trace.h"
+
 enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD, BLOCK_WRITE_ZEROES };
+enum { BLOCK_OPS = BLOCK_WRITE_ZEROES + 1 };
 
 struct block_span {
     uint8_t *data;
@@ -55,17 +58,33 @@ struct block {
     uint32_t physical_block; /* bytes, for alignment hints */
     bool readonly;
     bool can_discard;
-    char serial[21]; /* NUL-terminated, empty when unset */
+    /* As asked for by the device, by operation. */
+    uint64_t requests[BLOCK_OPS], bytes[BLOCK_OPS];
+    struct trace *trace; /* who wants to know of requests (base/trace.h); NULL: nobody */
+    char serial[21];     /* NUL-terminated, empty when unset */
 };
 
 /* As the operation; see struct block_ops. */
+static inline void block_note(struct block *b, const struct block_request *r)
+{
+    b->requests[r->op]++;
+    b->bytes[r->op] += r->len;
+    if (b->trace)
+        trace_emit(b->trace, TRACE_DRIVES, TRACE_REQUEST, r->offset, r->len, r->op, b->serial);
+}
+
 static inline int block_attempt(struct block *b, const struct block_request *r)
 {
-    return b->ops->attempt ? b->ops->attempt(b, r) : BLOCK_WOULD_WAIT;
+    int result = b->ops->attempt ? b->ops->attempt(b, r) : BLOCK_WOULD_WAIT;
+
+    if (result != BLOCK_WOULD_WAIT)
+        block_note(b, r);
+    return result;
 }
 
 static inline void block_submit(struct block *b, struct block_request *r)
 {
+    block_note(b, r);
     b->ops->submit(b, r);
 }
 

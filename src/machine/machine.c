@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "base/trace.h"
 #include "cpu/x86/access.h"
 #include "cpu/x86/model.h"
 #include "io/input.h"
@@ -203,6 +204,7 @@ static int copy_config(struct machine *m, const struct machine_config *config, s
     m->config.append = m->append;
     m->rng = config->random_seed;
     m->debug.run = UINT64_MAX;
+    m->running_cpu = -1;
     return 0;
 }
 
@@ -497,10 +499,15 @@ bool machine_turn(struct machine *m, uint64_t budget)
         worked = true;
         m->board->select_cpu(m, i);
         machine_unlock(m);
+        m->running_cpu = (int)i;
         before = c->insn_count;
         why = m->accel->run(c, budget);
         instructions = c->insn_count - before;
         machine_lock(m);
+        c->counts.exits[why & 7]++;
+        if (unlikely(m->trace != NULL) && trace_wants(m->trace, TRACE_EXITS))
+            trace_emit(m->trace, TRACE_EXITS, TRACE_EXIT, why, instructions, 0, NULL);
+        m->running_cpu = -1;
         after_run(m, instructions, why);
         if (unlikely(why == X86_EXIT_DEBUG)) {
             machine_debug_event(m, i);

@@ -53,6 +53,8 @@ struct board_ops {
     int (*unplug_nic)(struct machine *m, const struct netdev *netdev, struct error *err);
     /* The processor that makes the accesses that follow (its local APIC answers). */
     void (*select_cpu)(struct machine *m, unsigned cpu);
+    /* Drive @index, NULL when there is none (any more); MACHINE_DRIVES places. */
+    struct block *(*drive)(struct machine *m, unsigned index);
     /* Interrupt controllers and what they route where, as text. */
     void (*show_interrupts)(struct machine *m, struct str *out);
     /* Fills the members of a struct x86_host that are the board's. */
@@ -105,6 +107,8 @@ struct machine {
     char end_text[ERROR_TEXT_MAX];
     bool reset_wanted, paused;
     struct machine_debug debug;
+    struct trace *trace; /* base/trace.h; NULL: nobody */
+    int running_cpu;     /* whose turn it is, -1: none */
     uint64_t resets;
     uint64_t exits[8];     /* by enum x86_exit */
     uint64_t instructions; /* retired by all processors when they last stopped running */
@@ -144,6 +148,8 @@ static inline bool machine_stands(const struct machine *m)
  */
 void machine_hold(struct machine *m, bool *why);
 void machine_let_go(struct machine *m, bool *why);
+/* counters.c: what processors, drives and networks have counted. */
+void machine_counters(struct machine *m, bool json, struct str *out);
 /* debug.c: processor @cpu left by an event for the debugger; and tells it, outside of turns. */
 void machine_debug_event(struct machine *m, unsigned cpu);
 void machine_debug_tell(struct machine *m);

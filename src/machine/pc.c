@@ -656,6 +656,11 @@ static void pc_speaker(struct machine *m, struct machine_speaker *ret)
     ret->tone_hz = i8254_speaker(m->pc->pit, &ret->sounds);
 }
 
+static struct block *pc_drive(struct machine *m, unsigned index)
+{
+    return m->pc->drives[index].block;
+}
+
 static void pc_show_interrupts(struct machine *m, struct str *out)
 {
     i8259_show(m->pc->pic, out);
@@ -681,6 +686,7 @@ const struct board_ops pc_board = {
     .set_medium = pc_set_medium,
     .plug_drive = pc_plug_drive,
     .unplug_drive = pc_unplug_drive,
+    .drive = pc_drive,
     .show_interrupts = pc_show_interrupts,
     .plug_nic = pc_plug_nic,
     .unplug_nic = pc_unplug_nic,

@@ -271,6 +271,10 @@ int machine_show(struct machine *m, const char *what, struct str *out, struct er
         show_machine(m, out);
         return 0;
     }
+    if (strcmp(what, "counters") == 0 || strcmp(what, "counters json") == 0) {
+        machine_counters(m, what[8] != 0, out);
+        return 0;
+    }
     if (strcmp(what, "kaslr") == 0)
         return show_kaslr(m, out, err);
     if (str_starts(what, "walk ") && str_parse_u64(what + 5, &lin) == 0) {

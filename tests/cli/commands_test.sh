@@ -284,6 +284,17 @@ fi
 expect 1 'isola: write /dev/null/x/isola.1: Not a directory' isola __man /dev/null/x
 
 # The generated document is current.
+# Traces and counters as they are printed.
+expect 0 '    1.500000 cpu1 0x1000 *exception vector=14 name=#PF code=0x2 address=0x2000*3 events are missing*request device=drive0*' \
+    isola trace web exceptions drives
+expect 0 '{"ns":1500000000,*"lost":3}*' isola trace --json web exceptions
+expect 0 '*exception vector=14*' isola trace -n 1 web exceptions
+expect 125 'isola: trace: *' isola trace --count x web all
+expect 0 'shown: counters json*' isola stats --counters --json web
+expect 125 'isola: stats: --counters is of virtual machines: name some' isola stats --counters
+expect 0 'shown: all' isola inspect --report web
+expect 0 'shown: walk 0x10' isola inspect --walk 0x10 web
+
 isola __markdown | diff -u "$source/docs/commands.md" - ||
     fail "docs/commands.md is old: isola __markdown > docs/commands.md"
 

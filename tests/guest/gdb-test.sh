@@ -1,5 +1,5 @@
 #!/bin/sh
-# Debian's gdb on machines: a small program (break, watch, step, registers, memory), and a Debian kernel with two processors that
+# Debian's gdb, traces and counters on machines: a small program (break, watch, step, registers, memory), and a Debian kernel with two processors that
 # has moved itself (KASLR).
 . "$(dirname "$0")/lib.sh"
 command -v gdb >/dev/null || skip "no gdb here: install package gdb"
@@ -87,6 +87,28 @@ says 'I/O APIC' "and interrupt routing"
 says 'RAM' "and the memory map"
 timeout 60 "$isola" inspect --walk "$text" linux >"$work/gdb" || bad "inspect --walk"
 says 'page of 2 MiB' "page tables of the kernel's text"
+# What it does is followed, and counted.
+timeout 60 "$isola" trace --count 400 linux interrupts exceptions rings >"$work/gdb" || bad "trace"
+says ' ring from=3 to=0' "changes of ring are traced"
+[ "$(wc -l <"$work/gdb")" = 400 ] && good "as many events as wanted" || bad "$(wc -l <"$work/gdb") events"
+timeout 60 "$isola" trace --json --vector 14 --count 20 linux exceptions >"$work/gdb" || bad "trace --json"
+if python3 -c 'import json,sys
+for line in open(sys.argv[1]):
+    e = json.loads(line)
+    assert "lost" in e or (e["vector"] == 14 and e["area"] == "exceptions" and int(e["address"], 16) >= 0), e' "$work/gdb"; then
+    good "page faults as JSON"
+else
+    bad "trace --json"
+fi
+timeout 60 "$isola" trace --time 2 --device lapic linux devices >"$work/gdb" || bad "trace --time"
+timeout 60 "$isola" stats --counters linux >"$work/gdb" || bad "stats --counters"
+says 'interrupts by vector: 0x' "interrupts are counted"
+says '#PF ' "page faults are counted"
+timeout 60 "$isola" stats --counters --json linux | python3 -c 'import json,sys
+c = json.load(sys.stdin)
+assert len(c["processors"]) == 2 and c["processors"][1]["tlb_misses"] > 0' && good "counters as JSON" || bad "counters as JSON"
+timeout 60 "$isola" trace linux nonsense >"$work/gdb" 2>&1
+says 'neither an area' "an area that does not exist is refused"
 timeout 60 "$isola" ps --format '{{.Name}} {{.State}}' | grep -q 'linux running' && good "the machine goes on" || bad "it does not run"
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

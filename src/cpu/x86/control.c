@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Control and debug registers (vol. 3, 2.5, 4.1.2 and 17.2). */
+#include "base/trace.h"
 #include "cpu/x86/flags.h"
 #include "cpu/x86/fpu.h"
 #include "cpu/x86/mmu.h"
@@ -69,6 +70,9 @@ int x86_cr3_write(struct x86_cpu *c, uint64_t value)
         return x86_raise_gp(c, 0);
     }
     c->cr3 = value;
+    c->counts.cr3_loads++;
+    if (unlikely(c->vm->trace != NULL))
+        x86_note_paging(c, TRACE_CR3, value, 0, 0);
     if (keep)
         x86_tlb_update_asid(c);
     else

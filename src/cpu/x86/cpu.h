@@ -242,6 +242,17 @@ struct x86_mmu {
     uint64_t phys_reserved;             /* bits of an entry's address above MAXPHYADDR */
 };
 
+/* What a processor has counted since it was made, off the fast paths. */
+struct x86_counts {
+    uint64_t exits[8];        /* by enum x86_exit */
+    uint64_t interrupts[256]; /* from outside, by vector */
+    uint64_t exceptions[32];  /* faults and traps, by vector */
+    uint64_t soft;            /* INT n and its kin */
+    uint64_t tlb_misses, fetch_misses;
+    uint64_t flushes, page_flushes, cr3_loads;
+    uint64_t blocks; /* of code decoded */
+};
+
 /* Why a processor stopped running instructions (x86_run). */
 enum x86_exit {
     X86_EXIT_BUDGET,   /* the instruction budget is used up */
@@ -278,6 +289,7 @@ enum { X86_SHADOW_STI = 1, X86_SHADOW_SS = 2 };
 enum { X86_STEP_BEFORE, X86_STEP_NEVER, X86_STEP_AFTER };
 
 struct x86_cpu;
+struct trace;
 struct x86_debugger;
 struct x86_code; /* decoded-instruction cache, interp's */
 
@@ -330,6 +342,7 @@ struct x86_vm {
     unsigned pv_cpuid_count;
     struct gmem_listener listener; /* tlb.c */
     uint64_t a20_mask;             /* of all physical addresses; see x86_set_a20 */
+    struct trace *trace;           /* who wants to know (base/trace.h); NULL: nobody */
     struct x86_debugger *debugger; /* debugger.c; NULL: none */
     struct x86_code *code;         /* interp's cache, shared by processors that run in turn */
     void *translator;              /* cpu/jit's, likewise */
@@ -418,6 +431,9 @@ struct x86_cpu {
     struct x86_tlb_entry tlb[X86_CLASSES][X86_TLB_SIZE];
     struct x86_itlb_entry itlb[2][X86_ITLB_SIZE];
     struct x86_mmu mmu;
+
+    struct x86_counts counts;
+    uint8_t told_cpl; /* the ring that was last told (trace) */
 
     unsigned index; /* 0 = boot processor; also the local APIC id */
     struct x86_vm *vm;

@@ -56,6 +56,7 @@ enum x86_result x86_deliver(struct x86_cpu *c, uint8_t vector, enum x86_event_ki
     for (;;) {
         struct x86_pending next;
 
+        x86_note_event(c, vector, kind, has_code, code);
         if (x86_inject(c, vector, kind, has_code, code) != X86_FAULT) {
             c->activity = X86_ACTIVE;
             x86_slow_update(c);
@@ -89,6 +90,7 @@ enum x86_result x86_soft_interrupt(struct x86_cpu *c, const struct x86_insn *i, 
     uint64_t rip = c->rip;
     uint16_t task = c->tr.sel;
 
+    x86_note_event(c, vector, kind, false, 0);
     c->rip = x86_next_rip(c, i);
     if (x86_inject(c, vector, kind, false, 0) == X86_FAULT) {
         /* Past a task switch the fault belongs to the first instruction of the new task. */

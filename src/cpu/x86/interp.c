@@ -139,6 +139,7 @@ static const struct x86_insn *look_up(struct x86_cpu *c, struct x86_interp *en,
         b = x86_code_build(c->vm->code, &env, &page, offset, NULL, mode, &r);
         en->counters.blocks++;
         *ret = X86_NEXT;
+        c->counts.blocks++;
         if (!b && r != X86_DECODE_MORE)
             return NULL; /* invalid: step() raises what is due */
     }

@@ -250,6 +250,8 @@ void x86_mode_update(struct x86_cpu *c)
             x86_seg_update(c, seg);
     }
     x86_slow_update(c);
+    if (unlikely(c->vm->trace != NULL))
+        x86_note_ring(c);
 }
 
 void x86_stack_here(struct x86_cpu *c, struct x86_stack *s)

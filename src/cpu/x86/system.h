@@ -11,6 +11,14 @@ void x86_slow_update(struct x86_cpu *c);
 /* Puts the interrupt shadow of STI or MOV SS in force at the boundary after @i. */
 void x86_shadow_set(struct x86_cpu *c, const struct x86_insn *i, uint8_t shadow);
 
+/* An event is delivered: counts and tells it. Vector 2 from outside is NMI. */
+void x86_note_event(struct x86_cpu *c, uint8_t vector, enum x86_event_kind kind, bool has_code,
+                    uint32_t code);
+/* Tells of a change of ring. Only while somebody traces. */
+void x86_note_ring(struct x86_cpu *c);
+/* Tells of translations: enum trace_what, and what goes with it. */
+void x86_note_paging(struct x86_cpu *c, unsigned what, uint64_t a, uint64_t b, unsigned size);
+
 /* After DR7 changed: which breakpoints are armed. */
 void x86_debug_update(struct x86_cpu *c);
 /* Notes I/O breakpoints met by an access to @port. */

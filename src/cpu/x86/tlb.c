@@ -10,7 +10,9 @@
 
 #include <errno.h>
 
+#include "base/trace.h"
 #include "cpu/x86/exc.h"
+#include "cpu/x86/system.h"
 #include "cpu/x86/tlb.h"
 
 /* Its address identifies the thread; the value is never used. */
@@ -87,6 +89,9 @@ void x86_tlb_flush_all(struct x86_cpu *c)
     c->mmu.next_tag = 1;
     refetch(c);
     x86_tlb_update_asid(c);
+    c->counts.flushes++;
+    if (unlikely(c->vm->trace != NULL))
+        x86_note_paging(c, TRACE_FLUSH, 0, 0, 0);
 }
 
 void x86_tlb_flush_pcid(struct x86_cpu *c, unsigned pcid)
@@ -165,6 +170,9 @@ void x86_tlb_flush_page(struct x86_cpu *c, uint64_t lin)
     unsigned hash = large_hash(lin), fetched = fetched_hash(lin);
     bool large = c->mmu.large[hash / 64] >> hash % 64 & 1;
 
+    c->counts.page_flushes++;
+    if (unlikely(c->vm->trace != NULL))
+        x86_note_paging(c, TRACE_INVLPG, lin, 0, 0);
     if (c->mmu.huge_seen)
         drop_region(c, lin, 30);
     else if (large)
@@ -190,6 +198,9 @@ int x86_place(struct x86_cpu *c, enum x86_access_class cls, uint64_t lin, bool w
 
     if (x86_walk(c, lin, x86_walk_class(cls) | (write ? X86_WALK_WRITE : 0), &x))
         return 1;
+    c->counts.tlb_misses++;
+    if (unlikely(c->vm->trace != NULL))
+        x86_note_paging(c, TRACE_WALK, lin, x.gpa, write);
     *ret = (struct x86_place){.gpa = x.gpa, .gfn = x86_ram_gfn(c, x.gpa, write, &rom)};
     if (ret->gfn != UINT64_MAX) {
         /* gmem_write_page may drop entries (copy-up): before this one is filled. */
@@ -260,6 +271,9 @@ int x86_fetch_page_slow(struct x86_cpu *c, uint64_t lin, struct x86_itlb_entry *
     }
     if (x86_walk(c, lin, X86_WALK_FETCH | (user ? X86_WALK_USER : 0), &x))
         return 1;
+    c->counts.fetch_misses++;
+    if (unlikely(c->vm->trace != NULL))
+        x86_note_paging(c, TRACE_WALK, lin, x.gpa, 2);
     e->gfn = x86_ram_gfn(c, x.gpa, false, &rom);
     e->gpa = x.gpa - in_page;
     if (e->gfn != UINT64_MAX) {

@@ -168,8 +168,7 @@ static int64_t transmit(struct virtio_device *vd, const struct virtq_chain *c)
         net->netdev->dropped++;
         return 0;
     }
-    net->netdev->tx_frames++;
-    net->netdev->tx_bytes += len;
+    netdev_note_sent(net->netdev, net->frame, len);
     span = (struct netdev_span){.data = net->frame, .len = len};
     net->netdev->ops->send(net->netdev, &span, 1);
     return 0;
@@ -381,8 +380,7 @@ static void receive(void *opaque, const uint8_t *frame, size_t len)
     } else if (r == 0) {
         net->netdev->dropped++;
     } else {
-        net->netdev->rx_frames++;
-        net->netdev->rx_bytes += len;
+        netdev_note_received(net->netdev, frame, len);
         virtio_publish(&net->vd, QUEUE_RX);
     }
 }
