@@ -272,7 +272,7 @@ static void read_registers(struct gdb *g)
     uint8_t value[16];
     unsigned size;
 
-    for (unsigned n = 0; gdb_register_get(cpu_of(g), g->wide, n, value, &size); n++)
+    for (unsigned n = 0; gdb_register_get(cpu_of(g), g->shape, n, value, &size); n++)
         gdb_put_bytes(&g->reply, value, size);
 }
 
@@ -282,11 +282,11 @@ static void write_registers(struct gdb *g, const char *at)
     unsigned size;
     bool ok = true;
 
-    for (unsigned n = 0; gdb_register_get(cpu_of(g), g->wide, n, value, &size); n++) {
+    for (unsigned n = 0; gdb_register_get(cpu_of(g), g->shape, n, value, &size); n++) {
         if (gdb_get_bytes(at, value, size) < size)
             break;
         at += size * 2;
-        ok &= gdb_register_set(cpu_of(g), g->wide, n, value, size);
+        ok &= gdb_register_set(cpu_of(g), g->shape, n, value, size);
     }
     answer_result(g, ok && !*at ? 0 : -EPERM);
 }
@@ -298,7 +298,7 @@ static void read_register(struct gdb *g, const char *at)
     uint64_t n;
 
     if (gdb_number(&at, &n) && n < UINT8_MAX &&
-        gdb_register_get(cpu_of(g), g->wide, (unsigned)n, value, &size))
+        gdb_register_get(cpu_of(g), g->shape, (unsigned)n, value, &size))
         gdb_put_bytes(&g->reply, value, size);
     else
         answer_error(g, EINVAL);
@@ -316,7 +316,7 @@ static void write_register(struct gdb *g, const char *at)
     }
     size = gdb_get_bytes(at, value, sizeof value);
     answer_result(
-        g, gdb_register_set(cpu_of(g), g->wide, (unsigned)n, value, (unsigned)size) ? 0 : -EPERM);
+        g, gdb_register_set(cpu_of(g), g->shape, (unsigned)n, value, (unsigned)size) ? 0 : -EPERM);
 }
 
 /* ---- queries ---- */
@@ -339,7 +339,7 @@ static void describe(struct gdb *g, const char *at)
         answer_error(g, EINVAL);
         return;
     }
-    gdb_describe(&xml, g->wide);
+    gdb_describe(&xml, g->shape);
     if (offset >= xml.len) {
         answer(g, "l");
     } else {
@@ -607,7 +607,7 @@ struct gdb *gdb_new(struct machine *m, bool wide,
     g->machine = m;
     g->send = send;
     g->opaque = opaque;
-    g->wide = wide;
+    g->shape = gdb_shape(machine_processors(m)->cpus[0], wide);
     if (machine_debug_attach(m, stopped, g, err) < 0) {
         free(g);
         return NULL;

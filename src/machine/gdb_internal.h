@@ -42,14 +42,17 @@ size_t gdb_get_bytes(const char *hex, void *bytes, size_t max);
 
 /* ---- registers (gdb_registers.c) ---- */
 
-/* The description of processor registers as gdb reads it; @wide: of x86-64, else of i386. */
-void gdb_describe(struct str *out, bool wide);
-unsigned gdb_register_count(bool wide);
-/* Appends register @n as bytes of the target. False: there is none. */
-bool gdb_register_get(struct x86_cpu *c, bool wide, unsigned n, uint8_t ret[16],
+/* Which registers there are. */
+enum { GDB_WIDE = 1, GDB_AVX = 2 };
+/* That of processor @c, told as x86-64 or, not @wide, as i386. */
+unsigned gdb_shape(const struct x86_cpu *c, bool wide);
+/* The description of registers as gdb reads it. */
+void gdb_describe(struct str *out, unsigned shape);
+/* Register @n as bytes of the target. False: there is none. */
+bool gdb_register_get(struct x86_cpu *c, unsigned shape, unsigned n, uint8_t ret[16],
                       unsigned *ret_size);
 /* Changes it from @size bytes. False: there is none, or it can not be changed so. */
-bool gdb_register_set(struct x86_cpu *c, bool wide, unsigned n, const uint8_t *value,
+bool gdb_register_set(struct x86_cpu *c, unsigned shape, unsigned n, const uint8_t *value,
                       unsigned size);
 
 /* ---- monitor (gdb_monitor.c) ---- */
@@ -61,11 +64,10 @@ struct gdb {
     struct gdb_framer framer;
     struct str reply, wire; /* the answer being made; the last packet as sent */
     bool no_ack, closing, attached;
-    bool wide;         /* registers of x86-64 */
+    unsigned shape;    /* of the registers that it was told of */
     bool tells_breaks; /* it knows swbreak and hwbreak */
     bool physical;     /* addresses are physical ones */
     bool running;      /* it waits for a stop reply */
-    bool reset;        /* since the last stop: what it knows of registers is stale */
     unsigned cpu;      /* for registers and memory, and what stopped last */
     char stop[96];     /* the last stop reply */
 };

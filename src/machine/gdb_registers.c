@@ -2,8 +2,6 @@
 /*
  * Processor registers as gdb knows them (appendix G.5.3, i386 features) and Isola's system
  * registers beside them. The number of a register is its place in the description.
- *
- * A feature that a processor model may have (AVX) becomes a group of rows and one more feature.
  */
 #include "base/mem.h"
 #include "cpu/x86/access.h"
@@ -20,6 +18,7 @@ enum kind {
     K_ST,
     K_FPU,
     K_XMM,
+    K_YMMH,
     K_MXCSR,
     K_BASE,
     K_SYSTEM,
@@ -92,6 +91,14 @@ static const struct reg sse32[] = {XMM(0), XMM(1), XMM(2), XMM(3), XMM(4),
 static const struct reg sse64[] = {XMM(8),  XMM(9),  XMM(10), XMM(11), XMM(12),
                                    XMM(13), XMM(14), XMM(15), {0}};
 static const struct reg sse_rest[] = {{"mxcsr", K_MXCSR, 0, 32, "i386_mxcsr", "vector"}, {0}};
+#define YMMH(i)                                                                                    \
+    {                                                                                              \
+        "ymm" #i "h", K_YMMH, i, 128, "uint128", NULL                                              \
+    }
+static const struct reg avx32[] = {YMMH(0), YMMH(1), YMMH(2), YMMH(3), YMMH(4),
+                                   YMMH(5), YMMH(6), YMMH(7), {0}};
+static const struct reg avx64[] = {YMMH(8),  YMMH(9),  YMMH(10), YMMH(11), YMMH(12),
+                                   YMMH(13), YMMH(14), YMMH(15), {0}};
 static const struct reg bases[] = {
     {"fs_base", K_BASE, BASE_FS, 0, "int", NULL},
     {"gs_base", K_BASE, BASE_GS, 0, "int", NULL},
@@ -111,6 +118,13 @@ static const struct reg systems[] = {
     {"lstar", K_SYSTEM, SYS_LSTAR, 64, "int64", "system"},
     {0},
 };
+
+unsigned gdb_shape(const struct x86_cpu *c, bool wide)
+{
+    bool avx = x86_model_has(c->vm->model, X86_FEATURE(X86_W_1_ECX, 28));
+
+    return (wide ? GDB_WIDE : 0u) | (avx ? GDB_AVX : 0u);
+}
 
 /* ---- the description ---- */
 
@@ -195,44 +209,62 @@ struct list {
     const char *feature; /* NULL: goes on with the one before */
     void (*types)(struct str *out);
     const struct reg *regs;
+    unsigned needs; /* of the shape */
 };
 #define CORE "org.gnu.gdb.i386.core"
 #define SSE  "org.gnu.gdb.i386.sse"
+#define AVX  "org.gnu.gdb.i386.avx"
 static const struct list lists64[] = {
-    {CORE, add_core_types, core64},
-    {NULL, NULL, core_rest},
-    {SSE, add_sse_types, sse32},
-    {NULL, NULL, sse64},
-    {NULL, NULL, sse_rest},
-    {"org.gnu.gdb.i386.segments", NULL, bases},
-    {"org.isola.x86.system", add_system_types, systems},
+    {CORE, add_core_types, core64, 0},
+    {NULL, NULL, core_rest, 0},
+    {SSE, add_sse_types, sse32, 0},
+    {NULL, NULL, sse64, 0},
+    {NULL, NULL, sse_rest, 0},
+    {AVX, NULL, avx32, GDB_AVX},
+    {NULL, NULL, avx64, GDB_AVX},
+    {"org.gnu.gdb.i386.segments", NULL, bases, 0},
+    {"org.isola.x86.system", add_system_types, systems, 0},
     {0},
 };
 static const struct list lists32[] = {
-    {CORE, add_core_types, core32},
-    {NULL, NULL, core_rest},
-    {SSE, add_sse_types, sse32},
-    {NULL, NULL, sse_rest},
+    {CORE, add_core_types, core32, 0},
+    {NULL, NULL, core_rest, 0},
+    {SSE, add_sse_types, sse32, 0},
+    {NULL, NULL, sse_rest, 0},
+    {AVX, NULL, avx32, GDB_AVX},
     /* gdb knows the feature of segment bases for x86-64 alone. */
-    {"org.isola.x86.system", add_system_types, bases},
-    {NULL, NULL, systems},
+    {"org.isola.x86.system", add_system_types, bases, 0},
+    {NULL, NULL, systems, 0},
     {0},
 };
 
-static unsigned bits_of(const struct reg *r, bool wide)
+static unsigned bits_of(const struct reg *r, unsigned shape)
 {
-    return r->bits ? r->bits : wide ? 64 : 32;
+    return r->bits ? r->bits : shape & GDB_WIDE ? 64 : 32;
 }
 
-void gdb_describe(struct str *out, bool wide)
+/* The first list that @shape has from @l on. */
+static const struct list *next_list(const struct list *l, unsigned shape)
+{
+    while (l->regs && (l->needs & ~shape))
+        l++;
+    return l;
+}
+
+static const struct list *first_list(unsigned shape)
+{
+    return next_list(shape & GDB_WIDE ? lists64 : lists32, shape);
+}
+
+void gdb_describe(struct str *out, unsigned shape)
 {
     bool inside = false;
 
     str_addf(out,
              "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\"><target>"
              "<architecture>%s</architecture>",
-             wide ? "i386:x86-64" : "i386");
-    for (const struct list *l = wide ? lists64 : lists32; l->regs; l++) {
+             shape & GDB_WIDE ? "i386:x86-64" : "i386");
+    for (const struct list *l = first_list(shape); l->regs; l = next_list(l + 1, shape)) {
         if (l->feature) {
             str_addf(out, "%s<feature name=\"%s\">", inside ? "</feature>" : "", l->feature);
             inside = true;
@@ -240,7 +272,7 @@ void gdb_describe(struct str *out, bool wide)
         if (l->types)
             l->types(out);
         for (const struct reg *r = l->regs; r->name; r++) {
-            str_addf(out, "<reg name=\"%s\" bitsize=\"%u\" type=\"%s\"", r->name, bits_of(r, wide),
+            str_addf(out, "<reg name=\"%s\" bitsize=\"%u\" type=\"%s\"", r->name, bits_of(r, shape),
                      r->type);
             if (r->group)
                 str_addf(out, " group=\"%s\"", r->group);
@@ -250,22 +282,13 @@ void gdb_describe(struct str *out, bool wide)
     str_add(out, "</feature></target>");
 }
 
-static const struct reg *find(bool wide, unsigned n)
+static const struct reg *find(unsigned shape, unsigned n)
 {
-    for (const struct list *l = wide ? lists64 : lists32; l->regs; l++)
+    for (const struct list *l = first_list(shape); l->regs; l = next_list(l + 1, shape))
         for (const struct reg *r = l->regs; r->name; r++)
             if (!n--)
                 return r;
     return NULL;
-}
-
-unsigned gdb_register_count(bool wide)
-{
-    unsigned n = 0;
-
-    while (find(wide, n))
-        n++;
-    return n;
 }
 
 /* ---- values ---- */
@@ -327,16 +350,17 @@ static uint64_t *base_of(struct x86_cpu *c, unsigned n)
                           : &c->kernel_gs_base;
 }
 
-bool gdb_register_get(struct x86_cpu *c, bool wide, unsigned n, uint8_t ret[16], unsigned *ret_size)
+bool gdb_register_get(struct x86_cpu *c, unsigned shape, unsigned n, uint8_t ret[16],
+                      unsigned *ret_size)
 {
-    const struct reg *r = find(wide, n);
+    const struct reg *r = find(shape, n);
     const struct x86_f80 *st;
     uint64_t value = 0;
 
     if (!r)
         return false;
     memset(ret, 0, 16);
-    *ret_size = bits_of(r, wide) / 8;
+    *ret_size = bits_of(r, shape) / 8;
     switch ((enum kind)r->kind) {
     case K_GPR:
         value = c->gpr[r->n];
@@ -360,6 +384,9 @@ bool gdb_register_get(struct x86_cpu *c, bool wide, unsigned n, uint8_t ret[16],
         break;
     case K_XMM:
         memcpy(ret, &c->xmm[r->n], 16);
+        return true;
+    case K_YMMH:
+        memcpy(ret, &c->ymmh[r->n], 16);
         return true;
     case K_MXCSR:
         value = c->mxcsr;
@@ -459,20 +486,22 @@ static bool change(struct x86_cpu *c, const struct reg *r, bool wide, uint64_t v
         return base_set(c, r->n, value);
     case K_ST:
     case K_XMM:
+    case K_YMMH:
     case K_SYSTEM:
         break;
     }
     return false;
 }
 
-bool gdb_register_set(struct x86_cpu *c, bool wide, unsigned n, const uint8_t *value, unsigned size)
+bool gdb_register_set(struct x86_cpu *c, unsigned shape, unsigned n, const uint8_t *value,
+                      unsigned size)
 {
-    const struct reg *r = find(wide, n);
+    const struct reg *r = find(shape, n);
     uint8_t now[16], want[8] = {0};
     struct x86_f80 *st;
     unsigned have;
 
-    if (!r || !gdb_register_get(c, wide, n, now, &have) || size != have)
+    if (!r || !gdb_register_get(c, shape, n, now, &have) || size != have)
         return false;
     if (memcmp(now, value, size) == 0)
         return true; /* gdb writes all of them back to change one */
@@ -482,10 +511,10 @@ bool gdb_register_set(struct x86_cpu *c, bool wide, unsigned n, const uint8_t *v
         st->se = load_le16(value + 8);
         return true;
     }
-    if (r->kind == K_XMM) {
-        memcpy(&c->xmm[r->n], value, 16);
+    if (r->kind == K_XMM || r->kind == K_YMMH) {
+        memcpy(r->kind == K_XMM ? &c->xmm[r->n] : &c->ymmh[r->n], value, 16);
         return true;
     }
     memcpy(want, value, size);
-    return change(c, r, wide, load_le64(want));
+    return change(c, r, shape & GDB_WIDE, load_le64(want));
 }

@@ -23,12 +23,12 @@ static void take(void *opaque, const void *bytes, size_t n)
     str_add_n(&((struct rig *)opaque)->out, bytes, n);
 }
 
-static struct machine *make(const uint8_t *code, size_t len, unsigned cpus)
+static struct machine *make_model(const uint8_t *code, size_t len, unsigned cpus, const char *model)
 {
     static uint8_t kernel[256];
     uint32_t h[8] = {0x1badb002, 1 << 16,      0u - 0x1badb002u - (1 << 16), LOAD, LOAD, 0,
                      0,          LOAD + HEADER};
-    struct machine_config c = {.cpus = cpus, .memory = 4 << 20, .debug_exit = true};
+    struct machine_config c = {.cpus = cpus, .cpu = model, .memory = 4 << 20, .debug_exit = true};
     struct error err = {0};
     struct machine *m;
 
@@ -44,7 +44,7 @@ static struct machine *make(const uint8_t *code, size_t len, unsigned cpus)
 
 static void rig_new(struct rig *r, const uint8_t *code, size_t len)
 {
-    *r = (struct rig){.m = make(code, len, 2)};
+    *r = (struct rig){.m = make_model(code, len, 2, NULL)};
     r->g = gdb_new(r->m, true, take, r, NULL);
     assert_non_null(r->g);
     gdb_input(r->g, "$QStartNoAckMode#b0", 19);
@@ -268,6 +268,26 @@ static void monitor_commands(void **state)
     rig_free(&r);
 }
 
+static void avx_is_told_where_it_is(void **state)
+{
+    static const char *const models[] = {"isola-v1", "isola-v3"};
+
+    (void)state;
+    for (int avx = 0; avx < 2; avx++) {
+        struct rig r = {.m = make_model(counter, sizeof counter, 1, models[avx])};
+        struct str all = {0};
+        r.g = gdb_new(r.m, true, take, &r, NULL);
+        gdb_input(r.g, "$QStartNoAckMode#b0", 19);
+        str_add(&all, ask(&r, "qXfer:features:read:target.xml:0,1000"));
+        str_add(&all, ask(&r, "qXfer:features:read:target.xml:1000,1000"));
+        str_add(&all, ask(&r, "qXfer:features:read:target.xml:2000,1000"));
+        assert_non_null(strstr(str_text(&all), "xmm15"));
+        assert_int_equal(strstr(str_text(&all), "ymm15h") != NULL, avx);
+        str_done(&all);
+        rig_free(&r);
+    }
+}
+
 static void leaving_lets_the_machine_go(void **state)
 {
     struct rig r;
@@ -297,6 +317,7 @@ int main(void)
         cmocka_unit_test(threads_are_processors),
         cmocka_unit_test(monitor_commands),
         cmocka_unit_test(leaving_lets_the_machine_go),
+        cmocka_unit_test(avx_is_told_where_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
