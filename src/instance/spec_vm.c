@@ -236,6 +236,10 @@ static int check_gdb(const struct spec *s, struct error *err)
     struct spec_gdb g;
     int r = s->gdb ? spec_parse_gdb(s->gdb, &g, err) : 0;
 
+    if (r == 0 && s->gdb && s->record)
+        r = error_set(err, -ENOTSUP,
+                      "a machine that is recorded (--record) can not be debugged: what a debugger "
+                      "does is not in the recording");
     return r < 0 ? error_wrap(err, r, "--gdb") : 0;
 }
 

@@ -100,13 +100,12 @@ static void ready(void *opaque, int fd, unsigned events)
 
 int vm_gdb_serve(struct vm_gdb *g, bool i386, int fd, struct error *err)
 {
-    if (g->stub) {
-        if (fd >= 0)
-            close(fd);
-        return error_set(err, -EBUSY, "a debugger is connected already");
-    }
-    if (fd < 0)
-        return 0;
+    int r = machine_debug_check(g->machine, err);
+
+    if (r < 0 && fd >= 0)
+        close(fd);
+    if (r < 0 || fd < 0)
+        return r;
     g->stub = gdb_new(g->machine, !i386, send_bytes, g, err);
     g->watch = g->stub ? loop_add_fd(g->loop, fd, LOOP_READ, ready, g, err) : NULL;
     if (!g->watch) {

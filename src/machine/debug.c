@@ -8,14 +8,27 @@
 #include "cpu/x86/debugger.h"
 #include "machine/machine_internal.h"
 
+int machine_debug_check(const struct machine *m, struct error *err)
+{
+    if (m->debug.stopped)
+        return error_set(err, -EBUSY, "a debugger is connected already");
+    if (m->recorder)
+        return error_set(err, -ENOTSUP,
+                         "a machine that is recorded can not be debugged: what a debugger does is "
+                         "not in the recording");
+    return 0;
+}
+
 int machine_debug_attach(struct machine *m, void (*stopped)(void *opaque, unsigned cpu),
                          void *opaque, struct error *err)
 {
     if (m->recorder)
         return error_set(err, -ENOTSUP,
                          "a machine that is recorded can not be debugged; debug its replay");
-    if (m->debug.stopped)
-        return error_set(err, -EBUSY, "a debugger is connected already");
+    int r = machine_debug_check(m, err);
+
+    if (r < 0)
+        return r;
     m->debug = (struct machine_debug){
         .stopped = stopped, .opaque = opaque, .run = UINT64_MAX, .held = m->debug.held};
     return 0;

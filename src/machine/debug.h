@@ -12,9 +12,11 @@
 
 struct x86_vm;
 
-/* One debugger at a time; -EBUSY for another. @stopped is called once for each machine_debug_go
- * that ends by an event of processor @cpu (its debug_stop says what), on the loop's thread with the
- * lock held. */
+/* Whether a debugger may come: -EBUSY, there is one; -ENOTSUP, the machine is recorded. */
+int machine_debug_check(const struct machine *m, struct error *err) error_must_check;
+/* One debugger at a time; fails as machine_debug_check. @stopped is called once for each
+ * machine_debug_go that ends by an event of processor @cpu (its debug_stop says what), on the
+ * loop's thread with the lock held. */
 int machine_debug_attach(struct machine *m, void (*stopped)(void *opaque, unsigned cpu),
                          void *opaque, struct error *err) error_must_check;
 /* Takes its points away and lets the machine go on. Nothing without a debugger. */

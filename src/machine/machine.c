@@ -484,6 +484,15 @@ static void after_run(struct machine *m, uint64_t instructions, enum x86_exit wh
         machine_want_reset(m, true);
 }
 
+void machine_note_exit(struct machine *m, struct x86_cpu *c, enum x86_exit why,
+                       uint64_t instructions)
+{
+    c->counts.exits[why & 7]++;
+    if (unlikely(m->trace != NULL) && trace_wants(m->trace, TRACE_EXITS))
+        trace_emit(m->trace, TRACE_EXITS, TRACE_EXIT, why, instructions, 0, NULL);
+    m->running_cpu = -1;
+}
+
 bool machine_turn(struct machine *m, uint64_t budget)
 {
     bool worked = false;
@@ -504,10 +513,7 @@ bool machine_turn(struct machine *m, uint64_t budget)
         why = m->accel->run(c, budget);
         instructions = c->insn_count - before;
         machine_lock(m);
-        c->counts.exits[why & 7]++;
-        if (unlikely(m->trace != NULL) && trace_wants(m->trace, TRACE_EXITS))
-            trace_emit(m->trace, TRACE_EXITS, TRACE_EXIT, why, instructions, 0, NULL);
-        m->running_cpu = -1;
+        machine_note_exit(m, c, why, instructions);
         after_run(m, instructions, why);
         if (unlikely(why == X86_EXIT_DEBUG)) {
             machine_debug_event(m, i);

@@ -148,6 +148,9 @@ static inline bool machine_stands(const struct machine *m)
  */
 void machine_hold(struct machine *m, bool *why);
 void machine_let_go(struct machine *m, bool *why);
+/* Processor @c has stopped running after @instructions: counts and tells it. */
+void machine_note_exit(struct machine *m, struct x86_cpu *c, enum x86_exit why,
+                       uint64_t instructions);
 /* counters.c: what processors, drives and networks have counted. */
 void machine_counters(struct machine *m, bool json, struct str *out);
 /* debug.c: processor @cpu left by an event for the debugger; and tells it, outside of turns. */

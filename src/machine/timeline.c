@@ -149,6 +149,7 @@ bool timeline_run(struct timeline *line, uint64_t budget)
     enum x86_exit why;
 
     line->in_slice = true;
+    m->running_cpu = (int)line->running;
     do {
         why = m->accel->run(c, part - ran);
         ran = c->insn_count - before;
@@ -156,6 +157,7 @@ bool timeline_run(struct timeline *line, uint64_t budget)
     } while (ran < part && goes_on(line, why, line->left));
     line->in_slice = false;
     line->met = why == X86_EXIT_DEBUG;
+    machine_note_exit(m, c, why, ran);
     m->exits[why & 7]++;
     m->instructions += ran;
     /* A budget may be used up by faults, too, that no instruction completes. */
