@@ -406,7 +406,7 @@ static void a_forged_one_differs(void **unused)
     done(&w);
 }
 
-static void machines_that_can_not_be_recorded_are_refused(void **unused)
+static void what_is_no_recording_is_refused(void **unused)
 {
     struct error err = {0};
 
@@ -426,7 +426,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(damage_is_found),
         cmocka_unit_test(a_cut_one_goes_to_its_end),
         cmocka_unit_test(a_forged_one_differs),
-        cmocka_unit_test(machines_that_can_not_be_recorded_are_refused),
+        cmocka_unit_test(what_is_no_recording_is_refused),
     };
     FILE *f = argc == 2 ? fopen(argv[1], "rb") : NULL;
 
