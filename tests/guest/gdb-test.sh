@@ -20,10 +20,10 @@ nasm -f elf32 -o "$work/debug.o" "$here/debug.asm" && ld -m elf_i386 -Ttext 0x10
 timeout 60 "$isola" run --vm -d --name small --memory 16m --network none --debug-exit --kernel "$work/debug" \
     --gdb "unix:$work/gdb.sock,wait,i386" >/dev/null || die "start"
 debug "$work/debug" -ex "target remote $work/gdb.sock" -ex 'p $pc == (void*)&_start' -ex 'break *tick' -ex 'continue' \
-    -ex 'p/x $eax' -ex 'p/x $ebx' -ex 'p *(int*)&counter' -ex 'bt' -ex 'x/i $pc' -ex 'x/1xb &tick' -ex 'stepi' -ex 'p $pc - (void*)&tick' \
+    -ex 'p/x $eax' -ex 'p/x $ebx' -ex 'p *(int*)&counter' -ex 'x/1xb &tick' -ex 'stepi' -ex 'p $pc - (void*)&tick' \
     -ex 'delete' -ex 'watch *(int*)&counter' -ex 'continue' -ex 'p *(int*)&counter' -ex 'delete' \
     -ex 'rwatch *(int*)&go' -ex 'continue' -ex 'p $pc > (void*)&after' -ex 'delete' \
-    -ex 'hbreak tick' -ex 'continue' -ex 'set $ebx = 7' -ex 'p $ebx' -ex 'p/x $cr0 & 1' -ex 'info registers eflags' \
+    -ex 'hbreak tick' -ex 'continue' -ex 'bt' -ex 'set $ebx = 7' -ex 'p $ebx' -ex 'p/x $cr0 & 1' -ex 'info registers eflags' \
     -ex 'info threads' -ex 'maintenance packet qqemu.PhyMemMode' -ex 'monitor info irq' -ex 'monitor walk 0x100000' -ex 'detach'
 says '$1 = 1' "stops at the first instruction"
 says 'Breakpoint 1, 0x' "stops at a breakpoint"
