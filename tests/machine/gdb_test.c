@@ -139,7 +139,7 @@ static void steps_breaks_and_watches(void **state)
     rig_free(&r);
 }
 
-/* sti; hlt; inc eax; jmp $: with a timer interrupt nobody has asked for, it halts for good. */
+/* cli; hlt; inc eax; jmp $: it halts for good. */
 static void a_step_goes_over_hlt(void **state)
 {
     static const uint8_t code[] = {0xfa, 0xf4, 0x40, 0xeb, 0xfe};
