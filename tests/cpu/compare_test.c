@@ -29,6 +29,8 @@ static void test_equal(void **state)
     rig_free(&b);
 }
 
+/* One bit of each field in turn: it is named first, or is one of the few that mean nothing alone.
+ */
 static void test_each_field_is_told(void **state)
 {
     struct rig a, b;
