@@ -35,6 +35,7 @@ static const struct accel_ops interp_ops = {
     .run = x86_interp_run,
     .kick = interp_kick,
     .counters = interp_counters,
+    .rest = x86_interp_rest,
 };
 
 /* In the order of auto. */

@@ -23,6 +23,11 @@ struct accel_ops {
     void (*kick)(struct x86_cpu *c);                        /* makes run return soon; any thread */
     int (*get_state)(struct x86_cpu *c, struct error *err); /* NULL: state is always current */
     int (*set_state)(struct x86_cpu *c, struct error *err);
+    /*
+     * The machine rests for most of a while: memory that only makes it fast goes to @give_back,
+     * which drops what is in it; it reads as anything after. Processors are stopped. NULL: none.
+     */
+    void (*rest)(struct x86_vm *vm, void (*give_back)(void *memory, size_t bytes));
     void (*memory_changed)(struct x86_vm *vm); /* the space map changed; processors are stopped */
     /* Appends what the engine counted for @c, as members of a JSON object ("steps":1,...), for
      * inspection. NULL: nothing. */

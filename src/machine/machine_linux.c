@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "base/loop.h"
@@ -25,6 +26,10 @@
 /* Instructions of one turn: about a millisecond, the longest that a processor in turn waits for
  * another. */
 enum { TURN = 100000 };
+
+/* A machine rests that runs less than this in such a time (interp: about a hundredth of it). */
+#define REST_NS (3ull * 1000000000)
+enum { REST_INSTRUCTIONS = 10000000 };
 
 struct machine_threads {
     pthread_mutex_t lock;
@@ -39,6 +44,7 @@ struct machine_threads {
     void *ended_opaque;
     bool reported;
     uint64_t cpu_ns;
+    uint64_t rest_ns, rest_instructions; /* when it was last looked whether it rests, and then */
 };
 
 static void threads_lock(struct machine *m)
@@ -99,6 +105,29 @@ static void turn_recorded(struct machine *m)
     }
 }
 
+static void give_back(void *memory, size_t bytes)
+{
+    uintptr_t page = GMEM_PAGE_SIZE, begin = ((uintptr_t)memory + page - 1) & ~(page - 1),
+              end = ((uintptr_t)memory + bytes) & ~(page - 1);
+
+    if (begin < end) /* that the host keeps it is no error */
+        (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
+/* All processors wait. A machine that did little for a while gives memory back. */
+static void rest(struct machine *m)
+{
+    struct machine_threads *t = m->threads;
+    uint64_t now = loop_now_ns();
+
+    if (now - t->rest_ns < REST_NS)
+        return;
+    if (m->accel->rest && m->instructions - t->rest_instructions < REST_INSTRUCTIONS)
+        m->accel->rest(m->vm, give_back);
+    t->rest_ns = now;
+    t->rest_instructions = m->instructions;
+}
+
 static void *run_thread(void *opaque)
 {
     struct machine *m = opaque;
@@ -121,6 +150,7 @@ static void *run_thread(void *opaque)
             machine_end(m, MACHINE_END_ERROR, 0, error_text(&err));
         else if (!machine_turn(m, TURN)) {
             t->cpu_ns = thread_cpu_ns();
+            rest(m);
             pthread_cond_wait(&t->work, &t->lock);
         }
         if (m->debug.event)
@@ -208,6 +238,7 @@ int machine_start(struct machine *m, struct loop *loop,
     pthread_condattr_destroy(&attr);
     pthread_cond_init(&t->stopped, NULL);
     t->loop = loop;
+    t->rest_ns = loop_now_ns();
     t->ended = ended;
     t->ended_opaque = opaque;
     m->threads = t;

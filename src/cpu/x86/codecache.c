@@ -6,7 +6,8 @@
 enum {
     HASH_BITS = 14,
     PAGE_HASH_BITS = 10,
-    CHUNK_BITS = 6, /* writes are told from code at a granularity of 64 bytes */
+    TRIM_BYTES = 256 << 10, /* less is not worth decoding it again */
+    CHUNK_BITS = 6,         /* writes are told from code at a granularity of 64 bytes */
 };
 
 /* A page that blocks came from. */
@@ -194,6 +195,16 @@ static void drop_all(struct x86_code *code)
     memset(code->pages, 0, sizeof(code->pages));
     code->used = 0;
     code->epoch++;
+}
+
+void x86_code_trim(struct x86_code *code, void (*give_back)(void *memory, size_t bytes))
+{
+    if (code->used <= TRIM_BYTES)
+        return;
+    code_lock(code);
+    drop_all(code);
+    code_unlock(code);
+    give_back(code->arena, code->size);
 }
 
 static struct x86_block *find_locked(struct x86_code *code, uint64_t place, uint8_t mode)

@@ -49,6 +49,11 @@ struct x86_code;
 /* A cache of about @bytes for the RAM @gm (borrowed). NULL when out of memory. */
 struct x86_code *x86_code_new(struct gmem *gm, size_t bytes);
 void x86_code_free(struct x86_code *code);
+/*
+ * Drops all blocks when they take much, and has @give_back take the memory that they were in, whose
+ * content does not matter any more. No processor runs.
+ */
+void x86_code_trim(struct x86_code *code, void (*give_back)(void *memory, size_t bytes));
 /* Changes whenever all blocks were dropped: pointers to blocks from before are dangling. */
 uint64_t x86_code_epoch(const struct x86_code *code);
 

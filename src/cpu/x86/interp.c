@@ -49,6 +49,12 @@ void x86_interp_release(struct x86_vm *vm)
     }
 }
 
+void x86_interp_rest(struct x86_vm *vm, void (*give_back)(void *memory, size_t bytes))
+{
+    if (vm->code)
+        x86_code_trim(vm->code, give_back);
+}
+
 static bool flat_code(const struct x86_cpu *c)
 {
     return c->mode == X86_MODE_64 ||

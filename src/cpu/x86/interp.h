@@ -26,6 +26,8 @@ enum x86_exit x86_interp_run_steps(struct x86_cpu *c, uint64_t budget);
 /* Releases the decoded-instruction cache of @vm and the engine state of its processors; the next
  * x86_interp_run makes them anew. For x86_vm_free and for handing a processor to another engine. */
 void x86_interp_release(struct x86_vm *vm);
+/* Gives back what decoded instructions take, as struct accel_ops has it. */
+void x86_interp_rest(struct x86_vm *vm, void (*give_back)(void *memory, size_t bytes));
 
 /* What the activity state of a processor says that has nothing to run. */
 enum x86_exit x86_idle_exit(const struct x86_cpu *c);
