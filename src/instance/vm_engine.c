@@ -405,6 +405,8 @@ static int configure(struct vm *vm, struct machine_config *c, struct error *err)
         c->serials[0] = vm->env.console;
     else if (spec->serial == SPEC_SERIAL_VIRTIO)
         c->console = vm->env.console;
+    if (!spec->record) /* what is replayed must be the same */
+        fill_random(NULL, c->generation, sizeof c->generation);
     if (spec->rtc) {
         r = spec_rtc(spec->rtc, &c->rtc_offset, &c->rtc_base, err);
         if (r < 0)

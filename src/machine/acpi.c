@@ -191,6 +191,35 @@ static void dsdt_pci(struct aml *a, const struct acpi_config *config)
     aml_close(a);
 }
 
+/* Where the guest finds its generation id (device/vmgenid.h), and what tells it of a new one. */
+static void dsdt_generation(struct aml *a)
+{
+    aml_open_device(a, "VGEN");
+    aml_name(a, "_HID");
+    aml_string(a, "QEMUVGID");
+    aml_name(a, "_CID");
+    aml_string(a, "VM_Gen_Counter");
+    aml_name(a, "_DDN");
+    aml_string(a, "VM_Gen_Counter");
+    aml_name(a, "_STA");
+    aml_integer(a, 0xf);
+    aml_name(a, "ADDR");
+    aml_open_package(a, 2);
+    aml_integer(a, (uint32_t)PC_VMGENID_BASE);
+    aml_integer(a, 0);
+    aml_close(a);
+    aml_close(a);
+}
+
+static void dsdt_generation_event(struct aml *a)
+{
+    aml_open_scope(a, "\\_GPE");
+    aml_open_method(a, "_E05", 0);
+    aml_notify_value(a, "\\._SB_VGEN", 0x80);
+    aml_close(a);
+    aml_close(a);
+}
+
 static uint32_t build_dsdt(struct acpi_area *area, const struct acpi_config *config)
 {
     size_t at = table_open(area, "DSDT", 2);
@@ -201,8 +230,10 @@ static uint32_t build_dsdt(struct acpi_area *area, const struct acpi_config *con
     dsdt_pci(&a, config);
     aml_res_memory32(&r, (uint32_t)PC_HPET_BASE, 0x400);
     dsdt_device(&a, "HPET", "PNP0103", 0, &r);
+    dsdt_generation(&a);
     aml_close(&a);
     acpi_hotplug_event(&a);
+    dsdt_generation_event(&a);
     /* Soft off: the PIIX4's sleep type 0. */
     aml_name(&a, "\\_S5_");
     aml_open_package(&a, 4);

@@ -17,6 +17,8 @@ enum {
     PC_HPET_BASE = (int)0xfed00000,
     PC_IOAPIC_BASE = (int)0xfec00000,
     PC_LAPIC_BASE = (int)0xfee00000,
+    PC_VMGENID_BASE = (int)0xfed80000,
+    PC_VMGENID_GPE = 5,
     PC_PCI_HOLE = (int)0xc0000000, /* RAM below, PCI memory above */
     PC_PVPANIC_PORT = 0x505,
     PC_ACPI_TABLES = 0xe0000, /* 64 KiB for the tables */

@@ -118,6 +118,13 @@ void aml_notify(struct aml *a, const char *name, unsigned arg)
     put(a->out, AML_ARG0 + arg, 1);
 }
 
+void aml_notify_value(struct aml *a, const char *name, uint8_t value)
+{
+    put(a->out, AML_NOTIFY, 1);
+    str_add(a->out, name);
+    aml_integer(a, value);
+}
+
 void aml_io_region(struct aml *a, const char *name, uint16_t base, uint8_t len)
 {
     put(a->out, AML_EXT, 1);

@@ -38,6 +38,8 @@ void aml_call(struct aml *a, const char *name);
 /* Store (@value, @name); Notify (@name, ArgN). */
 void aml_store_integer(struct aml *a, uint64_t value, const char *name);
 void aml_notify(struct aml *a, const char *name, unsigned arg);
+/* Notify (@name, @value). */
+void aml_notify_value(struct aml *a, const char *name, uint8_t value);
 /* I/O ports as an operation region, and its fields of 32 bits each. */
 void aml_io_region(struct aml *a, const char *name, uint16_t base, uint8_t len);
 void aml_field32(struct aml *a, const char *region, const char *const *names, unsigned count);

@@ -120,6 +120,11 @@ struct machine_config {
     bool debug_exit; /* port 0xf4 */
     bool no_reboot;
     uint8_t uuid[16];
+    /*
+     * What no other machine has (device/vmgenid.h); the guest of a saved state is told that it is a
+     * new one. All zero: it stays what it was.
+     */
+    uint8_t generation[16];
     int64_t rtc_offset; /* seconds added to the host's UTC */
     int64_t rtc_base;   /* seconds of UTC at power-on; 0: the host's clock and rtc_offset */
     /* Monotonic nanoseconds for the guest clock; NULL: the host's. */

@@ -40,6 +40,8 @@ struct board_ops {
      * again. Loading a device drives its lines, and controllers see edges that never were.
      */
     bool (*settles_last)(const struct machine *m, const struct device *part);
+    /* All is loaded: config.generation is new to the guest, which is told. */
+    void (*resumed)(struct machine *m);
     void (*stats)(struct machine *m, struct machine_stats *ret);
     void (*speaker)(struct machine *m, struct machine_speaker *ret);
     /* As machine_set_medium. */

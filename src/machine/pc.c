@@ -21,6 +21,7 @@
 #include "device/uart16550.h"
 #include "device/virtio/virtio_balloon.h"
 #include "device/vga.h"
+#include "device/vmgenid.h"
 #include "machine/pc_firmware.h"
 #include "machine/pc_rom.h"
 
@@ -396,6 +397,24 @@ static int add_input(struct pc *pc, struct i8042 *kbc, struct error *err)
     return 0;
 }
 
+static int create_generation(struct pc *pc, struct error *err)
+{
+    struct machine *m = pc->machine;
+
+    pc->generation = vmgenid_new(m->space, (uint32_t)PC_VMGENID_BASE, m->config.generation, err);
+    if (!pc->generation)
+        return -ENOMEM;
+    ADD(pc, vmgenid_device(pc->generation));
+    return 0;
+}
+
+/* It goes on from a state that others may go on from. */
+static void pc_resumed(struct machine *m)
+{
+    vmgenid_set(m->pc->generation, m->config.generation);
+    piix4_pm_gpe(m->pc->pm, PC_VMGENID_GPE);
+}
+
 static int create_extras(struct pc *pc, struct error *err)
 {
     struct machine *m = pc->machine;
@@ -498,6 +517,8 @@ static int pc_create(struct machine *m, struct error *err)
         r = create_serials(pc, err);
     if (r == 0)
         r = create_extras(pc, err);
+    if (r == 0)
+        r = create_generation(pc, err);
     if (r == 0)
         r = pc_create_drives(pc, err);
     if (r == 0)
@@ -681,6 +702,7 @@ const struct board_ops pc_board = {
     .set_balloon = pc_set_balloon,
     .part = pc_part,
     .settles_last = pc_settles_last,
+    .resumed = pc_resumed,
     .stats = pc_stats,
     .speaker = pc_speaker,
     .set_medium = pc_set_medium,

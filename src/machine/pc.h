@@ -31,6 +31,7 @@ struct acpi_pcihp;
 struct piix3;
 struct piix4_pm;
 struct vga;
+struct vmgenid;
 
 enum { PC_VGA_SLOT = 2 };
 struct fw_cfg;
@@ -69,6 +70,7 @@ struct pc {
     struct pci_bus *pci;
     struct piix3 *isa;
     struct piix4_pm *pm;
+    struct vmgenid *generation;
     struct vga *vga;            /* NULL: none */
     uint64_t next_io, next_mem; /* where the next BAR is placed */
     struct boot_range ranges[BOOT_RANGES];

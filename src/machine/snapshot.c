@@ -301,6 +301,7 @@ static int load_processors(struct machine *m, struct error *err)
 
 int machine_load_state(struct machine *m, struct error *err)
 {
+    static const uint8_t none[sizeof(m->config.generation)];
     struct head head = {0};
     int r = read_head(m->config.saved, m->config.saved_len, &head, err);
 
@@ -322,6 +323,8 @@ int machine_load_state(struct machine *m, struct error *err)
     /* What a device wished while its state was in pieces. */
     m->end = MACHINE_RUNNING;
     m->reset_wanted = false;
+    if (r == 0 && memcmp(m->config.generation, none, sizeof(none)) != 0)
+        m->board->resumed(m);
     if (r == 0)
         go_on(m);
     gclock_resume(m->clock);
