@@ -17,6 +17,7 @@
 #include "cli/image_program.h"
 #include "cli/vm_parts.h"
 #include "instance/instance.h"
+#include "instance/snapshot.h"
 #include "machine/accel.h"
 
 /* Options of run and create that are about the command and not about the instance. */
@@ -32,12 +33,41 @@ static bool own_option(const struct option *o)
     return false;
 }
 
+/* The snapshot that run goes on from, NULL: it boots. */
+static const char *from_snapshot(const struct args *args)
+{
+    /* create has no such option. */
+    return args->verb->run == verb_run ? args_text(args, "from-snapshot") : NULL;
+}
+
+/* All but these is part of a snapshot. */
+static int check_snapshot_request(const struct args *args, struct error *err)
+{
+    static const char *const names[] = {"from-snapshot", "name", "interactive", "tty", "vm"};
+
+    if (args->word_count)
+        return error_set(err, -EINVAL, "\"%s\": what runs is part of the snapshot", args->words[0]);
+    for (size_t i = 0; i < args->value_count; i++) {
+        const struct option *o = args->values[i].option;
+        bool known = own_option(o);
+        for (size_t k = 0; k < array_size(names); k++)
+            known |= strcmp(o->name, names[k]) == 0;
+        if (!known)
+            return error_set(err, -EINVAL,
+                             "option --%s: this is part of the snapshot and stays as it was",
+                             o->name);
+    }
+    return 0;
+}
+
 /* What cannot be, said before anything is made. */
 static int check_request(const struct args *args, struct error *err)
 {
     bool vm = args_bool(args, "vm"), kernel = args_given(args, "kernel");
     const char *word = args->word_count ? args->words[0] : NULL;
 
+    if (from_snapshot(args))
+        return check_snapshot_request(args, err);
     if (!vm && kernel)
         return error_set(err, -EINVAL, "option --kernel needs --vm");
     if (!vm && !word && !args_given(args, "rootfs"))
@@ -165,6 +195,9 @@ static int create_record(struct instances *home, const struct args *args, const 
     const char *when = args_text(args, "pull");
     int r = 0;
 
+    if (from_snapshot(args))
+        return snapshot_restore(home, from_snapshot(args), args_text(args, "name"), false, ret,
+                                err);
     if (spec->image && strcmp(when, "always") == 0)
         r = pull(args, spec->image, err);
     if (r == 0)
@@ -187,7 +220,7 @@ static int create(struct cli *cli, const struct args *args, struct instance **re
     cleanup_fd int fd = -1;
     int r;
 
-    spec = make_spec(args, &err);
+    spec = from_snapshot(args) ? spec_new() : make_spec(args, &err);
     if (!spec) {
         cli_error(cli, &err);
         return EXIT_OWN;
@@ -325,7 +358,7 @@ int verb_run(struct cli *cli, struct args *args)
         .input = args_bool(args, "interactive"),
         .tty = args_bool(args, "tty"),
         .proxy_signals = args_bool(args, "sig-proxy"),
-        .exact_signals = !args_bool(args, "vm") || args->word_count,
+        .exact_signals = (!args_bool(args, "vm") && !from_snapshot(args)) || args->word_count,
         .detach_keys = args_given(args, "detach-keys") ? args_text(args, "detach-keys") : NULL,
     };
     struct instance_attach request = {0};

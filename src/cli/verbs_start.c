@@ -284,6 +284,10 @@ static const struct option run_options[] = {
     CONTAINER_OPTIONS,
     MACHINE_OPTIONS,
     FLAG("quiet", 'q', "No progress of a pull", .more = true),
+    VALUE(OPTION_TEXT, "from-snapshot", 0, "SNAPSHOT", "Go on from a snapshot", .more = true,
+          .man = "The same as isola restore, with the console connected. What runs and how is part "
+                 "of the snapshot; beside this only --name and options of the command itself are "
+                 "taken."),
     FLAG("detach", 'd', "Run in the background and print the id"),
     VALUE(OPTION_LIST, "attach", 'a', "stdin|stdout|stderr", "Connect only these streams",
           .more = true,

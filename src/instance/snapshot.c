@@ -371,6 +371,8 @@ void snapshot_free_ports(struct spec *spec)
 {
     for (size_t i = 0; i < spec->port_count; i++)
         spec->ports[i].host = 0;
+    free(spec->gdb);
+    spec->gdb = NULL;
     if (!spec->display)
         return;
     spec->vga = spec_vm_vga(spec) ? SPEC_VGA_STD : SPEC_VGA_NONE; /* the card itself stays */

@@ -45,7 +45,8 @@ int snapshot_remove(struct instances *home, const char *name, struct error *err)
 int snapshot_restore(struct instances *home, const char *snapshot, const char *name, bool new_ports,
                      struct instance **ret, struct error *err) error_must_check;
 
-/* Leaves nothing of the host's that the first machine may have: free ports, and no VNC server. */
+/* Leaves nothing of the host's that the first machine may have: free ports, no VNC server,
+ * no gdb. */
 void snapshot_free_ports(struct spec *spec);
 
 #endif

@@ -117,6 +117,9 @@ expect 1 'isola: snapshot rm: there is no snapshot none' isola snapshot rm none
 expect 0 '' isola snapshot rm -f none
 expect 0 'b2*' isola restore before
 expect 1 'isola: restore: there is no snapshot none' isola restore none
+expect 125 'isola: run: *there is no snapshot none' isola run -d --from-snapshot none
+expect 125 'isola: run: option --memory: this is part of the snapshot*' isola run -d --from-snapshot before --memory 1g
+expect 125 'isola: run: "vi": what runs is part of the snapshot*' isola run -d --from-snapshot before vi
 expect 0 'f0f0' isola fork web
 expect 0 $'f0f0\nf0f0\nnamed w-%' isola fork -n 2 --name w-% web
 expect 1 'isola: fork: *start it first*' isola fork db
