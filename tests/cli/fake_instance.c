@@ -545,7 +545,7 @@ int snapshot_list(struct instances *home, struct snapshot **ret, size_t *ret_cou
 
 int snapshot_remove(struct instances *home, const char *name, struct error *err)
 {
-    struct snapshot s;
+    struct snapshot s = {0};
     int r = snapshot_find(home, name, &s, err);
 
     if (r == 0)
