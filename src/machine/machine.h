@@ -241,7 +241,7 @@ void machine_inspect(struct machine *m, struct str *out);
 /*
  * Appends what a person wants to know, as text: "" all there is, "walk ADDRESS" the page tables,
  * "counters" and "counters json" what has been counted, "kaslr" by how much a Linux kernel has
- * moved (0x...). The machine must stand still. -EINVAL for what is none of these, -ENODATA without
+ * moved (0x...). The machine must stand still. -EINVAL for what is none of these, -ENOENT without
  * a kernel.
  */
 int machine_show(struct machine *m, const char *what, struct str *out, struct error *err);

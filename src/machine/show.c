@@ -260,7 +260,7 @@ static int show_kaslr(struct machine *m, struct str *out, struct error *err)
             str_addf(out, "0x%llx", (ull)(text - SHOW_KERNEL_LINKED));
             return 0;
         }
-    return error_set(err, -ENODATA, "no Linux kernel of x86-64 is mapped now");
+    return error_set(err, -ENOENT, "no Linux kernel of x86-64 is mapped now");
 }
 
 int machine_show(struct machine *m, const char *what, struct str *out, struct error *err)
