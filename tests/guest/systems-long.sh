@@ -140,7 +140,7 @@ part_uefi() {
     esp "$files/memtest86+/boot/memtest86+x64.efi"
     begun=$(date +%s)
     start memtest --memory 256m --firmware uefi "$work/esp.img"
-    shows memtest 300 400 0000aa 1024 768 900
+    shows memtest 300 400 0000aa 640 480 900
     took "Memtest86+ by UEFI"
     gone memtest
     esp "$files/refind/usr/share/refind/refind/refind_x64.efi"
