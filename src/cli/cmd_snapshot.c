@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/human.h"
+#include "cli/noun.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "instance/fork.h"
@@ -62,77 +63,45 @@ int verb_snapshot_create(struct cli *cli, struct args *args)
 
 int verb_snapshot_ls(struct cli *cli, struct args *args)
 {
-    struct output o = {.columns = columns,
-                       .no_trunc = true,
-                       .format = args_bool(args, "json") ? "json" : args_text(args, "format")};
     struct snapshot *list = NULL;
     struct error err = {0};
     size_t count = 0;
-    json_t *rows;
+    json_t *rows = NULL;
 
     if (!cli_home(cli))
         return EXIT_FAILED;
-    if (snapshot_list(cli->home, &list, &count, &err) < 0) {
+    if (snapshot_list(cli->home, &list, &count, &err) < 0)
         cli_error(cli, &err);
-        return EXIT_FAILED;
-    }
-    rows = json_array();
-    for (size_t i = 0; i < count; i++) {
-        if (args_bool(args, "quiet"))
-            printf("%s\n", list[i].name);
-        else
-            json_array_append_new(rows, row_of(&list[i]));
-    }
+    else
+        rows = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(rows, row_of(&list[i]));
     snapshot_list_free(list, count);
-    if (!args_bool(args, "quiet"))
-        return output_print(cli, &o, rows);
-    json_decref(rows);
-    return 0;
+    return noun_ls(cli, args, columns, rows);
+}
+
+static json_t *describe(struct cli *cli, const char *name, struct error *err)
+{
+    struct snapshot s = {0};
+    json_t *row = snapshot_find(cli->home, name, &s, err) < 0 ? NULL : row_of(&s);
+
+    snapshot_done(&s);
+    return row;
 }
 
 int verb_snapshot_inspect(struct cli *cli, struct args *args)
 {
-    const char *format = args_bool(args, "json") ? "json" : args_text(args, "format");
-    struct output o = {.format = format ? format : "json", .no_trunc = true};
-    json_t *rows = json_array();
-    int status = 0, printed;
+    return noun_inspect(cli, args, describe);
+}
 
-    if (!cli_home(cli)) {
-        json_decref(rows);
-        return EXIT_FAILED;
-    }
-    for (int i = 0; i < args->word_count; i++) {
-        struct snapshot s = {0};
-        struct error err = {0};
-        if (snapshot_find(cli->home, args->words[i], &s, &err) < 0) {
-            cli_error(cli, &err);
-            status = EXIT_FAILED;
-            continue;
-        }
-        json_array_append_new(rows, row_of(&s));
-        snapshot_done(&s);
-    }
-    printed = output_print(cli, &o, rows);
-    return status ? status : printed;
+static int remove_one(struct cli *cli, const char *name, struct error *err)
+{
+    return snapshot_remove(cli->home, name, err);
 }
 
 int verb_snapshot_rm(struct cli *cli, struct args *args)
 {
-    int status = 0;
-
-    if (!cli_home(cli))
-        return EXIT_FAILED;
-    for (int i = 0; i < args->word_count; i++) {
-        struct error err = {0};
-        int r = snapshot_remove(cli->home, args->words[i], &err);
-        if (r == 0) {
-            printf("%s\n", args->words[i]);
-        } else if (r != -ENOENT || !args_bool(args, "force")) {
-            cli_error(cli, &err);
-            status = EXIT_FAILED;
-        }
-    }
-    return status;
+    return noun_rm(cli, args, remove_one);
 }
 
 int verb_restore(struct cli *cli, struct args *args)

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/human.h"
+#include "cli/noun.h"
 #include "cli/output.h"
 #include "cli/prune.h"
 #include "instance/container_volume.h"
@@ -94,91 +95,59 @@ int verb_volume_create(struct cli *cli, struct args *args)
 
 int verb_volume_ls(struct cli *cli, struct args *args)
 {
-    struct output o = {.columns = volume_columns,
-                       .no_trunc = true,
-                       .format = args_bool(args, "json") ? "json" : args_text(args, "format")};
     struct volume *list = NULL;
     struct error err = {0};
     size_t count = 0;
-    json_t *rows;
+    json_t *rows = NULL;
 
     if (!cli_home(cli))
         return EXIT_FAILED;
-    if (volume_list(instances_data_dir(cli->home), &list, &count, &err) < 0) {
+    if (volume_list(instances_data_dir(cli->home), &list, &count, &err) < 0)
         cli_error(cli, &err);
-        return EXIT_FAILED;
-    }
-    rows = json_array();
-    for (size_t i = 0; i < count; i++) {
-        if (args_bool(args, "quiet"))
-            printf("%s\n", list[i].name);
-        else
-            json_array_append_new(rows, volume_row(&list[i]));
-    }
+    else
+        rows = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(rows, volume_row(&list[i]));
     volume_list_free(list, count);
-    if (!args_bool(args, "quiet"))
-        return output_print(cli, &o, rows);
-    json_decref(rows);
-    return 0;
+    return noun_ls(cli, args, volume_columns, rows);
+}
+
+static json_t *describe(struct cli *cli, const char *name, struct error *err)
+{
+    struct volume v = {0};
+    json_t *row =
+        volume_find(instances_data_dir(cli->home), name, &v, err) < 0 ? NULL : volume_row(&v);
+
+    volume_done(&v);
+    return row;
 }
 
 int verb_volume_inspect(struct cli *cli, struct args *args)
 {
-    const char *format = args_bool(args, "json") ? "json" : args_text(args, "format");
-    struct output o = {.format = format ? format : "json", .no_trunc = true};
-    json_t *rows = json_array();
-    int status = 0, printed;
+    return noun_inspect(cli, args, describe);
+}
 
-    if (!cli_home(cli)) {
-        json_decref(rows);
-        return EXIT_FAILED;
-    }
-    for (int i = 0; i < args->word_count; i++) {
-        struct volume v = {0};
-        struct error err = {0};
-        if (volume_find(instances_data_dir(cli->home), args->words[i], &v, &err) < 0) {
-            cli_error(cli, &err);
-            status = EXIT_FAILED;
-            continue;
-        }
-        json_array_append_new(rows, volume_row(&v));
-        volume_done(&v);
-    }
-    printed = output_print(cli, &o, rows);
-    return status ? status : printed;
+static int remove_one(struct cli *cli, const char *name, struct error *err)
+{
+    struct instance **list = NULL;
+    size_t count = 0;
+    char *user;
+    int r = instance_list(cli->home, &list, &count, err);
+
+    if (r < 0)
+        return r;
+    user = user_of(list, count, name);
+    r = user ? error_set(err, -EBUSY, "volume %s is used by %s; remove that instance first", name,
+                         user)
+             : volume_remove(instances_data_dir(cli->home), name, err);
+    free(user);
+    instance_list_free(list, count);
+    return r;
 }
 
 int verb_volume_rm(struct cli *cli, struct args *args)
 {
-    struct instance **list = NULL;
-    struct error err = {0};
-    size_t count = 0;
-    int status = 0;
-
-    if (!cli_home(cli))
-        return EXIT_FAILED;
-    if (instance_list(cli->home, &list, &count, &err) < 0) {
-        cli_error(cli, &err);
-        return EXIT_FAILED;
-    }
-    for (int i = 0; i < args->word_count; i++) {
-        char *user = user_of(list, count, args->words[i]);
-        int r = 0;
-        if (user)
-            r = error_set(&err, -EBUSY, "volume %s is used by %s; remove that instance first",
-                          args->words[i], user);
-        else
-            r = volume_remove(instances_data_dir(cli->home), args->words[i], &err);
-        free(user);
-        if (r == 0) {
-            printf("%s\n", args->words[i]);
-        } else if (r != -ENOENT || !args_bool(args, "force")) {
-            cli_error(cli, &err);
-            status = EXIT_FAILED;
-        }
-    }
-    instance_list_free(list, count);
-    return status;
+    return noun_rm(cli, args, remove_one);
 }
 
 int prune_volumes(struct cli *cli, bool named, struct error *err)

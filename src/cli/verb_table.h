@@ -51,6 +51,14 @@
 #define LIST_OPTIONS                                                                               \
     FORMAT, JSON, FLAG("no-trunc", 0, "Full ids and texts"), FLAG("quiet", 'q', "Print only ids")
 
+/* Of ls, inspect and rm of things with names (cli/noun.h). */
+#define NAME_LIST_OPTIONS FORMAT, JSON, FLAG("quiet", 'q', "Print only names")
+#define NAME_INSPECT_OPTIONS(example_)                                                             \
+    VALUE(OPTION_TEXT, "format", 'f', "FORMAT", "json, or a template: '" example_ "'",             \
+          .complete = COMPLETE_FORMAT),                                                            \
+        JSON
+#define NAME_RM_OPTIONS FLAG("force", 'f', "No error when it does not exist")
+
 #define TIMEOUT                                                                                    \
     VALUE(OPTION_UINT, "timeout", 't', "SECONDS", "Seconds until it is killed", .alias = "time",   \
           .man = "Default: the instance's --stop-timeout. 0 kills at once.")

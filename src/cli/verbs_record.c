@@ -2,24 +2,9 @@
 /* Recordings of machines. */
 #include "cli/verb_table.h"
 
-static const struct option ls_options[] = {
-    FORMAT,
-    JSON,
-    FLAG("quiet", 'q', "Print only names"),
-    END,
-};
-
-static const struct option inspect_options[] = {
-    VALUE(OPTION_TEXT, "format", 'f', "FORMAT", "json, or a template: '{{.Instructions}}'",
-          .complete = COMPLETE_FORMAT),
-    JSON,
-    END,
-};
-
-static const struct option rm_options[] = {
-    FLAG("force", 'f', "No error when it does not exist"),
-    END,
-};
+static const struct option ls_options[] = {NAME_LIST_OPTIONS, END};
+static const struct option inspect_options[] = {NAME_INSPECT_OPTIONS("{{.Instructions}}"), END};
+static const struct option rm_options[] = {NAME_RM_OPTIONS, END};
 
 static const struct option replay_options[] = {
     VALUE(OPTION_UINT, "to", 0, "COUNT", "Stop after so many instructions since power-on"),

@@ -2,24 +2,9 @@
 /* Snapshots of machines. */
 #include "cli/verb_table.h"
 
-static const struct option ls_options[] = {
-    FORMAT,
-    JSON,
-    FLAG("quiet", 'q', "Print only names"),
-    END,
-};
-
-static const struct option inspect_options[] = {
-    VALUE(OPTION_TEXT, "format", 'f', "FORMAT", "json, or a template: '{{.Instance}}'",
-          .complete = COMPLETE_FORMAT),
-    JSON,
-    END,
-};
-
-static const struct option rm_options[] = {
-    FLAG("force", 'f', "No error when it does not exist"),
-    END,
-};
+static const struct option ls_options[] = {NAME_LIST_OPTIONS, END};
+static const struct option inspect_options[] = {NAME_INSPECT_OPTIONS("{{.Instance}}"), END};
+static const struct option rm_options[] = {NAME_RM_OPTIONS, END};
 
 static const struct option restore_options[] = {
     VALUE(OPTION_TEXT, "name", 0, "NAME", "Name of the new instance; one is generated otherwise"),

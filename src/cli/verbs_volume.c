@@ -7,24 +7,9 @@ static const struct option create_options[] = {
     END,
 };
 
-static const struct option ls_options[] = {
-    FORMAT,
-    JSON,
-    FLAG("quiet", 'q', "Print only names"),
-    END,
-};
-
-static const struct option inspect_options[] = {
-    VALUE(OPTION_TEXT, "format", 'f', "FORMAT", "json, or a template: '{{.Mountpoint}}'",
-          .complete = COMPLETE_FORMAT),
-    JSON,
-    END,
-};
-
-static const struct option rm_options[] = {
-    FLAG("force", 'f', "No error when it does not exist"),
-    END,
-};
+static const struct option ls_options[] = {NAME_LIST_OPTIONS, END};
+static const struct option inspect_options[] = {NAME_INSPECT_OPTIONS("{{.Mountpoint}}"), END};
+static const struct option rm_options[] = {NAME_RM_OPTIONS, END};
 
 static const struct option prune_options[] = {
     FLAG("all", 'a', "Those with names, too"),

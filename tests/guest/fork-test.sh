@@ -3,30 +3,7 @@
 # needs the first no more. COUNT forks at once: $ISOLA_FORKS, else 8.
 . "$(dirname "$0")/lib.sh"
 guest_kernel cloud
-passed=0 failed=0
-check() {
-    name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-        echo "ok: $name"
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $name"
-        cat "$work/err"
-    fi
-}
 ask="$(dirname "$0")/ask.py $isola"
-# said NAME TEXT: waits until the console of NAME has said it.
-said() {
-    for _ in $(seq 300); do
-        timeout 20 "$isola" logs "$1" 2>/dev/null | grep -q "$2" && return 0
-        sleep 0.2
-    done
-    echo "$1 never said $2:"
-    timeout 20 "$isola" logs "$1" 2>&1 | tail -5
-    return 1
-}
 # tells NAME COMMAND ANSWER
 tells() {
     got=$($ask ask 60 "$1" "$2" 2>"$work/err")

@@ -3,19 +3,6 @@
 # forked or restored: no two copies of a state give the same.
 . "$(dirname "$0")/lib.sh"
 guest_kernel generic
-passed=0 failed=0
-check() {
-    name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-        echo "ok: $name"
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $name"
-        cat "$work/err"
-    fi
-}
 ask="$(dirname "$0")/ask.py $isola"
 reseeded='dmesg | grep -c "crng reseeded due to virtual machine fork"'
 random='head -c 16 /dev/urandom | od -An -tx1 | tr -d " \n"'

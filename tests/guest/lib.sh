@@ -40,6 +40,31 @@ in_guest() {
 }
 show() { echo "--- output"; tail -25 "$work/out"; echo "--- messages"; cat "$work/err"; }
 
+# check WHAT COMMAND...: counts what holds; for tests that end with "$passed passed, $failed failed".
+passed=0 failed=0
+check() {
+    name=$1
+    shift
+    if "$@"; then
+        passed=$((passed + 1))
+        echo "ok: $name"
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $name"
+        cat "$work/err"
+    fi
+}
+# said NAME TEXT: waits until the console of NAME has said it.
+said() {
+    for _ in $(seq 300); do
+        timeout 20 "$isola" logs "$1" 2>/dev/null | grep -q "$2" && return 0
+        sleep 0.2
+    done
+    echo "$1 never said $2:"
+    timeout 20 "$isola" logs "$1" 2>&1 | tail -5
+    return 1
+}
+
 # Machines with a screen: its text, waiting for a text on it or in the log, and keys.
 screen_of() { timeout 60 "$isola" screenshot --text "$1" 2>/dev/null; }
 # sees NAME TEXT [SECONDS]

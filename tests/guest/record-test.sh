@@ -2,19 +2,6 @@
 # A Debian kernel with two processors, a drive and a network is recorded, and replayed equal to the bit from the recording alone.
 . "$(dirname "$0")/lib.sh"
 guest_kernel cloud
-passed=0 failed=0
-check() {
-    name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-        echo "ok: $name"
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $name"
-        cat "$work/err"
-    fi
-}
 # Time, random numbers, the drive and the network, on both processors at once.
 guest='ip link set lo up; udhcpc -i eth0 -n -q -t 5 >/dev/null 2>&1; ping -c 2 -W 5 10.0.2.2
 (dd if=/dev/urandom of=/dev/vda bs=4096 count=64 conv=fsync 2>/dev/null; sha256sum /dev/vda) & head -c 300000 /dev/urandom | sha256sum; wait

@@ -2,29 +2,6 @@
 # Snapshots of a running Debian kernel with a drive: it goes on, and so do two machines from the same instant.
 . "$(dirname "$0")/lib.sh"
 guest_kernel cloud
-passed=0 failed=0
-check() {
-    name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-        echo "ok: $name"
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $name"
-        cat "$work/err"
-    fi
-}
-# said NAME TEXT: waits until the console of NAME has said it.
-said() {
-    for _ in $(seq 300); do
-        timeout 20 "$isola" logs "$1" 2>/dev/null | grep -q "$2" && return 0
-        sleep 0.2
-    done
-    echo "$1 never said $2:"
-    timeout 20 "$isola" logs "$1" 2>&1 | tail -5
-    return 1
-}
 # The number it last counted, and that it goes on counting.
 count() { timeout 20 "$isola" logs "$1" 2>/dev/null | tr -d '\r' | sed -n 's/^count //p' | tail -1; }
 counts() { now=$(count "$1") && said "$1" "count $((${now:-0} + 3))"; }
