@@ -407,11 +407,11 @@ template_fn *template_function(const char *name, size_t n, struct error *err)
 {
     struct str known = {0};
 
-    for (size_t i = 0; i < array_size(functions); i++) {
+    for (size_t i = 0; i < array_size(functions); i++)
         if (strlen(functions[i].name) == n && memcmp(functions[i].name, name, n) == 0)
             return functions[i].call;
+    for (size_t i = 0; i < array_size(functions); i++)
         str_addf(&known, "%s%s", i ? ", " : "", functions[i].name);
-    }
     error_set(err, -EINVAL, "template: \"%.*s\" is not supported; there are %s",
               (int)min_of(n, (size_t)40), name, str_text(&known));
     str_done(&known);
